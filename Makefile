@@ -1,10 +1,10 @@
-# Each target is one line; longer ones are scripts in tests/. tests/setup installs everything that is needed.
+# A target is a few commands; longer ones are scripts in tests/. tests/setup installs everything that is needed.
 SCRIPTS = $$(grep -rlI --exclude='*.py' --exclude='*.md' --exclude-dir=__pycache__ --max-count=1 -E '^\#!/bin/(ba)?sh' .ci tests)
 
 # More workers than cores, because tests on machines wait more than they compute. tests/conftest.py defines the groups of tests.
 PYTEST = .venv/bin/pytest --numprocesses=3 --dist=loadgroup --no-loadscope-reorder
 
-.PHONY: up test setup environment lint unit lab vm bench clean
+.PHONY: up test setup environment lint checks coverage unit bus lab vm bench clean
 
 up: ## start rootless K3s here, or a demonstration if that is not possible
 	tests/try
@@ -18,11 +18,23 @@ setup: ## install packages and .venv; fast if nothing is missing
 environment: ## create .venv only, without packages and root
 	tests/setup environment
 
-lint: setup ## run ruff, mypy and shellcheck
-	.venv/bin/ruff check && .venv/bin/ruff format --check && .venv/bin/mypy && shellcheck $(SCRIPTS)
+lint: setup checks ## install what is missing, then run all linters
 
-unit: environment ## run the tests that need no machine; skip those that lack root or a program
-	$(PYTEST) -m "not lab and not vm and not install"
+checks: ## run the linters: ruff, mypy, shellcheck, and those of the workflows
+	.venv/bin/ruff check && .venv/bin/ruff format --check && .venv/bin/mypy && shellcheck $(SCRIPTS)
+	.venv/bin/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	.venv/bin/check-jsonschema --quiet --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/bug-report.yml .github/ISSUE_TEMPLATE/feature-request.yml
+	.venv/bin/check-jsonschema --quiet --builtin-schema vendor.dependabot .github/dependabot.yml
+	.venv/bin/zizmor --offline --quiet .github
+
+unit: environment ## run the tests that need no machine and no D-Bus; skip those that lack root or a program
+	$(PYTEST) -m "not bus and not lab and not vm and not install"
+
+bus: environment ## run the tests against a private D-Bus daemon
+	$(PYTEST) -m bus
+
+coverage: environment ## measure which lines and branches run in the tests without machines
+	$(PYTEST) --cov --cov-report=term:skip-covered -m "not lab and not vm and not install"
 
 lab: setup ## open a shell in a real systemd in private namespaces (needs root)
 	.venv/bin/python -m tests.lab shell

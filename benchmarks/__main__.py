@@ -118,7 +118,7 @@ def measure(one: Comparison, rounds: int) -> tuple[float, float]:
 
 def seconds(arguments: tuple[str, ...], *, completing: bool = False) -> float:
     """Return the duration of one run of Python as a whole process, in seconds."""
-    words = (
+    variables = (
         {
             "_K3S_ROOTLESS_COMPLETE": "bash_complete",
             "COMP_WORDS": "k3s-rootless st",
@@ -130,7 +130,7 @@ def seconds(arguments: tuple[str, ...], *, completing: bool = False) -> float:
     begun = time.perf_counter()
     subprocess.run(
         [sys.executable, *arguments],
-        env={**os.environ, **words},
+        env={**os.environ, **variables},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         check=False,

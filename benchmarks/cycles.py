@@ -48,11 +48,11 @@ import json, pathlib, sys
 found = {}
 for one in pathlib.Path("/proc").glob("[0-9]*"):
     try:
-        words = one.joinpath("cmdline").read_bytes().split(bytes(1))[:-1]
-        if b"--watch" not in words or b"python" not in words[0]:
+        arguments = one.joinpath("cmdline").read_bytes().split(bytes(1))[:-1]
+        if b"--watch" not in arguments or b"python" not in arguments[0]:
             continue
         drawn = one.joinpath("fd/1").readlink().match("/dev/pts/*")
-        name = "documents" if b"--json" in words else "terminal" if drawn else "lines"
+        name = "documents" if b"--json" in arguments else "terminal" if drawn else "lines"
         lines = one.joinpath("status").read_text().splitlines()
         status = dict(line.split(":", 1) for line in lines)
         kib = int(status["VmRSS"].split()[0])
@@ -76,10 +76,10 @@ class Watcher:
         """Read the output until it ends."""
         last = ""
         for line in self.process.stdout or ():
-            word = _word(line)
-            self.ready += word == "ready" != last
-            self.stopped += word == "not running" != last
-            last = word or last
+            state = _state(line)
+            self.ready += state == "ready" != last
+            self.stopped += state == "not running" != last
+            last = state or last
 
 
 def main() -> None:
@@ -104,9 +104,7 @@ def main() -> None:
     left = sorted(set(last) - set(first)) or "nothing"
     print(f"{cycles} starts and stops in {time.monotonic() - begun:.0f} s: new is {left}")
     for name, one in watchers.items():
-        print(
-            f"{name:<10} told ready {one.ready} and not running {one.stopped} times; {_sizes(one)}"
-        )
+        print(f"{name:<10} ready {one.ready} times, not running {one.stopped} times; {_sizes(one)}")
 
 
 def _turn(lab: Machine, cycles: int, watchers: dict[str, Watcher]) -> None:
@@ -132,7 +130,7 @@ def _turn(lab: Machine, cycles: int, watchers: dict[str, Watcher]) -> None:
 @contextlib.contextmanager
 def watching(lab: Machine) -> Iterator[dict[str, Watcher]]:
     """Yield three running watches."""
-    watchers = {name: Watcher(lab.popen(*words)) for name, words in WATCHES.items()}
+    watchers = {name: Watcher(lab.popen(*command)) for name, command in WATCHES.items()}
     readers = [threading.Thread(target=one.read) for one in watchers.values()]
     for reader in readers:
         reader.start()
@@ -145,7 +143,7 @@ def watching(lab: Machine) -> Iterator[dict[str, Watcher]]:
             reader.join()
 
 
-def _word(line: str) -> str:
+def _state(line: str) -> str:
     # A document, a line in the pipe, or the first line of a screen.
     if line.startswith("{"):
         return str(json.loads(line).get("state") or "")
@@ -153,14 +151,14 @@ def _word(line: str) -> str:
         _, found, rest = line.partition(label)
         if found:
             return next(
-                (word for word in ("ready", "not running") if rest.startswith(word)), "other"
+                (state for state in ("ready", "not running") if rest.startswith(state)), "other"
             )
     return ""
 
 
 def _sizes(one: Watcher) -> str:
     if len(one.sizes) < 4:
-        return "too short to tell"
+        return "too few samples"
     quarter = len(one.sizes) // 4
     early, late = one.sizes[:quarter], one.sizes[-quarter:]
     memory = [statistics.mean(size[0] for size in part) / 1024 for part in (early, late)]

@@ -19,7 +19,7 @@ _WRITER = """
 for n in range({lines}):
     print(f'I1123 21:35:11.953595      21 shared_informer.go:240] '
           f'Waiting for caches to sync for node_authorizer, turn {{n}}')
-print('time="2026-11-23T21:35:11Z" level=fatal msg="nobody has seen this one before"')
+print('time="2026-11-23T21:35:11Z" level=fatal msg="a failure that no catalogue lists"')
 raise SystemExit(1)
 """
 _TIMED = """
@@ -53,7 +53,10 @@ def main() -> None:
         floor = ("journalctl", "--quiet", "--no-pager", f"--user-unit={UNIT}", "--output=json")
         ours = (TOOL, "diagnose", "--since=-1h")
         pairs = [
-            [lab.user("python3", "-c", _TIMED, *words).stdout.split() for words in (ours, floor)]
+            [
+                lab.user("python3", "-c", _TIMED, *command).stdout.split()
+                for command in (ours, floor)
+            ]
             for _ in range(ROUNDS + 1)
         ]
         print(lab.user(*ours).stdout[:300])

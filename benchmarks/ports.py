@@ -93,7 +93,7 @@ def measure(lab: Lab, rounds: int) -> dict[str, float]:
     ignore = () if lab.delegates else ("--ignore", "cgroup.delegation")
     lab.user("k3s-rootless", "up", *ignore, timeout=240).check_returncode()
     listed = json.loads(lab.user("k3s-rootless", "ports", "--json").stdout)["ports"]
-    if sum(row["status"] == "answering" for row in listed) < SERVICES:
+    if sum(row["status"] == "listening" for row in listed) < SERVICES:
         sys.stderr.write("warning: not all Services answer yet\n")
     done = lab.user("/opt/k3s-standin/bin/python", "-I", "-c", _PROGRAM, str(rounds), timeout=600)
     if done.returncode:

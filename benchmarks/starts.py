@@ -43,9 +43,9 @@ def ready():
             pair.write(base64.b64decode(user["client-key-data"]))
             pair.flush()
             context.load_cert_chain(pair.name)
-        asked = http.client.HTTPSConnection("127.0.0.1", 6443, context=context, timeout=5)
-        asked.request("GET", "/api/v1/nodes")
-        nodes = json.loads(asked.getresponse().read())["items"]
+        connection = http.client.HTTPSConnection("127.0.0.1", 6443, context=context, timeout=5)
+        connection.request("GET", "/api/v1/nodes")
+        nodes = json.loads(connection.getresponse().read())["items"]
         conditions = [one for node in nodes for one in node["status"]["conditions"]]
         return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
     except Exception:
@@ -103,19 +103,19 @@ def _percentiles(lab: Machine, starts: int) -> None:
     late: dict[str, list[float]] = {"node": [], "deployments": []}
     for _ in range(starts):
         events, _seconds = up(lab, "--wait-for", "deployments")
-        told = {
+        reported = {
             one["phase"]: datetime.fromisoformat(one["time"]).timestamp()
             for one in events
             if one["event"] == "phase"
         }
         marks = [json.loads(line) for line in lab.root("cat", EVENTS).stdout.splitlines()]
-        truth = {
+        actual = {
             one["event"]: one["time"]
             for one in marks
             if one["invocation"] == marks[-1]["invocation"]
         }
-        late["node"].append(told["node"] - truth["node-ready"])
-        late["deployments"].append(told["deployments"] - truth["deployments-ready"])
+        late["node"].append(reported["node"] - actual["node-ready"])
+        late["deployments"].append(reported["deployments"] - actual["deployments-ready"])
         stop(lab)
     for phase, seconds in late.items():
         ordered = sorted(seconds)
@@ -124,7 +124,7 @@ def _percentiles(lab: Machine, starts: int) -> None:
             for percent in (50, 90, 99)
         }
         print(
-            f"{phase:<12} told after it was true, {starts} starts: "
+            f"{phase:<12} reported with a delay, {starts} starts: "
             + ", ".join(f"p{percent} {value:.0f} ms" for percent, value in shown.items())
             + f", longest {ordered[-1] * 1e3:.0f} ms (bound: 250)"
         )

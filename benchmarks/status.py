@@ -91,9 +91,9 @@ def long_journal(lab: Lab) -> None:
     lab.user("systemctl", "--user", "stop", UNIT)
     writer = "/tmp/writer.py"  # noqa: S108 (the lab's own)
     lab.user("tee", writer, stdin=_WRITER).check_returncode()
-    words = ("systemctl", "--user", "edit", "--runtime", "--stdin", UNIT)
+    edit = ("systemctl", "--user", "edit", "--runtime", "--stdin", UNIT)
     text = "[Service]\nRestart=no\nExecStart=\nExecStart=/usr/bin/python3 /tmp/writer.py\n"
-    lab.user(*words, stdin=text).check_returncode()
+    lab.user(*edit, stdin=text).check_returncode()
     lab.user("systemctl", "--user", "start", UNIT).check_returncode()
     time.sleep(3)
     lab.root("journalctl", "--sync").check_returncode()
@@ -104,9 +104,9 @@ Medians = dict[str, float]
 
 def measure(lab: Lab, rounds: int, *command: str) -> tuple[int, Medians, Medians]:
     """Return the last exit code, and the medians of wall time and processor time, in seconds."""
-    words = command or ("status", "--json")
+    arguments = command or ("status", "--json")
     done = lab.user(
-        "/opt/k3s-standin/bin/python", "-I", "-c", _PROGRAM, str(rounds), *words, timeout=600
+        "/opt/k3s-standin/bin/python", "-I", "-c", _PROGRAM, str(rounds), *arguments, timeout=600
     )
     if done.returncode:
         sys.exit(done.stderr)

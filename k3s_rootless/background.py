@@ -19,7 +19,7 @@ def _nothing() -> None:
     """Do nothing."""
 
 
-class Asked(Generic[T]):
+class BackgroundQuery(Generic[T]):
     """A query that runs in a thread.
 
     It uses a daemon thread instead of a thread pool: at exit, a pool waits for all of its threads,
@@ -27,8 +27,8 @@ class Asked(Generic[T]):
     future: that module loads logging and queues, which takes 8 ms.
     """
 
-    def __init__(self, ask: Callable[[], T]) -> None:
-        self._ask = ask
+    def __init__(self, query: Callable[[], T]) -> None:
+        self._query = query
         self._answers: list[T] = []
         self._errors: list[BaseException] = []
         self._thread = threading.Thread(target=self._work, daemon=True)
@@ -36,12 +36,12 @@ class Asked(Generic[T]):
 
     def _work(self) -> None:
         try:
-            self._answers.append(self._ask())
+            self._answers.append(self._query())
         except BaseException as error:  # noqa: BLE001 (raised again by `result`)
             self._errors.append(error)
 
     @property
-    def asking(self) -> bool:
+    def running(self) -> bool:
         """True while no result has arrived."""
         return self._thread.is_alive()
 
@@ -63,7 +63,8 @@ class Followed(Generic[T]):
 
     The thread calls `follow` with this object. `follow` sets values with `put`, and returns soon
     after `pause` returned True. An error that `follow` raises is raised by `latest`; `on_failure`
-    is called as well. As with `Asked`, the thread ends with the program, even if its query hangs.
+    is called as well. As with `BackgroundQuery`, the thread ends with the program, even if its
+    query hangs.
     """
 
     def __init__(
@@ -114,22 +115,22 @@ class Followed(Generic[T]):
             self._on_failure()
 
 
-def begin(ask: Callable[[], T]) -> Asked[T]:
+def begin(query: Callable[[], T]) -> BackgroundQuery[T]:
     """Start a query."""
-    return Asked(ask)
+    return BackgroundQuery(query)
 
 
-def answer(asked: Asked[T], deadline: float) -> T:
+def answer(query: BackgroundQuery[T], deadline: float) -> T:
     """Wait for a result until `deadline` (time.monotonic).
 
     Raises RootlessError, also for unexpected errors.
     """
     try:
-        return asked.result(max(0.0, deadline - time.monotonic()))
+        return query.result(max(0.0, deadline - time.monotonic()))
     except RootlessError:
         raise
     except TimeoutError:
-        raise RootlessError("there was no answer in time") from None
+        raise RootlessError("no answer within the time limit") from None
     except Exception as error:
         # A part that fails must not stop the other parts: a bundle is needed most in such a case.
-        raise RootlessError(f"it failed: {type(error).__name__}: {error}") from error
+        raise RootlessError(f"internal error: {type(error).__name__}: {error}") from error

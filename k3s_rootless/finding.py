@@ -45,6 +45,18 @@ class FixableBy(Enum):
     ADMINISTRATOR = "administrator"
     NONE = "none"
 
+    @property
+    def label(self) -> str:
+        """The text before a remedy; the value itself is for JSON."""
+        return _LABELS[self]
+
+
+_LABELS = {
+    FixableBy.USER: "fix",
+    FixableBy.ADMINISTRATOR: "fix (administrator)",
+    FixableBy.NONE: "cannot be fixed on this host",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Remedy:
@@ -58,6 +70,11 @@ class Remedy:
     commands: tuple[str, ...] = ()
     measures: tuple[Measure, ...] = ()
 
+    @property
+    def label(self) -> str:
+        """The text before this remedy: who can fix the finding."""
+        return self.fixable_by.label
+
     def document(self) -> dict[str, Any]:
         """Return this remedy as JSON data."""
         return {
@@ -67,13 +84,13 @@ class Remedy:
         }
 
 
-def put_aside(drop_in: str, then: str) -> Remedy:
+def disable_drop_in(drop_in: str, then: str) -> Remedy:
     """Return the remedy that disables a drop-in of the unit and keeps its file.
 
     `then` is the command that applies the change.
     """
     name, path = drop_in.rpartition("/")[2], quote(drop_in)
-    text = f"put {name} aside, and all that it sets with it: systemd reads only what ends in .conf"
+    text = f"disable the drop-in {name} with all its settings, by renaming it"
     return Remedy(FixableBy.USER, text, (f"mv {path} {path}.off", then))
 
 
@@ -115,6 +132,6 @@ class Finding:
         }
 
 
-def matches(check: str, asked: str) -> bool:
-    """Return whether `asked` is the id of this check, or of a group of it (`cgroup.delegation`)."""
-    return check == asked or check.startswith(f"{asked}.")
+def matches(check: str, requested: str) -> bool:
+    """Return whether `requested` is the id of this check, or of its group (`cgroup.delegation`)."""
+    return check == requested or check.startswith(f"{requested}.")

@@ -18,11 +18,11 @@ V = TypeVar("V")
 Json = dict[str, Any]
 
 _BLANK = " \t\n\r"
-_KINDS: dict[type, str] = {dict: "an object", list: "a list", str: "a text", int: "a whole number"}
+_KINDS: dict[type, str] = {dict: "an object", list: "a list", str: "a string", int: "an integer"}
 _decoder = json.JSONDecoder()
 
 
-class Wrong(Exception):
+class InvalidField(Exception):
     """An invalid value; outer readers prepend their names to `place`."""
 
     def __init__(self, why: str, place: str = "") -> None:
@@ -32,45 +32,45 @@ class Wrong(Exception):
 
 
 @contextmanager
-def refusing(what: str) -> Iterator[None]:
+def parsing(what: str) -> Iterator[None]:
     """Convert errors inside the context into PeerError, which names the first invalid place.
 
     `what` names the document that cannot be read.
     """
     try:
         yield
-    except Wrong as wrong:
-        why = f"{wrong.place}: {wrong.why}" if wrong.place else wrong.why
+    except InvalidField as error:
+        why = f"{error.place}: {error.why}" if error.place else error.why
     except UnicodeDecodeError:
-        why = "it is no UTF-8"
+        why = "it is not valid UTF-8"
     except RecursionError:
-        why = "it is nested too deep"
+        why = "it is nested too deeply"
     except ValueError as error:
         # Only the message of `json`, which names a position and quotes nothing from the document.
-        why = f"it is no JSON ({error})"
+        why = f"it is not valid JSON ({error})"
     else:
         return
-    raise PeerError(f"cannot understand {what}: {printable(why)}")
+    raise PeerError(f"cannot parse {what}: {printable(why)}")
 
 
 def typed(value: Any, kind: type[T], place: str = "") -> T:  # noqa: ANN401 (untyped JSON)
-    """Return `value` if it is of `kind`; a Boolean is not a number. Raises Wrong."""
+    """Return `value` if it is of `kind`; a Boolean is not a number. Raises InvalidField."""
     if type(value) is not kind:
-        raise Wrong(f"{_KINDS[kind]} is wanted", place)
+        raise InvalidField(f"must be {_KINDS[kind]}", place)
     return value
 
 
 def field(subject: Json, key: str, kind: type[T]) -> T:
-    """Return a required field. Raises Wrong."""
+    """Return a required field. Raises InvalidField."""
     if key not in subject:
-        raise Wrong("it is missing", key)
+        raise InvalidField("required field is missing", key)
     return typed(subject[key], kind, key)
 
 
 def optional(subject: Json, key: str, kind: type[T]) -> T | None:
     """Return an optional field; None if it is missing or null.
 
-    Go writes null for an empty field. Raises Wrong.
+    Go writes null for an empty field. Raises InvalidField.
     """
     value = subject.get(key)
     return None if value is None else typed(value, kind, key)
@@ -79,7 +79,7 @@ def optional(subject: Json, key: str, kind: type[T]) -> T | None:
 def each(subject: Json, key: str, read: Callable[[Any], V]) -> tuple[V, ...]:
     """Read the elements of a list that may be missing or null.
 
-    Raises Wrong for the first invalid element.
+    Raises InvalidField for the first invalid element.
     """
     found = []
     for number, element in enumerate(optional(subject, key, list) or ()):
@@ -89,10 +89,10 @@ def each(subject: Json, key: str, read: Callable[[Any], V]) -> tuple[V, ...]:
 
 
 def port(subject: Json, key: str, *, lowest: int = 1) -> int:
-    """Return a port number; `lowest=0` makes the field optional. Raises Wrong."""
+    """Return a port number; `lowest=0` makes the field optional. Raises InvalidField."""
     number = (optional(subject, key, int) or 0) if lowest == 0 else field(subject, key, int)
     if not lowest <= number <= 65535:
-        raise Wrong("a port from 1 to 65535 is wanted", key)
+        raise InvalidField("must be a port from 1 to 65535", key)
     return number
 
 
@@ -112,20 +112,20 @@ class inside:  # noqa: N801 (reads as a word in a `with` statement)
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         """Prepend the place to an error."""
-        if isinstance(error, Wrong):
+        if isinstance(error, InvalidField):
             error.place = f"{self._place}.{error.place}" if error.place else self._place
 
 
 def elements(text: str) -> Iterator[Any]:
     """Decode a JSON list one element at a time.
 
-    A long list of unexpected elements then needs no memory. Raises Wrong and ValueError.
+    A long list of unexpected elements then needs no memory. Raises InvalidField and ValueError.
     """
     at = _skip(text, 0)
     if text[at : at + 1] != "[":
         # A text that is not JSON at all is the more useful error.
         _decoder.raw_decode(text, at)
-        raise Wrong("a list is wanted")
+        raise InvalidField("must be a list")
     at = _skip(text, at + 1)
     ended = text[at : at + 1] == "]"
     while not ended:
@@ -135,10 +135,10 @@ def elements(text: str) -> Iterator[Any]:
         ended = text[at : at + 1] == "]"
         if not ended:
             if text[at : at + 1] != ",":
-                raise Wrong("the list does not end")
+                raise InvalidField("the list is not closed")
             at = _skip(text, at + 1)
     if text[at + 1 :].strip(_BLANK):
-        raise Wrong("something follows the list")
+        raise InvalidField("there is data after the list")
 
 
 def _skip(text: str, at: int) -> int:

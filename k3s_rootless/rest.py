@@ -165,7 +165,7 @@ def _left(deadline: float) -> float:
 
 
 @contextmanager
-def _asking(
+def _requested(
     connection: http.client.HTTPConnection, path: str, timeout: float, peer: str
 ) -> Iterator[_Response]:
     deadline = time.monotonic() + timeout
@@ -182,25 +182,25 @@ def _asking(
     except TimeoutError:
         raise PeerError(f"{peer} gave no answer within {timeout:.3g} s") from None
     except (OSError, http.client.HTTPException) as error:
-        raise PeerError(f"cannot ask {peer}: {_reason(error)}") from error
+        raise PeerError(f"cannot query {peer}: {_reason(error)}") from error
     finally:
         connection.close()
 
 
 def _get(connection: http.client.HTTPConnection, path: str, timeout: float, peer: str) -> Answer:
-    with _asking(connection, path, timeout, peer) as response:
+    with _requested(connection, path, timeout, peer) as response:
         return Answer(response.status, _body(response), response.certificate)
 
 
 def _stream(
     connection: http.client.HTTPConnection, path: str, timeout: float, peer: str
 ) -> Generator[bytes, None, None]:
-    with _asking(connection, path, timeout, peer) as response:
+    with _requested(connection, path, timeout, peer) as response:
         if response.status != 200:
             # The reason is in the body, which has no length limit. The caller repeats the request
             # without streaming.
             raise PeerError(
-                f"cannot follow {peer}: HTTP status {response.status}", status=response.status
+                f"cannot watch {peer}: HTTP status {response.status}", status=response.status
             )
         while line := response.readline(LONGEST_LINE + 1):
             if len(line) > LONGEST_LINE:
@@ -224,14 +224,14 @@ def _body(response: http.client.HTTPResponse) -> bytes:
 
 def _reason(error: OSError | http.client.HTTPException) -> str:
     if isinstance(error, http.client.IncompleteRead):
-        return "its answer ended in the middle"
+        return "the answer is incomplete"
     if isinstance(error, http.client.HTTPException) and not isinstance(error, ConnectionError):
         # http.client includes data from the peer in some messages, which must not reach the
         # terminal.
         return (
             str(error)
             if type(error) is http.client.HTTPException
-            else f"its answer is no HTTP ({type(error).__name__})"
+            else f"the answer is not valid HTTP ({type(error).__name__})"
         )
     return (error.strerror or str(error)).lower() if error.errno else str(error)
 
@@ -243,16 +243,16 @@ def refusal(answer: Answer) -> str:
     Content-Type, or else the start of the body. rootlesskit sets its header after the status, so
     its JSON arrives as text/plain (its pkg/api/router, 0.14 to 2.3).
     """
-    why = printable(_message(answer.body).strip()) or "it did not say why"
+    why = printable(_message(answer.body).strip()) or "no reason given"
     return f"{why} (HTTP status {answer.status})"
 
 
 def _message(body: bytes) -> str:
     try:
-        said = json.loads(body[:_LONGEST_REFUSAL])
+        parsed = json.loads(body[:_LONGEST_REFUSAL])
     except (ValueError, RecursionError):
-        said = None
-    message = said.get("message") if isinstance(said, dict) else None
+        parsed = None
+    message = parsed.get("message") if isinstance(parsed, dict) else None
     if isinstance(message, str) and message:
         return message
     return body[:LONGEST].decode("utf-8", "replace")

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-_CHANGED = {"check": 2, "diagnose": 2}
+_CHANGED = {
+    "check": 2,
+    "diagnose": 2,
+    "phases": 2,
+    "ports": 2,
+    "ports-plan": 2,
+    "restart-event": 2,
+    "up-event": 2,
+}
 """The documents whose keys or values were renamed, and their version; all others are version 1."""
 
 

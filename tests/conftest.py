@@ -6,6 +6,7 @@ Machines are booted when a test first needs them.
 from __future__ import annotations
 
 import compileall
+import shutil
 import signal
 from pathlib import Path
 
@@ -39,6 +40,13 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         compileall.compile_dir(Path(__file__).parents[1] / "k3s_rootless", quiet=2)
 
 
+@pytest.fixture(scope="session")
+def dbus_daemon() -> None:
+    """Skip a test on a private D-Bus daemon if the program does not exist."""
+    if shutil.which("dbus-daemon") is None:
+        pytest.skip("dbus-daemon is not installed")
+
+
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Set which tests share a worker (`pytest -n`), and which groups start first.
@@ -46,9 +54,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     All tests of virtual machines form one group: a virtual machine boots once, and an emulated one
     uses both cores. Tests on labs form one group per module, because a module shares what it
     installed, and a lab boots in a second. All other tests are free. The long groups start first.
+
+    Tests on a private D-Bus daemon get the marker `bus`.
     """
     order = {name: number for number, name in enumerate(_MACHINES)}
     for item in items:
+        if "dbus_daemon" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.bus)
         if group := _group(item):
             item.add_marker(pytest.mark.xdist_group(group))
     items.sort(key=lambda item: order.get(_machine(item), len(order)))

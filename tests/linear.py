@@ -115,8 +115,8 @@ def _beside(nodes: Tree) -> Iterator[str]:
             taken = holds(value[2])
             if before is not None and before & taken:
                 yield (
-                    "two repetitions without bound take the same characters, and nothing stands"
-                    " between them"
+                    "two repetitions without bound take the same characters, and nothing separates"
+                    " them"
                 )
             before = taken
         elif before is not None and not _optional((op, value)) and op not in (codes.AT, *_LOOKS):
@@ -164,12 +164,12 @@ def _repeats(nodes: Tree, before: str) -> Iterator[tuple[str, tuple[Any, Any], T
 def _fills(node: tuple[Any, Any], behind: Tree, whole: str) -> list[str]:
     body = node[1][2]
     allowed = holds(body)
-    wanted = [
+    witnesses = [
         _one(allowed),
         _one(allowed & begins(behind)),
         *(char for char in whole[:1] if ord(char) in allowed),
     ]
-    return [one for one in dict.fromkeys((witness(body), *wanted)) if one]
+    return [one for one in dict.fromkeys((witness(body), *witnesses)) if one]
 
 
 def witness(nodes: Tree) -> str:

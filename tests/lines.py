@@ -35,7 +35,7 @@ class Lines:
                 line = self._queue.get(timeout=max(0.01, deadline - time.monotonic()))
             except queue.Empty:
                 raise AssertionError(
-                    f"{part!r} did not come; there came:\n{''.join(self.seen[-50:])}"
+                    f"no line contains {part!r}; received:\n{''.join(self.seen[-50:])}"
                 ) from None
             self.seen.append(line.text)
             if part in line.text:
@@ -63,4 +63,4 @@ def reading(process: subprocess.Popen[str]) -> Iterator[Lines]:
     finally:
         process.kill()
         reader.join(10)
-        assert not reader.is_alive(), "what was started still holds the pipe"
+        assert not reader.is_alive(), "a started process still has the pipe open"

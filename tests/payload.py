@@ -88,13 +88,13 @@ class Python:
         )
         return libraries
 
-    def install(self, libraries: Path, *wanted: str | Path) -> None:
-        """Install `wanted` into `libraries`, for the version of this Python.
+    def install(self, libraries: Path, *requirements: str | Path) -> None:
+        """Install `requirements` into `libraries`, for the version of this Python.
 
         Only the version is used, because this Python cannot always run outside its root.
         """
         minor = libraries.parent.name.removeprefix("python")
-        _run(UV, "pip", "install", "--python-version", minor, "--target", libraries, *wanted)
+        _run(UV, "pip", "install", "--python-version", minor, "--target", libraries, *requirements)
         # Every user can write to this lock file, and a machine under test does not need it.
         (libraries / ".lock").unlink(missing_ok=True)
 
@@ -170,13 +170,13 @@ def _require() -> None:
 
 
 def _install_libraries(tree: Path, python: Python) -> None:
-    for name, wanted in (
+    for name, requirements in (
         ("k3s-rootless", ("-r", str(_PROJECT))),
         ("k3s-standin", ("--group", f"{_PROJECT}:standin")),
     ):
         libraries = python.environment(tree / "opt" / name)
         # Constraints with hashes: install only packages and files that the lock file lists.
-        python.install(libraries, "-c", _LOCK, *wanted)
+        python.install(libraries, "-c", _LOCK, *requirements)
     python.compile(tree / "opt")
 
 

@@ -26,11 +26,9 @@ from k3s_rootless.preflight.facts import (
 from k3s_rootless.preflight.probes.host import SYSCTLS
 from k3s_rootless.preflight.probes.kernel import CONFIG
 from k3s_rootless.preflight.records import (
-    Beside,
     Caller,
     Cluster,
     Confinement,
-    Held,
     Machine,
     Modules,
     Network,
@@ -40,10 +38,12 @@ from k3s_rootless.preflight.records import (
     Registered,
     Resolver,
     Storage,
+    Surroundings,
     Target,
     Token,
     Trial,
     Unit,
+    UsedPort,
 )
 
 T = TypeVar("T")
@@ -160,7 +160,9 @@ HEALTHY = Facts(
         key: Known(value, f"/proc/sys/{key.replace('.', '/')}") for key, value in _SETTINGS.items()
     },
     trial=Known(TRIED, "a child"),
-    confinement=Known(Confinement(restricted=False, label=Unknown("there is no such restriction"))),
+    confinement=Known(
+        Confinement(restricted=False, label=Unknown("AppArmor does not restrict user namespaces"))
+    ),
     newuidmap=map_program("newuidmap"),
     newgidmap=map_program("newgidmap"),
     subuid=Known((SubidRange(100000, 65536),), "/etc/subuid"),
@@ -197,7 +199,7 @@ HEALTHY = Facts(
             place("/home/alice/.rancher/k3s"), place("/tmp"), place("/home/alice", exists=True), ()
         )
     ),
-    beside=Known(Beside(frozenset(), frozenset(), {}, ufw=False)),
+    surroundings=Known(Surroundings(frozenset(), frozenset(), {}, ufw=False)),
     host=Known(HOST),
     token=Known(Token(Origin(Source.DEFAULT), fits=True)),
     target=Known(Target("/home/alice/.kube/k3s.yaml"), "access"),
@@ -466,7 +468,7 @@ def any_facts() -> st.SearchStrategy[Facts]:
         sockets=observed(
             st.lists(
                 st.builds(
-                    Held,
+                    UsedPort,
                     st.sampled_from([6443, 10080, 10443, 1]),
                     _TEXTS,
                     _TEXTS,
@@ -495,9 +497,9 @@ def any_facts() -> st.SearchStrategy[Facts]:
         storage=observed(
             st.builds(Storage, _PLACES, _PLACES, _PLACES, st.lists(_PATHS, max_size=2).map(tuple))
         ),
-        beside=observed(
+        surroundings=observed(
             st.builds(
-                Beside,
+                Surroundings,
                 st.frozensets(st.sampled_from(["k3s", "k3s-agent", "firewalld", "nm-cloud-setup"])),
                 st.frozensets(_PATHS),
                 st.dictionaries(_PATHS, st.sampled_from([0, 13, 999])),

@@ -9,11 +9,12 @@ from tests.e2e.causes import CASES
 from tests.e2e.causes_page import NOT_RUN, rows
 
 
-def test_the_page_lists_each_cause_and_each_was_mended() -> None:
+def test_the_page_lists_each_cause_and_each_was_fixed() -> None:
     found = rows()
 
     assert [
-        (f"`{case.id}`", case.what, case.fixable_by, case.by_hand or "as printed") for case in CASES
+        (f"`{case.id}`", case.what, case.fixable_by, case.manual_reason or "as printed")
+        for case in CASES
     ] == [(row[0], row[1], row[3], row[4]) for row in found]
     for case, row in zip(CASES, found, strict=True):
         for machine, cell in zip(("lab", "vm"), row[5:], strict=True):

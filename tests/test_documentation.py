@@ -1,6 +1,6 @@
 """Tests that the documentation matches the code in both directions.
 
-`python -m tests.test_documentation` writes the page of commands again.
+`python -m tests.test_documentation` generates the page of commands.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def commands() -> Iterator[tuple[str, click.Command]]:
 
 def cli_page() -> str:
     """Return the page of commands, built from their help texts."""
-    parts = ["# Commands\n\nMade from the commands' own `--help`; a test keeps it so.\n"]
+    parts = ["# Commands\n\nThis page is generated from the `--help` of the commands.\n"]
     for name, command in commands():
         context = click.Context(command, info_name=name, terminal_width=100, max_content_width=100)
         context.help_option_names = ["-h", "--help"]
@@ -50,11 +50,13 @@ def cli_page() -> str:
     return "\n".join(parts)
 
 
-def test_the_page_of_commands_is_what_help_says() -> None:
-    assert cli_page() == CLI_PAGE.read_text("utf-8"), "renew it: python -m tests.test_documentation"
+def test_the_page_of_commands_matches_the_help() -> None:
+    written = CLI_PAGE.read_text("utf-8")
+
+    assert cli_page() == written, "regenerate it: python -m tests.test_documentation"
 
 
-def test_the_list_of_commands_speaks_with_their_own_words() -> None:
+def test_the_list_of_commands_shows_their_summaries() -> None:
     page = CLI_PAGE.read_text("utf-8")
 
     for name, command in commands():
@@ -66,6 +68,21 @@ def test_the_list_of_commands_speaks_with_their_own_words() -> None:
             )
 
 
+def test_each_summary_is_short_and_has_no_full_stop() -> None:
+    summaries = [one.get_short_help_str(200) for _, one in commands() if one is not shell]
+
+    assert [] == [one for one in summaries if len(one) >= 60 or one.endswith(".")]
+
+
+def test_each_exit_code_in_the_help_is_documented() -> None:
+    page = (DOCS / "reference/exit-codes.md").read_text("utf-8")
+    listed = {int(code) for code in re.findall(r"^\| (\d+) \|", page, re.MULTILINE)}
+    explained = {code for _, command in commands() for code in getattr(command, "exit_codes", ())}
+
+    assert explained
+    assert explained <= listed
+
+
 def test_each_check_has_its_paragraph_and_each_paragraph_its_check() -> None:
     headings = re.findall(
         r"^## (\S+)$", (DOCS / "reference/checks.md").read_text("utf-8"), re.MULTILINE
@@ -74,12 +91,12 @@ def test_each_check_has_its_paragraph_and_each_paragraph_its_check() -> None:
     assert [check.id for check in CHECKS] == headings
 
 
-def test_each_paragraph_of_a_check_says_how_bad_it_is_and_what_it_is_called() -> None:
+def test_each_paragraph_of_a_check_has_its_severity_and_its_title() -> None:
     page = (DOCS / "reference/checks.md").read_text("utf-8")
 
-    told = re.findall(r"^## (\S+)\n\n\*([a-z]+)\* · (.+)\n\n\S", page, re.MULTILINE)
+    documented = re.findall(r"^## (\S+)\n\n\*([a-z]+)\* · (.+)\n\n\S", page, re.MULTILINE)
 
-    assert [(check.id, check.severity.value, check.title) for check in CHECKS] == told
+    assert [(check.id, check.severity.value, check.title) for check in CHECKS] == documented
 
 
 def test_the_link_of_each_finding_leads_to_its_paragraph() -> None:
@@ -129,16 +146,34 @@ def test_each_link_leads_somewhere(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_each_link_to_a_heading_finds_it(page: Path) -> None:
+    targets = re.findall(r"\]\((?!https?:)([^)#]*)#([^)]+)\)", page.read_text("utf-8"))
+
+    assert [] == [
+        (target, anchor)
+        for target, anchor in targets
+        if (found := page.parent / target if target else page).suffix == ".md"
+        and anchor not in anchors(found)
+    ]
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the anchors that GitHub makes of the headings of a page."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_each_command_in_a_page_is_one(page: Path) -> None:
     """Pages mention only commands and options that exist."""
     known = dict(commands())
     text = page.read_text("utf-8")
     for line in re.findall(r"k3s-rootless ([a-z]+(?: [^`\n#|]*)?)", text):
-        words = line.split()
-        command = known.get(f"k3s-rootless {' '.join(words[:2])}") or known.get(
-            f"k3s-rootless {words[0]}"
+        arguments = line.split()
+        command = known.get(f"k3s-rootless {' '.join(arguments[:2])}") or known.get(
+            f"k3s-rootless {arguments[0]}"
         )
-        options = [word for word in words[1:] if re.fullmatch(r"--[a-z-]+|-[a-z]", word)]
+        options = [one for one in arguments[1:] if re.fullmatch(r"--[a-z-]+|-[a-z]", one)]
         if command:
             have = {
                 name
@@ -164,15 +199,15 @@ def test_each_command_that_a_hint_or_a_remedy_names_exists() -> None:
     """Users can run the commands that hints and remedies name."""
     names = {name.split()[-1] for name, _ in commands()}
     pasted = re.compile(r"(?:^|`|: |\\$ )k3s-rootless ([a-z]+)")
-    told = {
-        (path.name, word)
+    mentioned = {
+        (path.name, name)
         for path in (ROOT / "k3s_rootless").rglob("*.py")
         for node in ast.walk(ast.parse(path.read_text("utf-8")))
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
-        for word in pasted.findall(node.value)
+        for name in pasted.findall(node.value)
     }
 
-    assert set() == {(where, word) for where, word in told if word not in names}
+    assert set() == {(where, name) for where, name in mentioned if name not in names}
 
 
 def test_each_make_target_that_is_named_exists() -> None:

@@ -16,7 +16,7 @@ ROW = re.compile(r"^\| `([^`]+)` \| [^|]* \| (\d+) \| (?:`([^`]+)`)? \|")
 
 
 @pytest.mark.parametrize("machine", ["lab", "vm"])
-def test_the_page_lists_each_way_with_its_end(machine: str) -> None:
+def test_the_page_lists_each_failed_start_with_its_result(machine: str) -> None:
     rows = {
         found[0]: found[1:]
         for line in table(PAGE.read_text("utf-8"), machine).values()
@@ -35,7 +35,7 @@ def test_the_page_lists_each_way_with_its_end(machine: str) -> None:
 
 
 @pytest.mark.parametrize("machine", ["lab", "vm"])
-def test_each_death_was_told_within_a_quarter_of_a_second(machine: str) -> None:
+def test_each_exit_was_reported_within_a_quarter_of_a_second(machine: str) -> None:
     late = re.findall(
         r"\| (\d+) ms \|$", "".join(table(PAGE.read_text("utf-8"), machine).values()), re.MULTILINE
     )

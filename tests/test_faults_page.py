@@ -19,7 +19,7 @@ def rows() -> dict[str, re.Match[str]]:
     return {found["id"]: found for found in ROW.finditer(PAGE.read_text("utf-8"))}
 
 
-def test_the_page_lists_each_fault_and_the_check_that_names_it() -> None:
+def test_the_page_lists_each_fault_and_the_check_that_reports_it() -> None:
     found = rows()
 
     assert [one.id for one in FAULTS] == list(found)
@@ -28,11 +28,11 @@ def test_the_page_lists_each_fault_and_the_check_that_names_it() -> None:
         assert one.what in found[one.id][0]
 
 
-def test_no_fault_ended_otherwise_than_it_has_to() -> None:
+def test_each_fault_had_its_expected_result() -> None:
     assert "**no**" not in PAGE.read_text("utf-8")
 
 
-def test_on_each_machine_at_least_25_faults_were_shown_by_k3s_and_mended() -> None:
+def test_on_each_machine_k3s_showed_at_least_25_faults_that_were_fixed() -> None:
     found = rows()
     shown = [one for one in FAULTS if not isinstance(one.shows, Unseen)]
 
@@ -40,7 +40,7 @@ def test_on_each_machine_at_least_25_faults_were_shown_by_k3s_and_mended() -> No
         assert sum(found[one.id][machine].strip() == "yes" for one in shown) >= 25, machine
 
 
-def test_a_machine_that_cannot_have_a_fault_has_a_dash_and_no_other_has() -> None:
+def test_only_a_machine_that_cannot_have_a_fault_has_a_dash() -> None:
     found = rows()
 
     for one in FAULTS:

@@ -78,14 +78,14 @@ def test_the_network_is_its_own(lab: Lab) -> None:
     assert lab.root("sysctl", "-qw", "kernel.panic=7").returncode != 0
 
 
-def test_delegation_is_told_as_it_is(lab: Lab) -> None:
+def test_delegation_is_reported_correctly(lab: Lab) -> None:
     fresh(lab)
     assert lab.delegates == (not cgroups.lacking(lab.site.cgroup))
     if lab.plays_k3s and not lab.delegates:
         assert '{"enforce_controllers": false}' == lab.user("cat", str(ORDERS)).stdout
 
 
-def test_fresh_takes_away_what_tests_leave(lab: Lab) -> None:
+def test_fresh_removes_files_of_earlier_tests(lab: Lab) -> None:
     unit = HOME / ".config/systemd/user/k3s-rootless.service"
     lab.user("mkdir", "-p", str(unit.parent), str(HOME / ".kube")).check_returncode()
     lab.user(
@@ -104,7 +104,7 @@ def test_fresh_takes_away_what_tests_leave(lab: Lab) -> None:
     assert "anything" not in lab.user("cat", str(ORDERS)).stdout
 
 
-def test_exit_status_input_and_both_outputs_come_through(lab: Lab) -> None:
+def test_exit_status_input_and_both_outputs_are_passed_on(lab: Lab) -> None:
     done = lab.user("sh", "-c", "cat; echo complaint >&2; exit 7", stdin="fed\n")
     assert (7, "fed\n", "complaint\n") == (done.returncode, done.stdout, done.stderr)
     assert 127 == lab.user("no-such-program").returncode
@@ -123,7 +123,7 @@ def test_a_signal_reaches_the_program(lab: Lab) -> None:
     assert 130 == process.returncode
 
 
-def test_killing_what_popen_returns_kills_the_program(lab: Lab) -> None:
+def test_killing_the_returned_process_kills_the_program(lab: Lab) -> None:
     with lab.popen("sh", "-c", "echo ready; exec sleep 987654") as process:
         assert process.stdout is not None
         assert "ready\n" == process.stdout.readline()
@@ -136,7 +136,7 @@ def test_killing_what_popen_returns_kills_the_program(lab: Lab) -> None:
     )
 
 
-def test_a_program_that_takes_too_long_is_killed_with_its_children(lab: Lab) -> None:
+def test_a_program_over_its_time_limit_is_killed_with_its_children(lab: Lab) -> None:
     with pytest.raises(subprocess.TimeoutExpired):
         lab.user("sh", "-c", "sleep 876543 & wait", timeout=0.5)
     assert 1 == lab.root("pgrep", "-f", "^sleep 876543").returncode
@@ -155,11 +155,11 @@ def test_two_labs_do_not_see_each_other(lab: Lab, another: Lab) -> None:
 
 
 def test_one_name_is_one_lab(another: Lab) -> None:
-    with pytest.raises(LabError, match="is up already"):
+    with pytest.raises(LabError, match="is already running"):
         Lab.up(another.site.label)
 
 
-def test_down_leaves_nothing() -> None:
+def test_down_removes_everything() -> None:
     label = f"gone-{os.getpid()}"
     try:
         machine = Lab.up(label)
@@ -171,7 +171,7 @@ def test_down_leaves_nothing() -> None:
     assert [] == traces(label)
 
 
-def test_a_killed_driver_leaves_nothing_behind_for_long(lab: Lab) -> None:
+def test_the_lab_of_a_killed_driver_is_removed_soon(lab: Lab) -> None:
     label = f"killed-{os.getpid()}"
     code = (
         f"import time; from tests.lab.driver import Lab; Lab.up({label!r}); print('up',"

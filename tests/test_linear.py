@@ -89,19 +89,19 @@ def slow(
     return ""
 
 
-def test_there_are_all_of_them() -> None:
+def test_all_expressions_are_found() -> None:
     assert len(EXPRESSIONS) >= 200
     assert len({pattern.pattern for pattern in EXPRESSIONS.values()}) >= 200
     assert set(USES) <= set(EXPRESSIONS)
 
 
 @pytest.mark.parametrize("name", EXPRESSIONS)
-def test_its_tree_says_that_it_is_linear(name: str) -> None:
+def test_the_parse_tree_shows_linear_time(name: str) -> None:
     assert [] == linear.complaints(EXPRESSIONS[name])
 
 
 @pytest.mark.parametrize("name", EXPRESSIONS)
-def test_no_text_that_is_made_of_it_makes_it_slow(name: str) -> None:
+def test_no_text_derived_from_the_expression_is_slow(name: str) -> None:
     pattern = EXPRESSIONS[name]
     use = USES.get(name, "finditer")
 
@@ -109,7 +109,7 @@ def test_no_text_that_is_made_of_it_makes_it_slow(name: str) -> None:
 
 
 @pytest.mark.parametrize("source", BAD)
-def test_one_that_is_not_is_found(source: str) -> None:
+def test_an_expression_without_linear_time_is_detected(source: str) -> None:
     """The tree shows the problem, or else a text does.
 
     Expressions that take twice as long for each character cannot be measured.
@@ -120,7 +120,7 @@ def test_one_that_is_not_is_found(source: str) -> None:
 
 
 @pytest.mark.parametrize("source", GOOD)
-def test_one_that_is_is_left_alone(source: str) -> None:
+def test_a_linear_expression_is_accepted(source: str) -> None:
     pattern = re.compile(source)
 
     assert [] == linear.complaints(pattern)

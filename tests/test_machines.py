@@ -38,7 +38,9 @@ class Promises:
         )
         assert machine.user("cat", "/etc/shadow").returncode != 0
 
-    def test_words_input_environment_and_exit_status_come_through(self, machine: Machine) -> None:
+    def test_arguments_input_environment_and_exit_status_are_passed_on(
+        self, machine: Machine
+    ) -> None:
         assert "a b|$HOME|" == machine.user("printf", "%s|", "a b", "$HOME", env={"X": "y"}).stdout
         assert (
             "hello, 'you'\n"
@@ -49,12 +51,12 @@ class Promises:
 
     def test_the_journal_is_kept_for_the_user(self, machine: Machine) -> None:
         machine.user(
-            "systemd-run", "--user", "--wait", "--unit=said", "echo", "said for the test"
+            "systemd-run", "--user", "--wait", "--unit=logged", "echo", "logged by the test"
         ).check_returncode()
         machine.root("journalctl", "--sync").check_returncode()
         assert (
-            "said for the test"
-            in machine.user("journalctl", "--user", "--unit=said", "--output=cat").stdout
+            "logged by the test"
+            in machine.user("journalctl", "--user", "--unit=logged", "--output=cat").stdout
         )
         assert machine.root("find", "/var/log/journal", "-name", f"user-{UID}.journal").stdout
 
@@ -103,7 +105,7 @@ class TestAnySystemd(Promises):
         fresh(any_systemd)
         return any_systemd
 
-    def test_runs_the_systemd_that_its_release_is_here_for(
+    def test_the_lab_runs_the_systemd_of_its_release(
         self, any_systemd: Lab, request: pytest.FixtureRequest
     ) -> None:
         release = request.node.callspec.params["any_systemd"]

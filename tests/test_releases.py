@@ -22,7 +22,7 @@ def test_sources_are_the_hosts_own_with_another_name(name: str) -> None:
     assert all(line.split()[-2].partition("-")[0] == name for line in other)
 
 
-def test_what_is_borrowed_is_all_that_is_taken_from_the_other_release() -> None:
+def test_only_borrowed_packages_come_from_the_other_release() -> None:
     assert "" == releases.find("trixie").preferences()
     stanzas = releases.find("bookworm").preferences().strip().split("\n\n")
     assert [
@@ -31,12 +31,12 @@ def test_what_is_borrowed_is_all_that_is_taken_from_the_other_release() -> None:
     ] == [stanza.splitlines() for stanza in stanzas]
 
 
-def test_an_unknown_release_is_told_with_those_that_are_known() -> None:
+def test_the_error_for_an_unknown_release_lists_the_known_releases() -> None:
     with pytest.raises(MachineError, match="bullseye, bookworm, trixie, forky"):
         releases.find("buster")
 
 
-def test_a_tree_is_made_once_and_tells_its_packages(
+def test_a_tree_is_built_once_and_lists_its_packages(
     any_systemd: Lab, request: pytest.FixtureRequest
 ) -> None:
     root = trees.tree(request.node.callspec.params["any_systemd"])

@@ -119,14 +119,16 @@ def test_clean_is_gos(text: str, cleaned: str) -> None:
     ],
 )
 def test_bad_values_warn_and_count_as_unset(name: str, value: str, warning: str) -> None:
-    said: list[str] = []
-    read = settings.read({f"K3S_ROOTLESS_{name}": value}, NEW, dual_stack=False, warn=said.append)
+    warnings: list[str] = []
+    read = settings.read(
+        {f"K3S_ROOTLESS_{name}": value}, NEW, dual_stack=False, warn=warnings.append
+    )
     assert read == settings.Settings()
-    assert said == [warning]
+    assert warnings == [warning]
 
 
 @pytest.mark.parametrize(
-    ("release", "environment", "words"),
+    ("release", "environment", "message"),
     [
         (NEW, {"K3S_ROOTLESS_MTU": "-1"}, "got negative mtu"),
         (NEW, {"K3S_ROOTLESS_CIDR": "10.41.0.0"}, "invalid CIDR address: 10.41.0.0"),
@@ -142,12 +144,12 @@ def test_bad_values_warn_and_count_as_unset(name: str, value: str, warning: str)
         ),
     ],
 )
-def test_fatal_values_have_k3ss_words(
-    release: Release, environment: dict[str, str], words: str
+def test_fatal_values_have_the_messages_of_k3s(
+    release: Release, environment: dict[str, str], message: str
 ) -> None:
     with pytest.raises(Fatal) as caught:
         settings.read(environment, release, dual_stack=False, warn=pytest.fail)
-    assert words == caught.value.message
+    assert message == caught.value.message
 
 
 def test_a_release_before_the_variables_ignores_them() -> None:
@@ -167,25 +169,27 @@ def test_an_empty_entry_copies_up_the_working_directory() -> None:
 
 
 @pytest.mark.parametrize(
-    ("directory", "words"),
+    ("directory", "message"),
     [
         ("/tmp", "/tmp cannot be copied up"),
         ("/nowhere", "failed to create bind mount on /nowhere: no such file or directory"),
     ],
 )
-def test_a_bad_copy_up_directory_is_fatal(directory: str, words: str) -> None:
-    with pytest.raises(Fatal, match=re.escape(words)):
+def test_a_bad_copy_up_directory_is_fatal(directory: str, message: str) -> None:
+    with pytest.raises(Fatal, match=re.escape(message)):
         settings.check_copy_up([directory])
 
 
-@pytest.mark.parametrize(("value", "dies"), [("1", False), ("0", True), ("2", True), (None, False)])
+@pytest.mark.parametrize(
+    ("value", "fatal"), [("1", False), ("0", True), ("2", True), (None, False)]
+)
 def test_sysctls_are_checked_where_they_exist(
-    *, tmp_path: Path, value: str | None, dies: bool
+    *, tmp_path: Path, value: str | None, fatal: bool
 ) -> None:
     (tmp_path / "net/ipv4").mkdir(parents=True)
     if value is not None:
         (tmp_path / "net/ipv4/ip_forward").write_text(f"{value}\n")
-    if not dies:
+    if not fatal:
         parent.validate_sysctls(tmp_path)
         return
     with pytest.raises(
@@ -284,7 +288,7 @@ def test_log_lines_are_quoted_as_logrus_quotes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("version", "found", "words"),
+    ("version", "found", "message"),
     [
         ("v1.33.4+k3s1", "cpu memory pids", "failed to find cpuset cgroup (v2)"),
         ("v1.21.2+k3s1", "cpu memory pids", "failed to find cpuset cgroup (v2)"),
@@ -295,14 +299,14 @@ def test_log_lines_are_quoted_as_logrus_quotes() -> None:
         ("v1.20.15+k3s1", "", None),
     ],
 )
-def test_controllers_are_required_by_release(version: str, found: str, words: str | None) -> None:
+def test_controllers_are_required_by_release(version: str, found: str, message: str | None) -> None:
     controllers = kernel.controllers(found)
-    if words is None:
+    if message is None:
         kernel.validate_controllers(controllers, Release(version), writable=True, journal=QUIET)
         return
     with pytest.raises(Fatal) as caught:
         kernel.validate_controllers(controllers, Release(version), writable=True, journal=QUIET)
-    assert words == caught.value.message
+    assert message == caught.value.message
 
 
 @pytest.mark.parametrize(
@@ -313,8 +317,8 @@ def test_controllers_are_required_by_release(version: str, found: str, words: st
         ("v1.35.0+k3s1", "error", 'Shutdown request received: "x"'),
     ],
 )
-def test_last_words_change_with_the_release(version: str, level: str, message: str) -> None:
-    fatal = Release(version).last_words("x")
+def test_the_last_message_depends_on_the_release(version: str, level: str, message: str) -> None:
+    fatal = Release(version).last_message("x")
     assert (fatal.level, fatal.message) == (level, message)
 
 
@@ -368,7 +372,7 @@ def service(*ports: Any, ip: str | None = "127.0.0.1") -> Object:
         ),
     ],
 )
-def test_wanted_forwards(
+def test_expected_forwards(
     *,
     release: Release,
     servicelb: bool,
@@ -413,9 +417,9 @@ def test_a_pass_removes_foreign_forwards_and_keeps_those_with_the_right_host_por
     Reconciler(Cluster(), kit, QUIET, NEW, https_port=6443, servicelb=True).reconcile([service(80)])
     assert {6443, 10080} == kit.numbers()
     assert 8080 == kit.bound[2]["spec"]["childPort"]
-    said = capfd.readouterr().err
-    assert "Bound parent port :6443/tcp to child namespace port 6443" in said
-    assert "Removed parent port :9999/tcp" in said
+    errors = capfd.readouterr().err
+    assert "Bound parent port :6443/tcp to child namespace port 6443" in errors
+    assert "Removed parent port :9999/tcp" in errors
 
 
 def test_a_refused_port_ends_the_pass_before_removals() -> None:
@@ -442,7 +446,7 @@ def test_flags_config_file_and_environment(
         7443,
         ["traefik", "servicelb"],
         True,
-    ) == (given.https_port, given.words("disable"), given.rootless)
+    ) == (given.https_port, given.values("disable"), given.rootless)
     assert (
         False,
         Path("/x"),
@@ -461,7 +465,7 @@ def test_drop_ins_of_the_config_file_replace_and_append(tmp_path: Path) -> None:
     given = flags.parse(["--config", str(config), "--node-label=d"], {"K3S_DATA_DIR": "/y"}, QUIET)
 
     assert (7443, Path("/a")) == (given.https_port, given.data_dir)
-    assert ["a", "b", "c", "d"] == given.words("node-label")
+    assert ["a", "b", "c", "d"] == given.values("node-label")
 
 
 def test_two_forms_of_a_flag_are_fatal(tmp_path: Path) -> None:
@@ -485,17 +489,17 @@ def test_the_variable_of_the_data_directory_came_late(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "message"),
     [
         (["--foo"], "flag provided but not defined: -foo"),
         (["--data-dir"], "flag needs an argument: -data-dir"),
         (["--https-listen-port=x"], 'invalid value "x" for flag -https-listen-port: parse error'),
     ],
 )
-def test_bad_flags_are_fatal(arguments: list[str], words: str) -> None:
+def test_bad_flags_are_fatal(arguments: list[str], message: str) -> None:
     with pytest.raises(Fatal) as caught:
         flags.parse(arguments, {"K3S_CONFIG_FILE": "/nonexistent"}, QUIET)
-    assert words == caught.value.message
+    assert message == caught.value.message
 
 
 def test_a_config_file_that_is_no_file_is_fatal(tmp_path: Path) -> None:

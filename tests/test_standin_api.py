@@ -96,7 +96,7 @@ def api(tmp_path: Path) -> Iterator[Api]:
 
 
 @pytest.mark.parametrize("path", ["/version", "/livez", "/healthz", "/readyz", "/cacerts", "/ping"])
-def test_what_anonymous_clients_may_read(api: Api, path: str) -> None:
+def test_paths_that_anonymous_clients_can_read(api: Api, path: str) -> None:
     api.context.gate.ready.set()
     assert 200 == api.ask("GET", path, anonymous=True)[0]
 
@@ -204,7 +204,7 @@ def test_a_watch_without_a_version_begins_with_what_there_is(api: Api) -> None:
     connection.close()
 
 
-def test_a_hanging_api_answers_nobody(api: Api) -> None:
+def test_a_hanging_api_does_not_answer(api: Api) -> None:
     api.context.gate.hang.set()
     connection = http.client.HTTPSConnection(
         "127.0.0.1", api.port, timeout=0.3, context=api.trusted
@@ -214,7 +214,7 @@ def test_a_hanging_api_answers_nobody(api: Api) -> None:
     connection.close()
 
 
-def test_authorities_and_clients_outlive_a_restart_and_the_server_does_not(tmp_path: Path) -> None:
+def test_a_restart_keeps_authorities_and_client_certificates_only(tmp_path: Path) -> None:
     tls = tmp_path / "tls"
     first = certificates.prepare(tls, (), 6444)
     serving = (tls / "serving-kube-apiserver.crt").read_bytes()

@@ -45,26 +45,26 @@ def delegation(vm: Vm) -> Delegation:
     return Delegation(configured, realized, effective)
 
 
-def processes(word: str) -> list[str]:
+def processes(argument: str) -> list[str]:
     found = []
     for place in Path("/proc").glob("[0-9]*"):
         try:
             command = (place / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
         except OSError:
             continue
-        if word in command:
+        if argument in command:
             found.append(f"{place.name} {command}")
     return found
 
 
-def wait_until_gone(word: str) -> None:
+def wait_until_gone(argument: str) -> None:
     deadline = time.monotonic() + PATIENCE
-    while left := processes(word):
+    while left := processes(argument):
         assert time.monotonic() < deadline, left
         time.sleep(0.05)
 
 
-def test_is_a_machine_whose_cgroups_are_v2_and_nothing_else(vm: Vm) -> None:
+def test_the_machine_has_cgroup_v2_only(vm: Vm) -> None:
     machine: Machine = vm
     assert ("vm", True) == (machine.name, machine.delegates)
     assert (
@@ -87,7 +87,7 @@ def test_root_has_no_user_manager(vm: Vm) -> None:
     assert "inactive\n" == vm.root("systemctl", "is-active", "user@0.service").stdout
 
 
-def test_linger_is_the_users_to_switch(stock_vm: Vm) -> None:
+def test_the_user_can_switch_lingering(stock_vm: Vm) -> None:
     show = ("loginctl", "show-user", USER, "--property=Linger", "--value")
     assert 0 == stock_vm.user("loginctl", "disable-linger").returncode
     assert "no\n" == stock_vm.user(*show).stdout
@@ -107,7 +107,7 @@ def test_delegation_goes_through_its_four_states(stock_vm: Vm) -> None:
     assert Delegation(STOCK, STOCK, STOCK) == delegation(stock_vm)
 
 
-def test_a_restored_machine_lives_in_the_present(stock_vm: Vm) -> None:
+def test_a_restored_machine_has_the_current_time(stock_vm: Vm) -> None:
     assert abs(float(stock_vm.root("date", "+%s.%N").stdout) - time.time()) < 5
 
 
@@ -129,14 +129,14 @@ def test_signals_reach_the_program(vm: Vm) -> None:
         assert 130 == process.returncode
 
 
-def test_a_killed_program_is_gone_from_the_machine(vm: Vm) -> None:
+def test_a_killed_program_is_ended_on_the_machine(vm: Vm) -> None:
     with vm.popen("sleep", "54321") as process:
         process.kill()
         process.wait(timeout=PATIENCE)
     assert 1 == vm.root("pgrep", "--full", "sleep 5432[1]").returncode
 
 
-def test_a_program_that_takes_too_long_is_gone_from_the_machine(vm: Vm) -> None:
+def test_a_program_over_its_time_limit_is_ended_on_the_machine(vm: Vm) -> None:
     with pytest.raises(subprocess.TimeoutExpired):
         vm.user("sh", "-c", "sleep 65432; true", timeout=2)
     assert 1 == vm.root("pgrep", "--full", "sleep 6543[2]").returncode
@@ -150,7 +150,7 @@ def test_down_leaves_nothing_on_the_host() -> None:
     assert not machine.directory.exists()
 
 
-def test_a_killed_driver_takes_the_machine_with_it() -> None:
+def test_a_killed_driver_ends_the_machine() -> None:
     script = (
         "import time; from tests import payload; from tests.vm.machine import Vm; "
         "machine = Vm(payload.build()); print(machine.directory, flush=True); time.sleep(60)"

@@ -21,26 +21,26 @@ from k3s_rootless.cli import output
 from k3s_rootless.errors import RootlessError
 
 _COMMANDS = {
-    "check": "Tell whether this user can run K3s here, and what is missing.",
-    "up": "Bring K3s up for this user, and wait until it is ready.",
-    "down": "Stop K3s.",
-    "restart": "Stop K3s and start it, and wait until it is ready.",
-    "status": "Tell whether K3s runs and is ready.",
-    "env": "Show and change the environment of K3s, and tell what is in effect.",
-    "ports": "Show which port of this host reaches which Service.",
-    "logs": "Show what K3s said, in this start of it.",
-    "install": "Write the unit and enable it, without starting K3s.",
-    "uninstall": "Stop K3s and remove what k3s-rootless wrote; `--purge` also K3s's data.",
-    "unit": "Show the unit and its drop-ins as systemd has them, and what would change.",
-    "config": "Set K3s's server flags and resource limits; `restart` applies them.",
-    "linger": "Let K3s outlive your last session, or not; `status` tells.",
-    "bundle": "Pack what a helper needs into one archive, without secrets.",
-    "diagnose": "Tell why K3s does not come up, and what mends it.",
-    "version": "Tell the versions of k3s-rootless, K3s and systemd.",
+    "check": "Check whether this host can run rootless K3s",
+    "up": "Install and start K3s, and wait until it is ready",
+    "down": "Stop K3s",
+    "restart": "Restart K3s, and wait until it is ready",
+    "status": "Show whether K3s is running and ready",
+    "env": "Show or change the environment variables of K3s",
+    "ports": "Show which host port reaches which Service",
+    "logs": "Show the K3s logs of the current start",
+    "install": "Install and enable the unit without starting K3s",
+    "uninstall": "Stop K3s and remove the files of k3s-rootless",
+    "unit": "Show the systemd unit of K3s and its drop-ins",
+    "config": "Show or change K3s server flags and resource limits",
+    "linger": "Keep K3s running after logout (lingering)",
+    "bundle": "Create a support archive with secrets removed",
+    "diagnose": "Show why K3s does not start and how to fix it",
+    "version": "Show the versions of k3s-rootless, K3s and systemd",
 }
-"""The commands in the order of typical use, with their short help.
+"""The commands in the order of typical use, with their summaries.
 
-`--help` thus loads no command module; a test compares the texts with those of the commands.
+`--help` thus loads no command module; a test compares the summaries with those of the commands.
 """
 _GROUPS = frozenset({"config", "env", "unit"})
 """Commands that have subcommands and do nothing themselves."""
@@ -92,8 +92,8 @@ class Shell(click.Group):
             # the traceback of other errors.
             if sys.flags.dev_mode:
                 raise
-            code = _refused(given, error)
-        sys.exit(_settled(code or 0))
+            code = _report_unusable(given, error)
+        sys.exit(_exit_code(code or 0))
 
     def _run(self, given: list[str], *more: Any, **extra: Any) -> Any:  # noqa: ANN401 (click's)
         try:
@@ -109,29 +109,31 @@ class Shell(click.Group):
             click.echo("interrupted", err=True)
             return output.INTERRUPTED
         except RootlessError as error:
-            return _tell(given, error.message, error.hint, error.exit_code, error.details)
+            return _report_error(given, error.message, error.hint, error.exit_code, error.details)
         except click.ClickException as error:
             if "--json" in given:
-                return _tell(given, error.format_message(), None, error.exit_code, {})
+                return _report_error(given, error.format_message(), None, error.exit_code, {})
             error.show()
             return error.exit_code
 
 
-def _settled(code: int) -> int:
+def _exit_code(code: int) -> int:
     """Return the exit code of the command, or 1 if its answer could not be written."""
     error = output.failure()
     if error is None or code == output.INTERRUPTED:
         return code
-    click.echo(f"error: cannot write the answer: {_reason(error)}", err=True)
+    click.echo(f"error: cannot write the output: {_reason(error)}", err=True)
     return 1
 
 
-def _refused(given: Sequence[str], error: OSError | ImportError) -> int:
+def _report_unusable(given: Sequence[str], error: OSError | ImportError) -> int:
     """Report a file that cannot be used, or a missing part of the installation."""
     if isinstance(error, OSError):
-        action = f"use {error.filename}" if error.filename else "go on"
-        return _tell(given, f"cannot {action}: {_reason(error)}", None, 1, {})
-    return _tell(given, f"cannot go on: {_reason(error)}", "install k3s-rootless again", 1, {})
+        action = f"use {error.filename}" if error.filename else "continue"
+        return _report_error(given, f"cannot {action}: {_reason(error)}", None, 1, {})
+    return _report_error(
+        given, f"cannot load k3s-rootless: {_reason(error)}", "reinstall k3s-rootless", 1, {}
+    )
 
 
 def _reason(error: OSError | ImportError) -> str:
@@ -139,17 +141,17 @@ def _reason(error: OSError | ImportError) -> str:
     return f"{reason[:1].lower()}{reason[1:]}"
 
 
-def _tell(
+def _report_error(
     given: Sequence[str], message: str, hint: str | None, code: int, details: Mapping[str, Any]
 ) -> int:
     from k3s_rootless.cli.display.report import Report
 
-    words = [word for word in given if not word.startswith("-")]
-    name = next((word for word in words if word in _COMMANDS), "error")
-    if words[:2] == ["ports", "plan"] or (
-        words[:1] == [name] and name in _GROUPS and len(words) > 1
+    positional = [argument for argument in given if not argument.startswith("-")]
+    name = next((argument for argument in positional if argument in _COMMANDS), "error")
+    if positional[:2] == ["ports", "plan"] or (
+        positional[:1] == [name] and name in _GROUPS and len(positional) > 1
     ):
-        name = "-".join(words[:2])
+        name = "-".join(positional[:2])
     Report(json_for=name if "--json" in given else None).error(message, hint, code, details)
     return code
 
@@ -159,7 +161,7 @@ def _tell(
 )
 @click.version_option(__version__, message="k3s-rootless %(version)s")
 def shell() -> None:
-    """Run K3s without root, under your own systemd.
+    """Run K3s without root, as a systemd user service.
 
-    Start with `k3s-rootless up`; `k3s-rootless check` tells what this host lacks.
+    `k3s-rootless up` installs and starts K3s. `k3s-rootless check` only checks the host.
     """

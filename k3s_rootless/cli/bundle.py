@@ -6,32 +6,46 @@ from pathlib import Path
 
 import click
 
+from k3s_rootless.cli.help import Command
 from k3s_rootless.cli.options import json_option
 
 
-@click.command("bundle")
+@click.command(
+    "bundle",
+    cls=Command,
+    exit_codes={
+        0: "the archive is written, even if parts of it are missing",
+        1: "the archive cannot be written",
+        7: "the file exists; use --force to replace it",
+    },
+)
 @click.option(
     "-o",
     "--output",
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="Write here; a directory will do.",
+    help="Write to this file, or to a new file in this directory.",
 )
-@click.option("--list", "listing", is_flag=True, help="Show what would go in, and write nothing.")
+@click.option(
+    "--list", "listing", is_flag=True, help="List the content without writing the archive."
+)
 @click.option(
     "--anonymous",
     is_flag=True,
-    help="Replace the names of user and host, and the host's addresses.",
+    help="Replace the user name, and the names and addresses of this host.",
 )
-@click.option("--force", is_flag=True, help="Replace a file that is there.")
+@click.option("--force", is_flag=True, help="Replace an existing file.")
 @json_option
 def command(
     *, output: Path | None, listing: bool, anonymous: bool, force: bool, as_json: bool
 ) -> None:
-    """Pack what a helper needs into one archive, without secrets.
+    """Create a support archive with secrets removed.
 
-    Tokens, keys, certificates and passwords are taken out. Works with K3s down and without a user
-    manager: what cannot be read is named. Open index.html of it in a browser.
+    Contains checks, status, ports, logs, unit, settings and the diagnosis. Tokens, keys,
+    certificates and passwords are removed. Open index.html of the archive in a browser.
+
+    This works if K3s is stopped, and without a user manager. Parts that cannot be read are listed
+    with the reason. Review the archive before you share it.
     """
     from k3s_rootless.cli.display import bundle
     from k3s_rootless.cli.session import Session

@@ -6,37 +6,51 @@ from typing import TYPE_CHECKING
 
 import click
 
+from k3s_rootless.cli.help import Command
 from k3s_rootless.cli.options import json_option
 
 if TYPE_CHECKING:
     from k3s_rootless.cli.session import Session
 
 
-@click.command("check")
+@click.command(
+    "check",
+    cls=Command,
+    exit_codes={
+        0: "the host is ready",
+        1: "a fatal check is unknown",
+        5: "a check failed, and you can fix the problem",
+        6: "a check failed, and an administrator must fix the problem",
+        8: "this host cannot run rootless K3s",
+    },
+)
 @click.argument("ids", nargs=-1, metavar="[ID]...")
 @click.option(
     "--ignore",
     "ignored",
     multiple=True,
     metavar="ID",
-    help="Leave a failed check, or a group of them, out.",
+    help="Ignore the failures of this check or group of checks. Repeatable.",
 )
 @click.option(
     "--admin-script",
     is_flag=True,
-    help="Print the script that does what an administrator must do here.",
+    help="Print a shell script with the fixes that need root.",
 )
-@click.option("--undo", is_flag=True, help="With --admin-script: print the one that takes it back.")
+@click.option(
+    "--undo", is_flag=True, help="With --admin-script: print the script that reverts these fixes."
+)
 @json_option
 def command(
     ids: tuple[str, ...], ignored: tuple[str, ...], *, admin_script: bool, undo: bool, as_json: bool
 ) -> None:
-    """Tell whether this user can run K3s here, and what is missing.
+    """Check whether this host can run rootless K3s.
 
-    With IDs, judge only these checks or groups (`cgroup.delegation`). Nothing is changed.
+    Shows each problem and how to fix it, and changes nothing. With IDs, only these checks or groups
+    of checks run, for example `cgroup.delegation` or `cgroup`.
     """
     if undo and not admin_script:
-        raise click.UsageError("--undo belongs to --admin-script")
+        raise click.UsageError("--undo requires --admin-script")
     from k3s_rootless.cli.session import Session
 
     session = Session.begin("check" if as_json else None)
@@ -62,7 +76,7 @@ def _print_script(
 
     script = admin_script.read(session, ids, ignored, undo=undo)
     for notice in script.notices:
-        session.report.story(notice)
+        session.report.notice(notice)
     if script.text:
         # Always UTF-8, in any locale, because root runs the script: the same bytes as in the JSON.
         session.report.verbatim(script.text.rstrip("\n").encode())

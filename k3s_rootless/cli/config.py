@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from k3s_rootless.cli.help import Group
 from k3s_rootless.cli.options import json_option
 from k3s_rootless.errors import UsageError
 
@@ -20,11 +21,12 @@ if TYPE_CHECKING:
 _FORCE = "Replace a drop-in that was edited; a copy is kept."
 
 
-@click.group("config")
+@click.group("config", cls=Group)
 def command() -> None:
-    """Set K3s's server flags and resource limits; `restart` applies them.
+    """Show or change K3s server flags and resource limits.
 
-    What can be set, and what is: `k3s-rootless config list`.
+    `k3s-rootless config list` shows all settings. Changes take effect at the next start of K3s;
+    `k3s-rootless restart` applies them.
     """
 
 
@@ -34,10 +36,10 @@ def command() -> None:
 @click.option("--force", is_flag=True, help=_FORCE)
 @json_option
 def set_(*, name: str, values: tuple[str, ...], force: bool, as_json: bool) -> None:
-    """Set NAME to each VALUE, in place of what it was set to.
+    """Set a setting.
 
-    Labels, taints and disabled components take several values. What a running K3s was started with
-    stays until `restart`.
+    The VALUEs replace all previous values of NAME. Labels, taints and disabled components accept
+    several VALUEs.
     """
     from k3s_rootless.cli.session import Session
     from k3s_rootless.operations.configuration import change
@@ -54,11 +56,15 @@ def set_(*, name: str, values: tuple[str, ...], force: bool, as_json: bool) -> N
 
 
 @command.command("unset")
-@click.argument("names", nargs=-1, required=True)
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
 @click.option("--force", is_flag=True, help=_FORCE)
 @json_option
 def unset(*, names: tuple[str, ...], force: bool, as_json: bool) -> None:
-    """Let NAMES be again what K3s's own unit says, or K3s's default."""
+    """Reset settings to their defaults.
+
+    Removes values that `config set` set. The K3s unit, or else K3s itself, then determines the
+    value.
+    """
     from k3s_rootless.cli.session import Session
     from k3s_rootless.operations.configuration import change
 
@@ -66,14 +72,11 @@ def unset(*, names: tuple[str, ...], force: bool, as_json: bool) -> None:
     _change(session, dict.fromkeys(map(change.require_known, names), ()), force=force)
 
 
-@command.command("get")
+@command.command("get", exit_codes={0: "the setting has a value", 1: "the setting has no value"})
 @click.argument("name")
 @json_option
 def get(*, name: str, as_json: bool) -> None:
-    """Print what NAME is, one value a line.
-
-    Exit codes: 0 it has a value, 1 it has none.
-    """
+    """Print the values of a setting, one per line."""
     from k3s_rootless.cli.session import Session
     from k3s_rootless.operations.configuration import change, document, settings_list
 
@@ -89,7 +92,7 @@ def get(*, name: str, as_json: bool) -> None:
 @command.command("list")
 @json_option
 def list_(*, as_json: bool) -> None:
-    """Show each setting, its value, and where it comes from."""
+    """Show the settings, their values and sources."""
     from k3s_rootless.cli.session import Session
     from k3s_rootless.operations.configuration import document, settings_list
 

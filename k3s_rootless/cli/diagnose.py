@@ -6,27 +6,36 @@ from pathlib import Path
 
 import click
 
+from k3s_rootless.cli.help import Command
 from k3s_rootless.cli.options import json_option
 
 
-@click.command("diagnose")
+@click.command(
+    "diagnose",
+    cls=Command,
+    exit_codes={
+        0: "no problem was found",
+        1: "a cause was found, or the state is unknown",
+        3: "K3s is not installed or not running",
+        4: "K3s is running, but not ready",
+    },
+)
 @click.option(
     "--since",
     metavar="TIME",
-    help="Judge the last start since then that failed: `1 hour ago`, `09:00`, `2026-11-23`.",
+    help="Diagnose the last failed start since TIME: `1 hour ago`, `09:00`, `2026-11-23`.",
 )
 @click.option(
     "--file",
     "file",
     type=click.Path(path_type=Path),
-    help="Read a journal of another machine: -o export or -o json.",
+    help="Diagnose a journal of another host, saved with journalctl -o export or -o json.",
 )
 @json_option
 def command(*, since: str | None, file: Path | None, as_json: bool) -> None:
-    """Tell why K3s does not come up, and what mends it.
+    """Show why K3s does not start and how to fix it.
 
-    Exit codes: 0 nothing is wrong, 1 a cause was found, 3 not installed or not running, 4 running
-    and not ready.
+    Reads the log of the last start, the state of the unit, and the host. Changes nothing.
     """
     from k3s_rootless.cli.display import diagnose
     from k3s_rootless.cli.session import Session
@@ -35,8 +44,8 @@ def command(*, since: str | None, file: Path | None, as_json: bool) -> None:
 
     if since and file:
         raise UsageError(
-            "cannot narrow a file by time",
-            hint="leave --since out, or narrow it when it is exported",
+            "--since cannot be used with --file",
+            hint="remove --since, or use it when you export the journal with journalctl",
         )
     session = Session.begin("diagnose" if as_json else None)
     if file:

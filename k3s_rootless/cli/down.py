@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import click
 
+from k3s_rootless.cli.help import Command
 from k3s_rootless.cli.options import json_option
 
 
-@click.command("down")
+@click.command("down", cls=Command)
 @click.option(
-    "--disable", is_flag=True, help="Also disable the unit: K3s does not start at login or boot."
+    "--disable",
+    is_flag=True,
+    help="Also disable the unit, so that K3s does not start at login or boot.",
 )
 @json_option
 def command(*, disable: bool, as_json: bool) -> None:
-    """Stop K3s. Its unit and its data stay."""
+    """Stop K3s.
+
+    This stops all pods. The unit and the data of K3s are kept.
+    """
     from k3s_rootless.cli.display import launch
     from k3s_rootless.cli.session import Session
     from k3s_rootless.operations import stop

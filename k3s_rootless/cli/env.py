@@ -4,49 +4,41 @@ from __future__ import annotations
 
 import click
 
+from k3s_rootless.cli.help import Group
 from k3s_rootless.cli.options import json_option
 
-_REVEAL = click.option("--reveal", is_flag=True, help="Show passwords in addresses of proxies.")
+_REVEAL = click.option("--reveal", is_flag=True, help="Show passwords in proxy URLs.")
 _RUNTIME = click.option(
     "--runtime",
     is_flag=True,
-    help="Only until your user manager ends; for each unit, the weakest of all.",
+    help="Use the environment of the user manager: all units get it, drop-ins override it, and"
+    " it is lost when the user manager exits.",
 )
 _FORCE = click.option(
-    "--force", is_flag=True, help="Replace our drop-in although somebody edited it; a copy is kept."
+    "--force", is_flag=True, help="Replace the drop-in if it was edited; a copy is kept."
 )
 _STDIN = click.option(
     "--stdin",
     is_flag=True,
-    help="Read the value of the one NAME without a value from standard input.",
+    help="Read the value of the one NAME that has no value from standard input.",
 )
 
 
-class Family(click.Group):
-    """A group with documented subcommands."""
-
-    @property
-    def subcommands(self) -> tuple[click.Command, ...]:
-        """The commands in order of definition."""
-        return tuple(self.commands.values())
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 (click's signature)
-        """List the commands in order of definition."""
-        return list(self.commands)
-
-
-@click.group("env", cls=Family)
+@click.group("env", cls=Group)
 def command() -> None:
-    """Show and change the environment of K3s, and tell what is in effect."""
+    """Show or change the environment variables of K3s.
+
+    Changes take effect at the next start of K3s; `k3s-rootless restart` applies them.
+    """
 
 
 @command.command("list")
 @_REVEAL
 @json_option
 def list_(*, reveal: bool, as_json: bool) -> None:
-    """Show each variable: its value, where that comes from, and what K3s runs with.
+    """Show the variables, their values and sources.
 
-    Exit codes: 0 shown.
+    Also shows the values that the running K3s was started with.
     """
     from k3s_rootless.cli.display import environment
     from k3s_rootless.cli.session import Session
@@ -60,15 +52,21 @@ def list_(*, reveal: bool, as_json: bool) -> None:
         environment.show_list(session.report, found)
 
 
-@command.command("get")
+@command.command(
+    "get",
+    exit_codes={
+        0: "the value is printed",
+        1: "the variable is not set, and K3s has no default for it",
+        2: "there is no such variable",
+    },
+)
 @click.argument("name")
 @_REVEAL
 @json_option
 def get(*, name: str, reveal: bool, as_json: bool) -> None:
-    """Print what the next start of K3s finds in a variable, or does without it.
+    """Print the value of a variable at the next start of K3s.
 
-    Exit codes: 0 printed, 1 it is not set and K3s has no default for it, 2 there is no such
-    variable.
+    If the variable is not set, prints the default of K3s.
     """
     from k3s_rootless.cli import env_input
     from k3s_rootless.cli.display import environment
@@ -84,24 +82,32 @@ def get(*, name: str, reveal: bool, as_json: bool) -> None:
     click.get_current_context().exit(1 if environment.next_value(row) is None else 0)
 
 
-@command.command("set")
+@command.command(
+    "set",
+    exit_codes={
+        0: "the variables are set",
+        1: "systemd loaded other values; the previous values are restored",
+        2: "K3s would exit with this value, or there is no such variable",
+        7: "the drop-in was edited",
+    },
+)
 @click.argument("given", nargs=-1, required=True, metavar="NAME=VALUE...")
 @_STDIN
 @_RUNTIME
 @_FORCE
 @json_option
 def set_(*, given: tuple[str, ...], stdin: bool, runtime: bool, force: bool, as_json: bool) -> None:
-    """Set variables for the next start of K3s, all or none.
+    """Set variables for the next start of K3s.
 
-    They are kept in a drop-in of ours, read by systemd, and read back. An empty value means what
-    K3s does without one.
+    Sets all variables or none: writes them to a drop-in of k3s-rootless, reloads systemd, and
+    verifies the loaded values. With an empty value, K3s uses its default.
 
-    Other users of this host can read a password in a command line. Pass a value that has one on
-    standard input: `k3s-rootless env set --stdin HTTPS_PROXY < file`; on a terminal it is typed
-    without an echo.
+    Other users of this host can read passwords in a command line. Pass a value with a password on
+    standard input:
 
-    Exit codes: 0 set, 1 systemd has something else and all is as it was, 2 K3s would die of it, or
-    there is no such variable, 7 somebody edited our drop-in.
+    k3s-rootless env set --stdin HTTPS_PROXY < file
+
+    On a terminal, --stdin prompts for the value and does not show it.
     """
     from k3s_rootless.cli import env_input
     from k3s_rootless.cli.display import environment
@@ -116,16 +122,23 @@ def set_(*, given: tuple[str, ...], stdin: bool, runtime: bool, force: bool, as_
     session.report.document(document.change_document(done))
 
 
-@command.command("unset")
+@command.command(
+    "unset",
+    exit_codes={
+        0: "the variables are removed, or were not set by `env set`",
+        1: "systemd still has a value",
+        2: "there is no such variable",
+        7: "the drop-in was edited",
+    },
+)
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 @_RUNTIME
 @_FORCE
 @json_option
 def unset(*, names: tuple[str, ...], runtime: bool, force: bool, as_json: bool) -> None:
-    """Undo what `set` did, for these variables; what others set stays, and is told.
+    """Remove variables that `env set` set.
 
-    Exit codes: 0 undone, or there was nothing to undo, 1 it could not be, 2 there is no such
-    variable, 7 somebody edited our drop-in.
+    Values from other sources are kept and reported.
     """
     from k3s_rootless.cli import env_input
     from k3s_rootless.cli.display import environment

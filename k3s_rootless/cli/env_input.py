@@ -43,7 +43,7 @@ def warn_of_passwords(session: Session, given: Sequence[str]) -> None:
     for word in given:
         name, _, value = word.partition("=")
         if name in variables.SECRETIVE and addresses.hidden(value) != value:
-            session.report.story(
+            session.report.notice(
                 f"warning: other users of this host can read the password of {name} in the process"
                 " list, and your shell may keep it in its history; pass it on standard input"
                 f" instead: k3s-rootless env set --stdin {name}"

@@ -6,19 +6,21 @@ from pathlib import Path
 
 import click
 
+from k3s_rootless.cli.help import Command
 from k3s_rootless.cli.options import from_option, json_option
 
 
-@click.command("install")
+@click.command("install", cls=Command)
 @from_option
 @click.option(
     "--force", is_flag=True, help="Replace a unit or drop-in that was edited; a copy is kept."
 )
 @json_option
 def command(*, given: Path | None, force: bool, as_json: bool) -> None:
-    """Write the unit and enable it, without starting K3s.
+    """Install and enable the unit without starting K3s.
 
-    It is the unit that K3s ships with the release that is installed. `up` does this as well.
+    This is the unit that the installed K3s release ships, adapted to this host. `up` includes this
+    step.
     """
     from k3s_rootless.cli.display import launch
     from k3s_rootless.cli.session import Session

@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import click
 
+from k3s_rootless.cli.help import Command
 from k3s_rootless.cli.options import json_option
 
 
-@click.command("linger")
+@click.command(
+    "linger",
+    cls=Command,
+    exit_codes={
+        0: "lingering was changed, or `status`: lingering is on",
+        1: "`status`: lingering is off",
+        6: "only an administrator can change lingering on this host",
+    },
+)
 @click.argument("switch", type=click.Choice(["on", "off", "status"]), default="status")
 @json_option
 def command(*, switch: str, as_json: bool) -> None:
-    """Let K3s outlive your last session, or not; `status` tells.
+    """Keep K3s running after logout (lingering).
 
-    Exit codes: 0 done, or it lingers; 1 it does not; 6 only an administrator can switch it here.
+    With `on`, systemd starts your user manager at boot and keeps it running after logout, and K3s
+    with it. `off` reverts this. `status`, the default, shows whether lingering is on.
     """
     from k3s_rootless.cli.display import launch
     from k3s_rootless.cli.session import Session

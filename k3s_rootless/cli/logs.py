@@ -6,39 +6,83 @@ from contextlib import closing
 
 import click
 
+from k3s_rootless.cli.help import Command, Option
 from k3s_rootless.errors import UsageError
 
 _LEVELS = ("trace", "debug", "info", "warning", "error", "fatal")
 _COMPONENTS = ("k3s", "kubelet", "containerd", "apiserver", "rootlesskit", "systemd")
+_STARTS = "Starts to show"
+_LINES = "Lines to show"
 
 
-@click.command("logs")
-@click.option("-f", "--follow", is_flag=True, help="Go on with what comes, of later starts too.")
-@click.option(
-    "-n", "--lines", metavar="N", type=click.IntRange(min=0), help="Only the last N lines."
+@click.command(
+    "logs",
+    cls=Command,
+    exit_codes={0: "the lines are shown", 3: "there is no such start"},
 )
-@click.option("--previous", is_flag=True, help="The start before this one.")
+@click.option(
+    "-f",
+    "--follow",
+    cls=Option,
+    group=_STARTS,
+    is_flag=True,
+    help="Show new lines as they are written, also those of later starts.",
+)
+@click.option(
+    "--previous",
+    cls=Option,
+    group=_STARTS,
+    is_flag=True,
+    help="Show the start before the current or last start.",
+)
 @click.option(
     "--since",
+    cls=Option,
+    group=_STARTS,
     metavar="TIME",
-    help="All starts from this time on: `1 hour ago`, `09:00`, `2026-11-23`.",
+    help="Show all starts since TIME: `1 hour ago`, `09:00`, `2026-11-23`.",
 )
-@click.option("--grep", metavar="PATTERN", help="Only lines that match this regular expression.")
-@click.option("--boot", is_flag=True, help="All starts since the host was booted.")
+@click.option(
+    "--boot",
+    cls=Option,
+    group=_STARTS,
+    is_flag=True,
+    help="Show all starts since this host booted.",
+)
+@click.option(
+    "-n",
+    "--lines",
+    cls=Option,
+    group=_LINES,
+    metavar="N",
+    type=click.IntRange(min=0),
+    help="Show the last N lines only.",
+)
+@click.option(
+    "--grep",
+    cls=Option,
+    group=_LINES,
+    metavar="PATTERN",
+    help="Show lines that match this regular expression.",
+)
 @click.option(
     "--level",
+    cls=Option,
+    group=_LINES,
     metavar="LEVEL",
     type=click.Choice(_LEVELS),
-    help=f"Only lines of this level or a more serious one: {', '.join(_LEVELS)}.",
+    help=f"Show lines of this level or higher: {', '.join(_LEVELS)}.",
 )
 @click.option(
     "--component",
-    metavar="PART",
+    cls=Option,
+    group=_LINES,
+    metavar="NAME",
     type=click.Choice(_COMPONENTS),
-    help=f"Only lines of this part: {', '.join(_COMPONENTS)}.",
+    help=f"Show lines of this component: {', '.join(_COMPONENTS)}.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object for each line.")
-@click.option("--raw", is_flag=True, help="Print what journalctl prints, byte for byte.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document per line.")
+@click.option("--raw", is_flag=True, help="Print the unchanged output of journalctl.")
 def command(  # noqa: PLR0913 (one for each option)
     *,
     follow: bool,
@@ -52,14 +96,14 @@ def command(  # noqa: PLR0913 (one for each option)
     as_json: bool,
     raw: bool,
 ) -> None:
-    """Show what K3s said, in this start of it.
+    """Show the K3s logs of the current start.
 
-    Serious lines are in colour, usual noise is dimmed, and what is said again is counted; --raw and
-    --json show all as it is.
+    If K3s is stopped, shows the logs of its last start. On a terminal, warnings and errors are
+    coloured, known harmless lines are dimmed, and repeated lines are counted. --raw and --json
+    print every line unchanged.
 
-    Pods' own logs are files: logs/pods in K3s's data directory, which is ~/.rancher/k3s by default.
-
-    Exit codes: 0 shown, 3 K3s was never started.
+    The logs of Pods are not included. They are in logs/pods of the K3s data directory, by default
+    ~/.rancher/k3s.
     """
     from k3s_rootless.cli.display import stream
     from k3s_rootless.cli.session import Session
@@ -85,24 +129,27 @@ def command(  # noqa: PLR0913 (one for each option)
 def _require_one_format(*, raw: bool, others: bool) -> None:
     if raw and others:
         raise UsageError(
-            "cannot filter what is to be raw", hint="leave --level, --component and --json out"
+            "--raw cannot be used with --level, --component or --json",
+            hint="remove --level, --component and --json",
         )
 
 
 def _require_one_start(*, previous: bool, others: bool) -> None:
     if previous and others:
         raise UsageError(
-            "the start before this one is over, and one",
-            hint="leave --since, --boot and --follow out",
+            "--previous cannot be used with --since, --boot or --follow: it shows one start that"
+            " has ended",
+            hint="remove --since, --boot and --follow",
         )
 
 
 def _require_current_start(*, others: bool) -> None:
     if others:
         raise UsageError(
-            "cannot look for another start in containerd's log: it is a file, and no journal",
+            "--component containerd cannot be used with --previous, --since or --boot: the log of"
+            " containerd is a file, not part of the journal",
             hint=(
-                "leave --previous, --since and --boot out, or read it: less"
+                "remove --previous, --since and --boot, or read the file: less"
                 " ~/.rancher/k3s/agent/containerd/containerd.log"
             ),
         )

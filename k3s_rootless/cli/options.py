@@ -11,26 +11,30 @@ from typing import Any, TypeVar
 
 import click
 
+from k3s_rootless.cli.help import Option
 from k3s_rootless.operations.readiness.phases import KEYS
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+_WAITING = "Wait options"
 
 
 def json_option(function: Function) -> Function:
     """Add `--json`: one document on stdout, including errors (docs/reference/json.md)."""
     option: Function = click.option(
-        "--json", "as_json", is_flag=True, help="Print one JSON document."
+        "--json", "as_json", is_flag=True, help="Print one JSON document to stdout."
     )(function)
     return option
 
 
 def from_option(function: Function) -> Function:
     """Add `--from FILE`, as `given`."""
-    words = "Take this unit file, which K3s ships with the installed release."
-    kind = click.Path(path_type=Path)
-    option: Function = click.option("--from", "given", type=kind, metavar="FILE", help=words)(
-        function
-    )
+    option: Function = click.option(
+        "--from",
+        "given",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="Use this unit file, as shipped with the installed K3s release.",
+    )(function)
     return option
 
 
@@ -40,31 +44,49 @@ def _seconds(context: click.Context, parameter: click.Parameter, value: str) -> 
     number = value[:-1] if factor else value
     if not number.isdecimal() or len(number) > 6:
         raise click.BadParameter(
-            f"`{value}` is no length of time; write 90s, 5m or 1h", context, parameter
+            f"`{value}` is not a duration; use for example 90s, 5m or 1h", context, parameter
         )
     return float(int(number) * (factor or 1))
 
 
 def timeout_option(function: Function) -> Function:
     """Add `--timeout`, in seconds."""
-    words = "How long to wait until K3s is ready."
     option: Function = click.option(
-        "--timeout", callback=_seconds, default="5m", show_default=True, help=words
+        "--timeout",
+        cls=Option,
+        group=_WAITING,
+        metavar="TIME",
+        callback=_seconds,
+        default="5m",
+        show_default=True,
+        help="Maximum time to wait: 90s, 5m, 1h.",
     )(function)
     return option
 
 
 def wait_option(function: Function) -> Function:
     """Add `--wait` and `--no-wait`."""
-    words = "Wait until K3s is ready, or end once systemd has started it."
-    option: Function = click.option("--wait/--no-wait", default=True, help=words)(function)
+    option: Function = click.option(
+        "--wait/--no-wait",
+        cls=Option,
+        group=_WAITING,
+        default=True,
+        show_default=True,
+        help="Wait until K3s is ready, or exit once systemd has started it.",
+    )(function)
     return option
 
 
 def wait_for_option(function: Function) -> Function:
     """Add `--wait-for`: the last phase to wait for."""
-    words = "The last phase to wait for, in the order in which K3s reaches them."
     option: Function = click.option(
-        "--wait-for", type=click.Choice(KEYS), default="node", show_default=True, help=words
+        "--wait-for",
+        cls=Option,
+        group=_WAITING,
+        metavar="PHASE",
+        type=click.Choice(KEYS),
+        default="node",
+        show_default=True,
+        help=f"Wait until K3s has reached this phase: {', '.join(KEYS)} (in this order).",
     )(function)
     return option

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from k3s_rootless.cli.help import Command
 from k3s_rootless.cli.options import json_option
 from k3s_rootless.errors import UsageError
 
@@ -15,19 +16,23 @@ if TYPE_CHECKING:
     from k3s_rootless.cli.session import Session
 
 
-@click.command("plan")
+@click.command(
+    "plan", cls=Command, exit_codes={0: "all host ports are free", 1: "there are port conflicts"}
+)
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
 @click.option(
-    "-n", "--namespace", default="default", show_default=True, help="For what names no namespace."
+    "-n",
+    "--namespace",
+    default="default",
+    show_default=True,
+    help="Namespace of objects that name none.",
 )
 @json_option
 def plan(*, files: tuple[str, ...], namespace: str, as_json: bool) -> None:
-    """Tell which host ports the Services of manifests would get.
+    """Show which host ports the Services in manifests would get.
 
-    Names every conflict with this host and this cluster before anything is applied. `-` reads
-    standard input.
-
-    Exit codes: 0 all are free, 1 there are conflicts.
+    Shows all port conflicts with this host and this cluster before the manifests are applied. The
+    FILE `-` is standard input.
     """
     from k3s_rootless.cli.display import ports as renderer
     from k3s_rootless.operations.ports import plan as operation
@@ -38,7 +43,7 @@ def plan(*, files: tuple[str, ...], namespace: str, as_json: bool) -> None:
     click.get_current_context().exit(found.exit_code)
 
 
-class Ports(click.Command):
+class Ports(Command):
     """A command with arguments and a subcommand.
 
     If the first argument is `plan`, it selects the subcommand. A Service of that name can be given
@@ -62,14 +67,15 @@ class Ports(click.Command):
 
     def format_epilog(
         self,
-        ctx: click.Context,  # noqa: ARG002 (click's signature)
+        ctx: click.Context,
         formatter: click.HelpFormatter,
     ) -> None:
-        """List the subcommands like a group."""
+        """List the subcommands like a group, and the exit codes."""
         with formatter.section("Commands"):
             formatter.write_dl(
                 [(one.name or "", one.get_short_help_str(200)) for one in self.subcommands]
             )
+        super().format_epilog(ctx, formatter)
 
 
 def _complete(
@@ -81,40 +87,47 @@ def _complete(
     return [name for name in names if name.startswith(incomplete)]
 
 
-@click.command("ports", cls=Ports)
+@click.command(
+    "ports",
+    cls=Ports,
+    exit_codes={
+        0: "the ports are shown",
+        1: "WHAT was not found, or a --probe failed",
+        3: "K3s is not running",
+        4: "K3s is starting, or neither forwards nor Services can be read",
+    },
+)
 @click.argument("what", nargs=-1, shell_complete=_complete)
-@click.option("--all", "everything", is_flag=True, help="Show also what is not forwarded, and why.")
-@click.option("--probe", is_flag=True, help="Connect through each forward, from this host.")
-@click.option("--url", "urls", is_flag=True, help="Print just the URLs.")
-@click.option("--watch", is_flag=True, help="Go on, and show each change within a second.")
+@click.option(
+    "--all", "everything", is_flag=True, help="Also show ports that are not forwarded, and why."
+)
+@click.option("--probe", is_flag=True, help="Connect to each forwarded port from this host.")
+@click.option("--url", "urls", is_flag=True, help="Print URLs only.")
+@click.option("--watch", is_flag=True, help="Show each change within a second, until interrupted.")
 @json_option
 def command(
     *, what: tuple[str, ...], everything: bool, probe: bool, urls: bool, watch: bool, as_json: bool
 ) -> None:
-    """Show which port of this host reaches which Service.
+    """Show which host port reaches which Service.
 
-    K3s adds 10000 to the ports of Services up to and including 1024, so that no privilege is
-    needed. The port of its API server stays.
+    Rootless K3s adds 10000 to Service ports up to and including 1024, because an unprivileged user
+    cannot listen on them: port 80 becomes 10080. The port of the API server is not changed.
 
-    WHAT is a port (80, 10080) or a Service (web, default/web, web:http), which is explained in
-    full.
-
-    Exit codes: 0 shown, 1 WHAT is nothing that is known, or a probe failed, 3 K3s is not running, 4
-    K3s is starting, or neither its forwards nor its Services can be read.
+    With WHAT, shows everything about a port (80, 10080) or a Service (web, default/web, web:http).
     """
-    from k3s_rootless.operations.ports import look
+    from k3s_rootless.operations.ports import query
 
     if watch and (what or probe or urls):
         raise UsageError(
-            "cannot watch one thing: --watch shows changes of all ports",
-            hint="leave out WHAT, --probe and --url",
+            "cannot combine --watch with WHAT, --probe or --url: it shows changes of all ports",
+            hint="run it without WHAT, --probe and --url",
         )
     session = _session("ports", as_json=as_json)
     if watch:
         _watch(session, everything=everything)
         return
-    answer = look.look(session, what, everything=everything, probe=probe)
-    # Imported after `look`, which loads the common modules while systemd answers.
+    answer = query.run(session, what, everything=everything, probe=probe)
+    # Imported after `query`, which loads the common modules while systemd answers.
     from k3s_rootless.cli.display import ports as renderer
 
     renderer.show(session.report, answer, urls=urls)

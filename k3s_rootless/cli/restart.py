@@ -4,16 +4,29 @@ from __future__ import annotations
 
 import click
 
+from k3s_rootless.cli.help import Command
 from k3s_rootless.cli.options import json_option, timeout_option, wait_for_option, wait_option
 
 
-@click.command("restart")
+@click.command(
+    "restart",
+    cls=Command,
+    exit_codes={
+        0: "K3s is ready, or has reached the phase of --wait-for",
+        1: "K3s failed to start",
+        3: "K3s is not installed",
+        4: "K3s is running, but was not ready in time",
+    },
+)
 @timeout_option
 @wait_option
 @wait_for_option
 @json_option
 def command(*, timeout: float, wait: bool, wait_for: str, as_json: bool) -> None:
-    """Stop K3s and start it, and wait until it is ready."""
+    """Restart K3s, and wait until it is ready.
+
+    This stops all pods, and applies changes of `config` and `env`.
+    """
     from k3s_rootless.cli.display import launch
     from k3s_rootless.cli.session import Session
     from k3s_rootless.operations import restart

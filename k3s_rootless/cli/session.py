@@ -21,7 +21,7 @@ class Session(Context):
         Raises RootlessError for a user without an entry in the user database.
         """
         report = Report(json_for=json_for)
-        context = Context.of(report.hear)
+        context = Context.of(report.handle)
         return cls(
             context.paths, context.environ, context.uid, context.user, context.listener, report
         )

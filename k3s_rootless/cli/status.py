@@ -6,23 +6,30 @@ from typing import TYPE_CHECKING
 
 import click
 
+from k3s_rootless.cli.help import Command
 from k3s_rootless.cli.options import json_option
 
 if TYPE_CHECKING:
     from k3s_rootless.cli.session import Session
 
 
-@click.command("status")
-@click.option("--watch", is_flag=True, help="Go on, and show what changes, until interrupted.")
+@click.command(
+    "status",
+    cls=Command,
+    exit_codes={
+        0: "K3s is ready",
+        1: "K3s failed, or the state is unknown",
+        3: "K3s is not installed or not running",
+        4: "K3s is running, but not ready",
+    },
+)
+@click.option("--watch", is_flag=True, help="Show changes until interrupted.")
 @json_option
 def command(*, watch: bool, as_json: bool) -> None:
-    """Tell whether K3s runs and is ready.
+    """Show whether K3s is running and ready.
 
-    Each part has a time limit of its own: what could not be looked at is told as unknown, and is
-    not taken for ready.
-
-    Exit codes: 0 ready, 1 failed or unknown, 3 not installed or not running, 4 running and not
-    ready.
+    Each query has its own time limit. A row that cannot be read is shown as unknown, with the
+    reason; K3s then does not count as ready.
     """
     from k3s_rootless import command as programs
     from k3s_rootless.cli.session import Session

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from k3s_rootless.cli.help import Command
 from k3s_rootless.cli.options import json_option
 from k3s_rootless.errors import UsageError
 
@@ -15,26 +16,33 @@ if TYPE_CHECKING:
     from k3s_rootless.operations.uninstall import Uninstalled
 
 
-@click.command("uninstall")
+@click.command(
+    "uninstall",
+    cls=Command,
+    exit_codes={
+        0: "everything is removed",
+        1: "something could not be removed, or the removal was not confirmed",
+        7: "the unit is not from k3s-rootless",
+    },
+)
 @click.option(
     "--purge",
     is_flag=True,
-    help="Remove K3s's data directory as well: the cluster and its volumes.",
+    help="Also remove the K3s data directory: the cluster and its volumes.",
 )
 @click.option(
     "--data-dir",
     type=click.Path(path_type=Path),
-    help="The data directory to purge, if the unit names it no more.",
+    help="The data directory for --purge, if the unit no longer names it.",
 )
-@click.option("--yes", is_flag=True, help="Purge without asking.")
-@click.option("--force", is_flag=True, help="Remove also what was edited; a copy is kept.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation of --purge.")
+@click.option("--force", is_flag=True, help="Also remove files that were edited; a copy is kept.")
 @json_option
 def command(*, purge: bool, data_dir: Path | None, yes: bool, force: bool, as_json: bool) -> None:
-    """Stop K3s and remove what k3s-rootless wrote; `--purge` also K3s's data.
+    """Stop K3s and remove the files of k3s-rootless.
 
-    The unit goes, its drop-ins of k3s-rootless, and what enables it. What somebody edited stays.
-
-    Exit codes: 0 removed; 1 something could not be done; 7 the unit is not ours.
+    Disables and removes the unit, and removes the drop-ins of k3s-rootless. Files that were edited
+    are kept. The data of K3s is kept unless --purge is given.
     """
     from k3s_rootless.cli.session import Session
     from k3s_rootless.operations import uninstall
@@ -62,9 +70,9 @@ def _show(session: Session, done: Uninstalled) -> None:
     for path in done.kept:
         report.answer(f"kept: {path}")
     for problem in done.problems:
-        report.story(f"error: {problem}")
+        report.notice(f"error: {problem}")
     if done.problems:
-        report.story("\nhint: fix the errors above, then run: k3s-rootless uninstall")
+        report.notice("\nhint: fix the errors above, then run: k3s-rootless uninstall")
 
 
 def _summary(done: Uninstalled) -> str:

@@ -6,25 +6,24 @@ from typing import TYPE_CHECKING
 
 import click
 
+from k3s_rootless.cli.help import Group
 from k3s_rootless.cli.options import json_option
 
 if TYPE_CHECKING:
     from k3s_rootless.operations.unit import File
 
 
-@click.group("unit")
+@click.group("unit", cls=Group)
 def command() -> None:
-    """Show the unit and its drop-ins as systemd has them, and what would change."""
+    """Show the systemd unit of K3s and its drop-ins."""
 
 
-@command.command("show")
+@command.command("show", exit_codes={0: "the files are shown", 3: "there is no unit"})
 @json_option
 def show(*, as_json: bool) -> None:
-    """Show the unit and its drop-ins, and who wrote each.
+    """Show the unit and its drop-ins, with their authors.
 
-    They come in the order in which they count, and without secrets.
-
-    Exit codes: 0 shown, 3 there is no unit.
+    The files are in the order in which systemd applies them. Secrets are removed.
     """
     from k3s_rootless.cli.session import Session
     from k3s_rootless.operations import unit
@@ -40,12 +39,13 @@ def show(*, as_json: bool) -> None:
     session.report.document(unit.show_document(shown))
 
 
-@command.command("diff")
+@command.command("diff", exit_codes={0: "there are no differences", 1: "there are differences"})
 @json_option
 def diff(*, as_json: bool) -> None:
-    """Show how ours differ from what `up --force` would write, without secrets.
+    """Show what `up --force` would change in the unit.
 
-    Exit codes: 0 they are the same, 1 they differ.
+    Compares the unit and the drop-ins of k3s-rootless with the files that `up --force` would write.
+    Secrets are removed.
     """
     from k3s_rootless.cli.session import Session
     from k3s_rootless.operations import unit

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from k3s_rootless.cli.help import Command, Option
 from k3s_rootless.cli.options import (
     from_option,
     json_option,
@@ -14,24 +15,49 @@ from k3s_rootless.cli.options import (
     wait_option,
 )
 
+_CHANGES = "Change options"
 
-@click.command("up")
-@click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
+
+@click.command(
+    "up",
+    cls=Command,
+    exit_codes={
+        0: "K3s is ready, or has reached the phase of --wait-for",
+        1: "K3s failed to start",
+        2: "a restart is required, and neither --restart nor a terminal is available",
+        4: "K3s is running, but was not ready in time",
+        5: "a check failed, and you can fix the problem",
+        6: "a check failed, and an administrator must fix the problem",
+        7: "the unit or a drop-in was edited",
+        8: "this host cannot run rootless K3s",
+    },
+)
+@click.option("--dry-run", is_flag=True, help="Show what would be done, without doing it.")
 @timeout_option
 @wait_option
 @wait_for_option
 @click.option(
     "--ignore",
     "ignored",
+    cls=Option,
+    group=_CHANGES,
     multiple=True,
     metavar="ID",
-    help="Go on although this check, or group of checks, fails.",
+    help="Continue if this check or group of checks fails. Repeatable.",
 )
 @click.option(
-    "--force", is_flag=True, help="Replace a unit or drop-in that was edited; a copy is kept."
+    "--force",
+    cls=Option,
+    group=_CHANGES,
+    is_flag=True,
+    help="Replace a unit or drop-in that was edited; a copy is kept.",
 )
 @click.option(
-    "--restart", is_flag=True, help="Restart a running K3s without asking if the changes need it."
+    "--restart",
+    cls=Option,
+    group=_CHANGES,
+    is_flag=True,
+    help="Restart a running K3s without confirmation if the changes require it.",
 )
 @from_option
 @json_option
@@ -47,11 +73,13 @@ def command(  # noqa: PLR0913 (one for each option)
     given: Path | None,
     as_json: bool,
 ) -> None:
-    """Bring K3s up for this user, and wait until it is ready.
+    """Install and start K3s, and wait until it is ready.
 
-    Checks the host, writes the unit for the installed K3s, enables and starts it. A second run
-    changes nothing. If a running K3s must restart for the changes, which stops all pods, `up` asks
-    first; without a terminal it needs --restart.
+    Checks the host, writes the unit for the installed K3s release, enables and starts the unit. If
+    nothing has to change, nothing is done.
+
+    If a running K3s must be restarted to apply a change, `up` asks for confirmation, because a
+    restart stops all pods. Without a terminal, use --restart.
     """
     from k3s_rootless.cli.display import launch
     from k3s_rootless.cli.session import Session

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import click
 
+from k3s_rootless.cli.help import Command
 from k3s_rootless.cli.options import json_option
 
 
-@click.command("version")
+@click.command("version", cls=Command)
 @json_option
 def command(*, as_json: bool) -> None:
-    """Tell the versions of k3s-rootless, K3s and systemd."""
+    """Show the versions of k3s-rootless, K3s and systemd."""
     from k3s_rootless.cli.display import version
     from k3s_rootless.cli.session import Session
     from k3s_rootless.operations import versions

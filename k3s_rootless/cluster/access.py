@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     from k3s_rootless.rest import TlsPeer
 
-RESTART = "restart K3s, which writes the kubeconfig again: `k3s-rootless restart`"
+RESTART = kubeconfig.RESTART
+"""The hint if no credentials can be used."""
 _LARGEST = 64 * 1024
 """The size limit of one PEM file, in bytes.
 

@@ -52,7 +52,7 @@ def readyz(peer: Peer, timeout: float) -> Observed[Readiness]:
         return Known(
             Readiness(ready=False, failing=failing, certificate=answer.certificate), READYZ
         )
-    return Unknown(f"the API server refused: {refusal(answer)}")
+    return Unknown(f"the API server refused the request: {refusal(answer)}")
 
 
 def node_ready(peer: Peer, timeout: float) -> Observed[tuple[Node, ...]]:
@@ -83,8 +83,8 @@ def wait_change(peer: Peer, listing: str, version: str, seconds: float) -> bool:
     If the API server no longer has the version, this counts as a change: list the objects again.
     Raises PeerError if the API server ends the watch for another reason.
     """
-    asked = f"watch=1&resourceVersion={quote(version)}&timeoutSeconds={max(1, round(seconds))}"
-    path = f"{listing.partition('?')[0]}?{asked}"
+    query = f"watch=1&resourceVersion={quote(version)}&timeoutSeconds={max(1, round(seconds))}"
+    path = f"{listing.partition('?')[0]}?{query}"
     with closing(peer.stream(path, timeout=seconds)) as lines:
         return next(lines, None) is not None
 
@@ -97,9 +97,9 @@ def _listed(
     except PeerError as error:
         return Unknown(error.message)
     if answer.status != 200:
-        return Unknown(f"the API server refused: {refusal(answer)}")
+        return Unknown(f"the API server refused the request: {refusal(answer)}")
     no_list = Unknown(
-        f"the API server's answer is no list of {path.partition('?')[0].rpartition('/')[2]}"
+        f"the API server did not return a list of {path.partition('?')[0].rpartition('/')[2]}"
     )
     try:
         listed = json.loads(answer.body)
@@ -153,7 +153,7 @@ def _condition(status: Any, kind: str) -> dict[str, Any]:  # noqa: ANN401 (parse
 
 def _reason(condition: dict[str, Any]) -> str:
     """Return why a condition is not met."""
-    reason = condition.get("message") or condition.get("reason") or "it has not reported yet"
+    reason = condition.get("message") or condition.get("reason") or "no status was reported yet"
     return printable(_text(reason))
 
 

@@ -30,7 +30,7 @@ def until(certificate: bytes) -> datetime:
     try:
         return _not_after(_der(certificate))
     except (ValueError, IndexError, binascii.Error) as error:
-        raise RootlessError("cannot read a certificate: it is no X.509") from error
+        raise RootlessError("cannot read a certificate: it is not valid X.509") from error
 
 
 def _der(certificate: bytes) -> bytes:

@@ -30,9 +30,10 @@ _CONFIRMED = timedelta(minutes=5)
 
 The controller does so after 50 s (node-monitor-grace-period).
 """
-EARLIER = "its last report is of an earlier start of K3s"
+EARLIER = "its last status report is from an earlier start of K3s"
 UNDECIDED = (
-    "its last report may be of an earlier start of K3s: the clock of this host was set meanwhile"
+    "its last status report may be from an earlier start of K3s: the clock of this host was set"
+    " during the current start"
 )
 
 

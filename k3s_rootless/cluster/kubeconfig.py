@@ -35,8 +35,8 @@ _DEEPEST = 32
 _PLAIN = re.compile(r"https://(?P<host>[A-Za-z0-9.-]+):(?P<port>[0-9]{1,5})", re.ASCII)
 _HIGHEST_PORT = 65535
 _HTTPS_PORT = 443
-_HINT = "restart K3s, which writes its kubeconfig anew: `k3s-rootless restart`"
-_START = "start K3s, which writes its kubeconfig: `k3s-rootless up`"
+RESTART = "restart K3s, which writes the kubeconfig again: `k3s-rootless restart`"
+_START = "start K3s, which writes the kubeconfig: `k3s-rootless up`"
 
 
 def load(path: Path, *, uid: int) -> Kubeconfig:
@@ -46,12 +46,12 @@ def load(path: Path, *, uid: int) -> Kubeconfig:
     invalid.
     """
     content, status = own_file.read(
-        path, uid, what="the kubeconfig", largest=LARGEST, missing=_START, damaged=_HINT
+        path, uid, what="the kubeconfig", largest=LARGEST, missing=_START, damaged=RESTART
     )
     try:
         return _record(path, _document(content), status)
     except (ValueError, binascii.Error) as error:
-        raise RootlessError(f"cannot use the kubeconfig {path}: {error}", hint=_HINT) from error
+        raise RootlessError(f"cannot use the kubeconfig {path}: {error}", hint=RESTART) from error
 
 
 def peer(credentials: Credentials) -> TlsPeer:
@@ -83,8 +83,8 @@ def context(credentials: Credentials) -> ssl.SSLContext:
         if isinstance(credentials, Kubeconfig):
             what = "the kubeconfig"
         raise RootlessError(
-            f"cannot use {what} {credentials.path}: its certificates or its key are damaged",
-            hint=_HINT,
+            f"cannot use {what} {credentials.path}: invalid certificates or key",
+            hint=RESTART,
         ) from error
     return built
 
@@ -111,7 +111,7 @@ def _document(content: bytes) -> Any:  # noqa: ANN401 (parsed YAML)
     try:
         return yaml_file.load(content, _DEEPEST)
     except yaml_file.NotYaml as error:
-        raise ValueError(f"it is no YAML ({str(error).splitlines()[0]})") from None
+        raise ValueError(f"it is not valid YAML ({str(error).splitlines()[0]})") from None
 
 
 def _record(
@@ -144,7 +144,7 @@ def _named(document: Any, kind: str, name: str, inner: str) -> Any:  # noqa: ANN
     for one in listed:
         if isinstance(one, dict) and one.get("name") == name and isinstance(one.get(inner), dict):
             return one[inner]
-    raise ValueError(f"it has no {inner} of the name {name!r}")
+    raise ValueError(f"it has no {inner} named {name!r}")
 
 
 def _string(document: Any, key: str) -> str:  # noqa: ANN401 (parsed YAML)
@@ -158,7 +158,7 @@ def _pem(document: Any, key: str) -> bytes:  # noqa: ANN401 (parsed YAML)
     try:
         return base64.b64decode(_string(document, key), validate=True)
     except binascii.Error:
-        raise ValueError(f"its {key} is no base64") from None
+        raise ValueError(f"its {key} is not valid base64") from None
 
 
 def _address(server: str) -> tuple[str, int]:
@@ -168,5 +168,5 @@ def _address(server: str) -> tuple[str, int]:
         return plain["host"].lower(), int(plain["port"])
     url = urlsplit(server)
     if url.scheme != "https" or not url.hostname or not server.isprintable():
-        raise ValueError(f"its server {server!r} is no https address")
+        raise ValueError(f"its server {server!r} is not an https URL")
     return url.hostname, _HTTPS_PORT if url.port is None else url.port

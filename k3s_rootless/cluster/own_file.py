@@ -25,7 +25,7 @@ def read(
         # Without O_NONBLOCK, opening a named pipe would block for ever.
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
     except FileNotFoundError:
-        raise RootlessError(f"cannot read {what} {path}: it is not there", hint=missing) from None
+        raise RootlessError(f"cannot read {what} {path}: it does not exist", hint=missing) from None
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise RootlessError(f"cannot read {what} {path}: {reason}") from error
@@ -44,7 +44,7 @@ def read(
 
 def _require_own_file(path: Path, status: os.stat_result, uid: int, what: str) -> None:
     if not stat.S_ISREG(status.st_mode):
-        raise RootlessError(f"cannot read {what} {path}: it is no regular file")
+        raise RootlessError(f"cannot read {what} {path}: it is not a regular file")
     if status.st_uid != uid:
         owner = f"it belongs to uid {status.st_uid}, not to uid {uid}"
         raise RootlessError(f"cannot trust {what} {path}: {owner}")

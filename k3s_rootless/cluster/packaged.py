@@ -26,12 +26,12 @@ def deployments(data: Path) -> Observed[frozenset[str]]:
     """Return the names of the Deployments to expect in kube-system."""
     manifests = data / layout.MANIFESTS
     try:
-        there = {path.name for path in manifests.iterdir()}
+        existing = {path.name for path in manifests.iterdir()}
     except OSError as error:
         return Unknown(f"cannot read {manifests}: {(error.strerror or str(error)).lower()}")
     left = {
         manifest
         for manifest in _DEPLOYMENTS
-        if manifest in there and f"{manifest}.skip" not in there
+        if manifest in existing and f"{manifest}.skip" not in existing
     }
     return Known(frozenset(_DEPLOYMENTS[manifest] for manifest in left), str(manifests))

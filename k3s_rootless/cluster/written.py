@@ -43,14 +43,14 @@ def document(content: bytes) -> dict[str, Any] | None:
     found = _FORM.fullmatch(content)
     if found is None:
         return None
-    said = {name: value.decode("ascii") for name, value in found.groupdict().items()}
+    fields = {name: value.decode("ascii") for name, value in found.groupdict().items()}
     return {
         "clusters": [
             {
                 "name": "default",
                 "cluster": {
-                    "certificate-authority-data": said["authority"],
-                    "server": said["server"],
+                    "certificate-authority-data": fields["authority"],
+                    "server": fields["server"],
                 },
             }
         ],
@@ -60,8 +60,8 @@ def document(content: bytes) -> dict[str, Any] | None:
             {
                 "name": "default",
                 "user": {
-                    "client-certificate-data": said["certificate"],
-                    "client-key-data": said["key"],
+                    "client-certificate-data": fields["certificate"],
+                    "client-key-data": fields["key"],
                 },
             }
         ],

@@ -1,8 +1,8 @@
 """The search for the first real cause in the lines of one start.
 
 The first matching line counts, not the last: later lines are consequences ("child died", "context
-canceled") or come from restarts. Alarming lines of a healthy K3s (errors of its kubelet in a user
-namespace) are no cause.
+canceled") or come from restarts. Errors in the log of a healthy K3s (such as
+those of its kubelet in a user namespace) are not a cause.
 """
 
 from __future__ import annotations
@@ -14,37 +14,37 @@ from datetime import datetime, timedelta
 
 from k3s_rootless.journal import recognition
 from k3s_rootless.journal.catalogue import Weight
-from k3s_rootless.journal.facts import Cause, Entry, Story
+from k3s_rootless.journal.facts import Cause, Entry, StartLog
 from k3s_rootless.journal.panics import Frames
 from k3s_rootless.journal.recognition import normal, recognise
 from k3s_rootless.paths import UNIT
 
-__all__ = ["Listener", "first_cause", "last_start", "normal", "recognise", "story"]
+__all__ = ["StartReader", "first_cause", "last_start", "normal", "read_start", "recognise"]
 
 _BOUND = re.compile(r"Bound parent port [^:\s]{0,64}:(\d{1,5})")
 _MOST_STARTS = 8
 _STOPS = "Stopping "
 _END = ": Main process exited, "
 """systemd's message about the end of a unit's main process (its log_unit_exit; v247 to v262)."""
-_API_IS_UP = 'msg="k3s is up and running"'
+_API_READY = 'msg="k3s is up and running"'
 _FORWARDING = frozenset({"forward-failed", "address-taken", "stale-state"})
-_SAME_DEATH = timedelta(seconds=30)
-"""The maximum time between the OOM killer's line and the death by SIGKILL.
+_SAME_EXIT = timedelta(seconds=30)
+"""The maximum time between the OOM killer's line and the exit by SIGKILL.
 
-The kernel uses the same words if it kills a Pod at its own limit.
+The kernel logs the same text if it kills a Pod at its own limit.
 """
 
 
-class Listener:
-    """Reader of the lines of one start, which keeps the causes that they name.
+class StartReader:
+    """Reader of the lines of one start, which records the causes that they show.
 
     The catalogue limits how much is kept. In a start that is known to be `ready`, no line was
     fatal: the cause was fixed while K3s waited. After a requested stop, no line is fatal either.
-    `came_up` is whether the API server was ready once.
+    `api_ready` is whether the API server was ready once.
     """
 
     def __init__(self, invocation: str | None = None, *, ready: bool = False) -> None:
-        self.came_up = False
+        self.api_ready = False
         self._invocation = invocation
         self._ready = ready
         self._cause: Cause | None = None
@@ -67,13 +67,13 @@ class Listener:
             return self._killed is not None and self._ended
         return self._frames is None or self._frames.complete
 
-    def hear(self, entry: Entry) -> None:
+    def read(self, entry: Entry) -> None:
         """Read one entry, unless the start has ended already."""
         # journald makes an entry of each line. An entry with more lines was sent in another way,
         # and its first line names the kind of the message.
         first, _, rest = entry.message.partition("\n")
         if self._cause is not None:
-            self._hear_frames(entry.message)
+            self._read_frames(entry.message)
             return
         self._lines += 1
         self._began = self._began or entry.time
@@ -81,31 +81,31 @@ class Listener:
         if "Bound parent port" in written:
             self._bound(written)
         self._note_progress(entry, written)
-        found = recognition.heard(entry, written)
+        found = recognition.cause_of(entry, written)
         if found is not None:
-            self._remember(*found)
+            self._record(*found)
         self._explain_kill()
         if self._panicked:
             self._frames = Frames()
-            self._hear_frames(rest)
+            self._read_frames(rest)
 
     def _note_progress(self, entry: Entry, written: str) -> None:
-        if _API_IS_UP in written:
-            self.came_up = True
+        if _API_READY in written:
+            self.api_ready = True
         if entry.identifier == "systemd" and _END in written:
             self._ended = True
         if entry.identifier == "systemd" and entry.unit == UNIT and written.startswith(_STOPS):
             # systemd logs this for the job of a stop or restart, not if K3s ends by itself.
             self._stopped = True
-        if self._killed is None and recognition.tells_of_kill(entry, written):
+        if self._killed is None and recognition.reports_kill(entry, written):
             self._killed = entry
 
     @property
     def _panicked(self) -> bool:
         return self._cause is not None and self._cause.id == "panic"
 
-    def story(self) -> Story:
-        """Return the story of the lines so far."""
+    def result(self) -> StartLog:
+        """Return the result of the lines so far."""
         others = tuple(self._survived.values())
         cause = self._cause
         if (
@@ -121,7 +121,7 @@ class Listener:
             others = tuple(rest)
         if cause is not None and self._frames is not None:
             cause = replace(cause, frames=tuple(self._frames.found))
-        return Story(
+        return StartLog(
             cause,
             others,
             tuple(self._notes.values()),
@@ -132,13 +132,13 @@ class Listener:
             stopped=self._stopped,
         )
 
-    def _remember(self, cause: Cause, weight: Weight) -> None:
+    def _record(self, cause: Cause, weight: Weight) -> None:
         if cause.id == "killed-by-memory":
             self._out_of_memory = cause
         if self._is_harmless(cause):
             self._notes.setdefault(cause.id, cause)
         elif cause.id == "killed":
-            return  # the OOM killer can be the sender; see tells_of_kill
+            return  # the OOM killer can be the sender; see reports_kill
         elif cause.fatal:
             self._cause = cause
         elif weight is Weight.SURVIVED:
@@ -165,15 +165,15 @@ class Listener:
         if (
             memory.time is None
             or killed.time is None
-            or abs(killed.time - memory.time) <= _SAME_DEATH
+            or abs(killed.time - memory.time) <= _SAME_EXIT
         ):
             self._survived.pop(memory.id, None)
             self._cause = recognition.killed_by_memory(memory)
 
-    def _hear_frames(self, message: str) -> None:
+    def _read_frames(self, message: str) -> None:
         if self._frames is not None:
             for line in message.splitlines()[: recognition.MOST_LINES]:
-                self._frames.hear(recognition.plain(line[: recognition.LONGEST]))
+                self._frames.read(recognition.plain(line[: recognition.LONGEST]))
 
     def _bound(self, written: str) -> None:
         # A forward that failed before was made later: its port was freed, or rootlesskit answered.
@@ -188,58 +188,60 @@ class Listener:
                 del self._survived[kind]
 
 
-def story(entries: Iterable[Entry], invocation: str | None = None, *, ready: bool = False) -> Story:
-    """Return the story of one start from its entries.
+def read_start(
+    entries: Iterable[Entry], invocation: str | None = None, *, ready: bool = False
+) -> StartLog:
+    """Return the log of one start from its entries.
 
     Reading stops after the first fatal line and the lines that belong to it.
     """
-    listener = Listener(invocation, ready=ready)
+    reader = StartReader(invocation, ready=ready)
     for entry in entries:
-        listener.hear(entry)
-        if listener.ended:
+        reader.read(entry)
+        if reader.ended:
             break
-    return listener.story()
+    return reader.result()
 
 
-def last_start(entries: Iterable[Entry]) -> Story:
-    """Return the story of the last start that has a cause, from the entries of many starts.
+def last_start(entries: Iterable[Entry]) -> StartLog:
+    """Return the log of the last start that has a cause, from the entries of many starts.
 
-    Memory use is constant. If the last start has no cause yet, the story of the last start with a
+    Memory use is constant. If the last start has no cause yet, the log of the last start with a
     cause is returned, and its cause is marked as earlier. Of the starts that are too old to be
-    kept, only the last failure is kept. If no start has a cause, the story of the last start is
+    kept, only the last failure is kept. If no start has a cause, the log of the last start is
     returned.
     """
-    starts: dict[str | None, Listener] = {}
-    failed: Story | None = None
+    starts: dict[str | None, StartReader] = {}
+    failed: StartLog | None = None
     current: str | None = None
     for entry in entries:
         current = entry.invocation or current
         if current not in starts:
-            starts[current] = Listener(current)
+            starts[current] = StartReader(current)
             while len(starts) > _MOST_STARTS:
                 oldest = starts.pop(next(iter(starts)))
                 failed = _failure(oldest, next(iter(starts.values()))) or failed
-        starts[current].hear(entry)
-    newest: Listener | None = None
-    for listener in reversed(starts.values()):
-        failure = _failure(listener, newest)
+        starts[current].read(entry)
+    newest: StartReader | None = None
+    for reader in reversed(starts.values()):
+        failure = _failure(reader, newest)
         if failure is not None:
             return failure
-        newest = listener
+        newest = reader
     if failed is not None:
         return failed
     if not starts:
-        return Story(None)
-    return next(reversed(starts.values())).story()
+        return StartLog(None)
+    return next(reversed(starts.values())).result()
 
 
-def _failure(listener: Listener, following: Listener | None) -> Story | None:
-    found = listener.story()
+def _failure(reader: StartReader, following: StartReader | None) -> StartLog | None:
+    found = reader.result()
     if found.cause is None:
         return None
     if following is None:
         return found
-    return replace(found, cause=replace(found.cause, earlier=True), recovered=following.came_up)
+    return replace(found, cause=replace(found.cause, earlier=True), recovered=following.api_ready)
 
 
 def first_cause(entries: Iterable[Entry]) -> Cause | None:
@@ -247,4 +249,4 @@ def first_cause(entries: Iterable[Entry]) -> Cause | None:
 
     A problem that K3s survives is returned only if no fatal line follows.
     """
-    return story(entries).cause
+    return read_start(entries).cause

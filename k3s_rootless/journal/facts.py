@@ -106,7 +106,7 @@ class Cause:
 
 
 @dataclass(frozen=True, slots=True)
-class Story:
+class StartLog:
     """The result of reading the lines of one start.
 
     - `cause` is the first real cause; None if no line names one.
@@ -115,7 +115,7 @@ class Story:
     - `lines` is the number of lines read, up to the fatal one.
     - `began` is the time of the first line (UTC).
     - `ended` is true if systemd reported how the start ended.
-    - `stopped` is true if systemd was told to stop this start before a line named a fatal cause.
+    - `stopped` is true if a stop of this start was requested before a line named a fatal cause.
     - `recovered` is whether the API server of the next start was ready; None if the lines hold no
       later start.
     """
@@ -196,7 +196,7 @@ class Ending:
 
 @dataclass(frozen=True, slots=True)
 class Loop:
-    """A unit that systemd restarts again and again.
+    """A restart loop: systemd restarts the unit repeatedly.
 
     `count` is the number of restarts, `period` the usual seconds between two of them, and `last`
     the time of the last one (UTC).

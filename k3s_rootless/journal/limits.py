@@ -1,4 +1,4 @@
-"""Resource limits of the unit that explain why K3s died.
+"""Resource limits of the unit that explain why K3s exited.
 
 A limit that systemd reports outranks its effects in the log.
 """
@@ -92,7 +92,7 @@ def _named(cause: Cause, rule: _Rule, limit: Limit, ending: Ending) -> Cause:
     if limit.file:
         facts = [f"{value} is set in {limit.file}"]
     if rule.name == "MemoryMax" and _reached(limit, ending):
-        facts.append(f"the unit used at most {(ending.memory_peak or 0) // _MIB} MiB")
+        facts.append(f"the peak memory use of the unit was {(ending.memory_peak or 0) // _MIB} MiB")
     return replace(
         cause,
         id=entry.id,
@@ -107,8 +107,8 @@ def _named(cause: Cause, rule: _Rule, limit: Limit, ending: Ending) -> Cause:
 
 _TITLES = {
     "MemoryMax": _ENTRIES["unit-memory-limit"].title,
-    "TasksMax": "the limit on tasks of K3s's unit is too low: {limit}",
-    "LimitNOFILE": "the limit on open files of K3s's unit is too low: {limit}",
+    "TasksMax": "the task limit of the K3s unit is too low: {limit}",
+    "LimitNOFILE": "the open-file limit of the K3s unit is too low: {limit}",
 }
 
 
@@ -123,7 +123,7 @@ def _remedy(rule: _Rule, limit: Limit) -> Remedy:
         return user("raise the limit", f"k3s-rootless config set {limit.name} {value}", RESTART)
     if not limit.file:
         return user(f"set {line} for the unit", *drop_in(line), RESTART)
-    text = f"raise the limit in {limit.file}; a copy with the suffix .bak is kept"
+    text = f"raise the limit in {limit.file}; the old file is kept with the suffix .bak"
     change = f"'s/^ *{limit.name} *=.*/{line}/' {quote(limit.file)}"
     if limit.writable:
         return user(text, f"sed --in-place=.bak --follow-symlinks {change}", RESTART)

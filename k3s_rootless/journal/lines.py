@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 
 LEVELS = ("trace", "debug", "info", "warning", "error", "fatal")
-"""From the least to the most serious: K3s's own words, to which klog's letters are mapped."""
+"""From the least to the most serious: the levels of K3s, to which klog's letters are mapped."""
 COMPONENTS = ("k3s", "kubelet", "containerd", "apiserver", "rootlesskit", "systemd")
 
 _LOGRUS = re.compile(r'^(?:time="?[^\s"]{1,64}"? )?level=(?P<level>[a-z]{4,7}) msg=')
@@ -32,7 +32,7 @@ _SHORT = {
     "PANI": "fatal",
 }
 # The Go runtime and rootlesskit print these prefixes just before they exit, without a level.
-_DEATHS = (
+_FATAL_PREFIXES = (
     "panic: ",
     "fatal error: ",
     "[rootlesskit:parent] error: ",
@@ -61,8 +61,8 @@ _APISERVER = re.compile(
     r"trace\.|httplog|controller\.|"
     r"tlsconfig|watch_cache|etcd|lease\.|alloc\.|cidrallocator|repairip)"
 )
-# Two parts have a file of the same name; the words of the line show which part it is.
-_BY_WORDS = {
+# Two parts have a file of the same name; the text of the line shows which part it is.
+_BY_TEXT = {
     "server.go": ("kubelet", "kubelet"),
     "plugins.go": ("admission controller", "apiserver"),
 }
@@ -106,14 +106,14 @@ def _level(head: str) -> str | None:
     terminal = _TERMINAL.match(head)
     if terminal is not None:
         return _SHORT[terminal["level"]]
-    if head.startswith(_DEATHS):
+    if head.startswith(_FATAL_PREFIXES):
         return "fatal"
     return None
 
 
-def at_least(level: str, wanted: str) -> bool:
-    """Return whether `level` is at least as serious as `wanted`."""
-    return LEVELS.index(level) >= LEVELS.index(wanted)
+def at_least(level: str, least: str) -> bool:
+    """Return whether `level` is at least as serious as `least`."""
+    return LEVELS.index(level) >= LEVELS.index(least)
 
 
 def folded(text: str) -> str:
@@ -137,9 +137,9 @@ def _by_priority(priority: int | None) -> str:
 
 
 def _of_file(file: str, head: str) -> str:
-    if file in _BY_WORDS:
-        words, component = _BY_WORDS[file]
-        return component if words in head.lower() else "k3s"
+    if file in _BY_TEXT:
+        text, component = _BY_TEXT[file]
+        return component if text in head.lower() else "k3s"
     if _KUBELET.match(file):
         return "kubelet"
     if _APISERVER.match(file):
@@ -149,7 +149,7 @@ def _of_file(file: str, head: str) -> str:
 
 def _rootless(message: str) -> str:
     head = message[:600]
-    words = (
+    texts = (
         "[rootlesskit:",
         "rootlessports",
         "rootless API socket",
@@ -158,4 +158,4 @@ def _rootless(message: str) -> str:
         "Bound parent port",
         "start the child",
     )
-    return "rootlesskit" if any(word in head for word in words) else "k3s"
+    return "rootlesskit" if any(text in head for text in texts) else "k3s"

@@ -1,6 +1,6 @@
-"""Detection of a K3s that dies again and again, from the times at which systemd restarted it.
+"""Detection of restart loops, from the times at which systemd restarted K3s.
 
-Such a K3s can die too slowly for systemd's start limit to stop it.
+K3s can exit too slowly for systemd's start limit to stop the loop.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from k3s_rootless.journal.facts import Entry, Loop
 
 FEWEST = 2
 """A single restart is no loop."""
-_BEATS = 3
-_SOON, _CALM = 60.0, 3.0
+_STABLE_SECONDS, _STABLE_PERIODS = 60.0, 3.0
 """When a loop is over.
 
-K3s has then run for `_SOON` seconds, and for `_CALM` times the usual time between two restarts.
+K3s has then run for `_STABLE_SECONDS`, and for `_STABLE_PERIODS` times the usual time between two
+restarts.
 """
 
 
@@ -26,7 +26,7 @@ def of(entries: Iterable[Entry], restarts: int) -> Loop | None:
     """Return the loop that systemd's messages about restarts show; None if there is no loop.
 
     The messages are "Scheduled restart job", in the order of the journal. `restarts` is systemd's
-    own count. This count starts again when the unit is started by hand, and the journal can reach
+    own count. This count starts again at 0 when a user starts the unit, and the journal can reach
     less far back, so the larger number counts.
     """
     times = [entry.time for entry in entries if entry.time]
@@ -48,24 +48,16 @@ def period(times: Iterable[datetime]) -> float | None:
 
 def is_past(seconds: float, period: float | None) -> bool:
     """Return whether a loop is over, from the seconds since the last restart."""
-    return seconds > max(_SOON, _CALM * (period or 0))
+    return seconds > max(_STABLE_SECONDS, _STABLE_PERIODS * (period or 0))
 
 
-def goes_on(loop: Loop, now: datetime) -> bool:
-    """Return whether the next death is likely to follow.
-
-    This is so if K3s has not run much longer since the last restart than before.
-    """
-    return loop.period is None or (now - loop.last).total_seconds() <= _BEATS * loop.period
-
-
-def words(loop: Loop) -> str:
+def describe(loop: Loop) -> str:
     """Describe how often systemd restarted K3s, at which interval, and when last."""
     every = ""
     if loop.period:
         every = f", about every {_time(loop.period)}"
     return (
-        f"systemd has restarted it {loop.count} times{every}, last at"
+        f"systemd restarted K3s {loop.count} times{every}, last at"
         f" {loop.last.astimezone():%H:%M:%S}"
     )
 

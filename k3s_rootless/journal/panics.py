@@ -41,7 +41,7 @@ class Frames:
         """True if no further line can add a frame."""
         return self._over or len(self.found) >= MOST_FRAMES or self._lines >= _MOST_LINES
 
-    def hear(self, line: str) -> None:
+    def read(self, line: str) -> None:
         """Read the next line."""
         if self.complete:
             return

@@ -1,4 +1,4 @@
-"""The meaning of one line: the failure in the catalogue that it shows, and if it is fatal."""
+"""The meaning of one line: the failure in the catalogue, and whether the line is fatal."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ _CONSEQUENCE = re.compile(
     r"|signal: (killed|terminated)"
 )
 # The forms of a fatal line: logrus into a pipe, logrus on a terminal, the program of rootlesskit,
-# klog, and a Go program that dies. `shutdown` is the form in which newer releases of K3s wrap their
-# fatal error.
+# klog, and a Go program that crashes. `shutdown` is the form in which newer releases of K3s wrap
+# their fatal error.
 _QUOTED = r'(?:[^"\\]|\\.)*'
 _FATAL = re.compile(
     rf'level=fatal msg="(?:Error: )?(?P<logrus>{_QUOTED})'
@@ -73,7 +73,7 @@ def _signs() -> Iterator[tuple[Failure, Sign]]:
 
 _ENTRIES = {failure.id: failure for failure in CATALOGUE}
 _SIGNS = tuple(_signs())
-_MANAGERS = frozenset(failure.id for failure in session.FAILURES)
+_FROM_SYSTEMD = frozenset(failure.id for failure in session.FAILURES)
 """The failures that systemd itself reports."""
 
 
@@ -87,7 +87,7 @@ def plain(message: str) -> str:
     return _ESCAPE_SEQUENCE.sub("", message)
 
 
-def tells_of_kill(entry: Entry, written: str) -> bool:
+def reports_kill(entry: Entry, written: str) -> bool:
     """Return whether a line reports that SIGKILL ended K3s itself.
 
     The line comes from systemd, or from K3s's parent process.
@@ -123,11 +123,11 @@ def _of_entry(failure: Failure, line: str, entry: Entry) -> Cause:
     )
 
 
-def heard(entry: Entry, written: str) -> tuple[Cause, Weight] | None:
+def cause_of(entry: Entry, written: str) -> tuple[Cause, Weight] | None:
     """Return the cause that a line names, and its weight; None if the line names no cause."""
     line = normal(written)
     known = recognise(line)
-    if entry.identifier == "systemd" and (known is None or known[0].id not in _MANAGERS):
+    if entry.identifier == "systemd" and (known is None or known[0].id not in _FROM_SYSTEMD):
         # systemd quotes the unit. A description or a command line that contains the words of a
         # fatal message is no fatal message.
         return None
@@ -136,10 +136,10 @@ def heard(entry: Entry, written: str) -> tuple[Cause, Weight] | None:
         weight = sign.weight or failure.weight
         # If the fatal line of K3s contains a note, that note is the cause.
         fatal = weight is Weight.FATAL or (
-            weight is not Weight.BENIGN and _died_of(written) is not None
+            weight is not Weight.BENIGN and _fatal_reason(written) is not None
         )
         return _known(failure, sign, found.groupdict(default=""), entry, line, fatal=fatal), weight
-    text = _died_of(written)
+    text = _fatal_reason(written)
     if text is None:
         return None
     return (
@@ -148,7 +148,7 @@ def heard(entry: Entry, written: str) -> tuple[Cause, Weight] | None:
     )
 
 
-def _died_of(written: str) -> str | None:
+def _fatal_reason(written: str) -> str | None:
     text = _fatal_text(written)
     if text is None or _CONSEQUENCE.search(text):
         return None

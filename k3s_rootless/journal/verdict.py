@@ -7,25 +7,25 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from shlex import quote
 
-from k3s_rootless.finding import Finding, FixableBy, Remedy, Verdict, matches, put_aside
+from k3s_rootless.finding import Finding, FixableBy, Remedy, Verdict, disable_drop_in, matches
 from k3s_rootless.journal import exits, limits
 from k3s_rootless.journal.catalogue import CATALOGUE
 from k3s_rootless.journal.catalogue.entry import RESTART, administrator, user
-from k3s_rootless.journal.facts import Cause, Ending, Place, Story
+from k3s_rootless.journal.facts import Cause, Ending, Place, StartLog
 
 _UNIT_CHECK = "unit.state"
 _EXITED, _KILLED, _DUMPED = 1, 2, 3
 _SIGKILL = 9
 _DATA = "~/.rancher/k3s"
 _ENTRIES = {failure.id: failure for failure in CATALOGUE}
-_LOOK = "systemctl --user status k3s-rootless.service"
+_STATUS = "systemctl --user status k3s-rootless.service"
 _UNIT = user(
-    "look at the settings of the unit and of its drop-ins",
+    "check the settings of the unit and of its drop-ins",
     "systemctl --user cat k3s-rootless.service",
 )
-_OFTEN = "the unit's StartLimitBurst= within StartLimitIntervalSec="
-_AGAIN = user(
-    "let systemd forget that, and start it",
+_START_LIMIT = "the unit allows StartLimitBurst= starts within StartLimitIntervalSec="
+_RESET = user(
+    "reset the failed state of the unit, then start K3s",
     "systemctl --user reset-failed k3s-rootless.service",
     "k3s-rootless up",
 )
@@ -41,7 +41,7 @@ _DECISIVE = (
     "storage.mount",
 )
 _WARNING_GROUPS = ("kernel", "net.cidr")
-_WELL = frozenset({Verdict.PASS, Verdict.INFO, Verdict.WARN})
+_NOT_FAILED = frozenset({Verdict.PASS, Verdict.INFO, Verdict.WARN})
 _KEEPS_ITS_REMEDY = frozenset({"data-readonly"})
 """The remedy of the check (another data directory) would leave the cluster behind."""
 _SETTINGS = {
@@ -51,7 +51,7 @@ _SETTINGS = {
 }
 """The setting of a drop-in that can lead to each of these causes."""
 _OPTION = re.compile(r"the option -{1,2}([\w.-]{1,100})")
-_MENDED = user("the host was mended since: start K3s again", "k3s-rootless up")
+_FIXED_SINCE = user("the host was fixed after this start; start K3s again", "k3s-rootless up")
 
 
 def of_unit(ending: Ending) -> Cause | None:
@@ -62,42 +62,46 @@ def of_unit(ending: Ending) -> Cause | None:
             "systemctl --user unmask k3s-rootless.service",
             "systemctl --user unmask --runtime k3s-rootless.service",
         )
-        remedy = user("let it be started again", *unmask, "k3s-rootless up")
-        return _told(
+        remedy = user("unmask the unit, then start K3s", *unmask, "k3s-rootless up")
+        return _cause(
             "unit-masked",
-            "the unit is masked, so nothing can start it",
-            "somebody linked it to /dev/null",
+            "the unit is masked, so it cannot be started",
+            "its unit file is a link to /dev/null",
             remedy,
             _UNIT_CHECK,
         )
     if ending.load_state in {"error", "bad-setting"}:
         title = f"systemd cannot read the unit: {ending.load_error or ending.load_state}"
         remedy = user(
-            "see what is wrong, take it out where a drop-in has it, or write the unit anew; a copy"
-            " of the old one is kept",
+            "find the error in the unit; if a drop-in contains it, remove it there, otherwise"
+            " rewrite the unit (the old file is kept as a copy)",
             "systemctl --user cat k3s-rootless.service",
             "k3s-rootless up --force",
         )
-        return _told(
-            "unit-broken", title, "the unit, or a drop-in of it, is broken", remedy, _UNIT_CHECK
+        return _cause(
+            "unit-broken",
+            title,
+            "the unit or one of its drop-ins contains an error",
+            remedy,
+            _UNIT_CHECK,
         )
     return None
 
 
-def of_story(story: Story, ending: Ending) -> Cause | None:
+def of_log(log: StartLog, ending: Ending) -> Cause | None:
     """Return the cause of a start; None if neither its lines nor its end name one.
 
     The properties of systemd outrank the lines: a limit of the unit, or the result `oom-kill`.
     """
     by_status = of_ending(ending)
-    causes = [one for one in (story.cause, *story.others, by_status) if one is not None]
+    causes = [one for one in (log.cause, *log.others, by_status) if one is not None]
     explained = limits.behind(causes, ending)
     if explained is not None:
         return explained
-    vague = story.cause is None or not story.cause.fatal or story.cause.id in {"unknown", "killed"}
+    vague = log.cause is None or not log.cause.fatal or log.cause.id in {"unknown", "killed"}
     if ending.result == "oom-kill" and vague:
         return by_status
-    return story.cause or by_status
+    return log.cause or by_status
 
 
 def of_ending(ending: Ending) -> Cause | None:
@@ -114,29 +118,29 @@ def of_ending(ending: Ending) -> Cause | None:
         return _of_entry("killed")
     # After a time limit, systemd itself sent the signal.
     if killed and ending.result not in {"start-limit-hit", "timeout"}:
-        return _told(
+        return _cause(
             "signal",
-            f"K3s was ended by signal {ending.status}",
-            "nothing else is known of it",
-            user("see", _LOOK),
+            f"K3s was terminated by signal {ending.status}",
+            "systemd reports no more details",
+            user("check the state of the unit", _STATUS),
         )
     return _of_result(ending.result)
 
 
 def _of_entry(identifier: str) -> Cause:
     entry = _ENTRIES[identifier]
-    return _told(entry.id, entry.title, entry.why, entry.remedy)
+    return _cause(entry.id, entry.title, entry.why, entry.remedy)
 
 
 def _of_step(status: int) -> Cause:
     identifier, title = exits.identifier(status), exits.title(status)
     entry = _ENTRIES.get(identifier)
     if entry is not None:
-        return _told(identifier, title, entry.why, entry.remedy, entry.check)
-    return _told(
+        return _cause(identifier, title, entry.why, entry.remedy, entry.check)
+    return _cause(
         identifier,
         title,
-        "the unit, or a drop-in of it, asks for what systemd cannot do for a user",
+        "the unit or one of its drop-ins requests something that systemd cannot do in a user unit",
         _UNIT,
     )
 
@@ -144,49 +148,49 @@ def _of_step(status: int) -> Cause:
 def _of_result(result: str) -> Cause | None:
     # The names of systemd's results (systemd.service(5), $SERVICE_RESULT; v247 to v262).
     if result == "timeout":
-        return _told(
+        return _cause(
             "timeout",
-            "a start or stop of K3s took longer than systemd allows",
-            "TimeoutSec= of the unit",
+            "starting or stopping K3s took longer than systemd allows",
+            "TimeoutSec= of the unit sets the time limit",
             _UNIT,
         )
     if result == "start-limit-hit":
-        return _told(
+        return _cause(
             "start-limit",
-            "it was started too often within a short time, and systemd refuses",
-            _OFTEN,
-            _AGAIN,
+            "K3s was started too often in a short time, and systemd refuses further starts",
+            _START_LIMIT,
+            _RESET,
         )
     if result == "resources":
-        return _told(
+        return _cause(
             "resources",
-            "systemd could not start the program of the unit at all",
-            "memory, or its limits",
+            "systemd could not start the program of the unit: resources are missing",
+            "memory is used up, or a limit is reached",
             _UNIT,
         )
     return None
 
 
-def aside(cause: Cause, drop_ins: Mapping[str, str]) -> Remedy | None:
+def drop_in_remedy(cause: Cause, drop_ins: Mapping[str, str]) -> Remedy | None:
     """Return the remedy if exactly one drop-in sets what systemd or K3s refuses.
 
     `drop_ins` holds the texts of the drop-ins that this tool did not write.
     """
-    words = _SETTINGS.get(cause.id)
+    setting = _SETTINGS.get(cause.id)
     if cause.id.startswith("exit-"):
-        words = ""
-    if words is None:
+        setting = ""
+    if setting is None:
         return None
-    named = [path for path, text in drop_ins.items() if words in text]
+    named = [path for path, text in drop_ins.items() if setting in text]
     if len(named) != 1:
         return None
     option = _OPTION.search(cause.title)
     if option is not None and option[1] not in drop_ins[named[0]]:
         return None
-    return put_aside(named[0], RESTART)
+    return disable_drop_in(named[0], RESTART)
 
 
-def opened(places: Sequence[Place], user_name: str, uid: int) -> Remedy | None:
+def owner_remedy(places: Sequence[Place], user_name: str, uid: int) -> Remedy | None:
     """Return the remedy that lets K3s write to a directory and to a file in it (`places`).
 
     None if the owners explain nothing. The mode of the user's own files explains nothing: K3s
@@ -198,12 +202,12 @@ def opened(places: Sequence[Place], user_name: str, uid: int) -> Remedy | None:
     paths = " ".join(quote(one.path) for one in foreign)
     if foreign[0] is not places[0]:
         return user(
-            "move the file of another user away; K3s writes a new one",
+            "rename the file of the other user; K3s writes a new one",
             f"mv {paths} {paths}.old",
             "k3s-rootless up",
         )
     return administrator(
-        f"give {paths} to {user_name}",
+        f"make {user_name} the owner of {paths}",
         f"sudo chown {quote(f'{user_name}:')} {paths}",
         "k3s-rootless up",
     )
@@ -224,52 +228,56 @@ def relocated(cause: Cause, data: str, *, usual: bool) -> Cause:
 def with_host(
     cause: Cause,
     findings: Sequence[Finding],
-    seen: Sequence[str],
+    observed: Sequence[str],
     ending: Ending | None,
     other: Remedy | None = None,
 ) -> Cause:
     """Add what the host shows: the failed check behind an effect, and its remedy.
 
-    The host also decides between causes with the same words. `other` is the remedy that fits what
-    was observed, if no check has one.
+    The host also decides between causes with the same log lines. `other` is the remedy that fits
+    the observations, if no check has one.
     """
-    asked = _asked(cause, findings)
-    failed = _failed(cause, asked)
-    facts = [*cause.seen, *seen, *(f"{one.title}: {one.observed}: {one.reason}" for one in failed)]
-    if _says_no_delegation(cause, ending):
+    relevant = _findings_of(cause, findings)
+    failed = _failed(cause, relevant)
+    facts = [
+        *cause.seen,
+        *observed,
+        *(f"{one.title}: {one.observed}: {one.reason}" for one in failed),
+    ]
+    if _lacks_delegation(cause, ending):
         facts.insert(0, _no_delegation(ending))
         cause = _not_delegated(cause, findings)
     elif failed:
         cause = _of_failed_check(cause, failed, findings)
-    elif not seen and _is_well(asked):
-        shown = "; ".join(f"{one.check}: {one.observed}" for one in asked[:2])
-        facts.append(f"`k3s-rootless check {cause.check}` finds nothing wrong now ({shown})")
-        cause = replace(cause, remedy=_after(cause))
+    elif not observed and _none_failed(relevant):
+        shown = "; ".join(f"{one.check}: {one.observed}" for one in relevant[:2])
+        facts.append(f"`k3s-rootless check {cause.check}` reports no failure now ({shown})")
+        cause = replace(cause, remedy=_remedy_if_fixed(cause))
     remedy = cause.remedy
     if not failed and other is not None:
         remedy = other
     return replace(cause, seen=tuple(facts), remedy=remedy)
 
 
-def _asked(cause: Cause, findings: Sequence[Finding]) -> list[Finding]:
+def _findings_of(cause: Cause, findings: Sequence[Finding]) -> list[Finding]:
     """Return the findings of the check, or group of checks, that the cause names."""
     if not cause.check:
         return []
     return [one for one in findings if matches(one.check, cause.check)]
 
 
-def _is_well(asked: Sequence[Finding]) -> bool:
-    return bool(asked) and all(one.verdict in _WELL for one in asked)
+def _none_failed(relevant: Sequence[Finding]) -> bool:
+    return bool(relevant) and all(one.verdict in _NOT_FAILED for one in relevant)
 
 
-def _failed(cause: Cause, asked: Sequence[Finding]) -> list[Finding]:
+def _failed(cause: Cause, relevant: Sequence[Finding]) -> list[Finding]:
     """Return the findings that explain the cause."""
     explaining = {Verdict.FAIL}
     # A warning explains the cause if the cause names exactly this check. In most groups, another
     # check can be the reason.
-    if cause.check in _WARNING_GROUPS or any(one.check == cause.check for one in asked):
+    if cause.check in _WARNING_GROUPS or any(one.check == cause.check for one in relevant):
         explaining.add(Verdict.WARN)
-    return [one for one in asked if one.verdict in explaining]
+    return [one for one in relevant if one.verdict in explaining]
 
 
 def _of_failed_check(cause: Cause, failed: Sequence[Finding], findings: Sequence[Finding]) -> Cause:
@@ -278,11 +286,11 @@ def _of_failed_check(cause: Cause, failed: Sequence[Finding], findings: Sequence
     remedy = cause.remedy
     if first.remedy is not None and cause.id not in _KEEPS_ITS_REMEDY:
         remedy = first.remedy
-    return _told_apart(replace(cause, check=first.check, remedy=remedy), first, findings)
+    return _distinguished(replace(cause, check=first.check, remedy=remedy), first, findings)
 
 
 def _no_delegation(ending: Ending | None) -> str:
-    fact = "the unit of K3s says Delegate=no"
+    fact = "the K3s unit sets Delegate=no"
     if ending is None or not ending.drop_ins:
         return fact
     return f"{fact} (drop-ins: {', '.join(ending.drop_ins)})"
@@ -297,15 +305,15 @@ def _not_delegated(cause: Cause, findings: Sequence[Finding]) -> Cause:
     return renamed
 
 
-def _after(cause: Cause) -> Remedy | None:
+def _remedy_if_fixed(cause: Cause) -> Remedy | None:
     # If the check alone decides and passes now, the host was fixed since. Otherwise the unit itself
     # can be the cause.
     if cause.check.startswith(_DECISIVE):
-        return _MENDED
+        return _FIXED_SINCE
     return cause.remedy
 
 
-def _says_no_delegation(cause: Cause, ending: Ending | None) -> bool:
+def _lacks_delegation(cause: Cause, ending: Ending | None) -> bool:
     return (
         cause.id in {"cgroup-delegation", "cgroup-controller"}
         and ending is not None
@@ -313,7 +321,7 @@ def _says_no_delegation(cause: Cause, ending: Ending | None) -> bool:
     )
 
 
-def _told_apart(cause: Cause, finding: Finding, findings: Sequence[Finding]) -> Cause:
+def _distinguished(cause: Cause, finding: Finding, findings: Sequence[Finding]) -> Cause:
     if cause.id != "cgroup-controller":
         return cause
     controller = finding.check.rpartition(".")[2]
@@ -332,5 +340,5 @@ def _renamed(cause: Cause, identifier: str, controller: str = "") -> Cause:
     return replace(cause, id=identifier, title=title, why=entry.why, remedy=entry.remedy)
 
 
-def _told(identifier: str, title: str, why: str, remedy: Remedy, check: str = "") -> Cause:
+def _cause(identifier: str, title: str, why: str, remedy: Remedy, check: str = "") -> Cause:
     return Cause(identifier, check, title, "", None, remedy, why=why)

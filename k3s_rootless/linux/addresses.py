@@ -46,8 +46,8 @@ def addresses(if_inet6: Path = Path("/proc/self/net/if_inet6")) -> tuple[Address
 def _ipv4() -> list[Address]:
     room = array.array("B", bytes(_ENTRY * _MOST))
     place, length = room.buffer_info()
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
-        answer = fcntl.ioctl(asked, _SIOCGIFCONF, struct.pack("iP", length, place))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as query:
+        answer = fcntl.ioctl(query, _SIOCGIFCONF, struct.pack("iP", length, place))
     filled = struct.unpack("iP", answer)[0]
     raw = room.tobytes()
     found = []
@@ -82,7 +82,7 @@ def _rows(path: Path) -> list[tuple[bytes, int, str]]:
         return []
     # `address index prefix scope flags name`; all fields except the name are hexadecimal (Linux
     # net/ipv6/addrconf.c).
-    rows = (words for line in lines if len(words := line.split()) == 6)
+    rows = (fields for line in lines if len(fields := line.split()) == 6)
     return [(bytes.fromhex(row[0]), int(row[4], 16), row[5]) for row in rows]
 
 

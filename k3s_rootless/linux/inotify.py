@@ -73,10 +73,10 @@ class Directories:
 
     def wait(self, seconds: float) -> bool:
         """Wait for a change since the last wait, at most `seconds`; return whether one occurred."""
-        asked = select.poll()
+        poller = select.poll()
         if self._descriptor >= 0:
-            asked.register(self._descriptor, select.POLLIN)
-        changed = bool(asked.poll(max(0.0, seconds) * 1000))
+            poller.register(self._descriptor, select.POLLIN)
+        changed = bool(poller.poll(max(0.0, seconds) * 1000))
         with suppress(OSError):
             # The events are discarded: the caller reads the files itself.
             while changed and os.read(self._descriptor, _LONGEST):

@@ -29,13 +29,13 @@ def mounts(root: Path) -> list[Mount]:
     found = []
     for line in (root / "proc/self/mountinfo").read_text("utf-8", "surrogateescape").splitlines():
         before, _, behind = line.partition(" - ")
-        words, more = before.split(), behind.split()
-        if len(words) > 5 and len(more) > 1:
-            found.append(Mount(_plain(words[4]), more[0], _plain(more[1]), words[5], more[-1]))
+        fields, more = before.split(), behind.split()
+        if len(fields) > 5 and len(more) > 1:
+            found.append(Mount(_plain(fields[4]), more[0], _plain(more[1]), fields[5], more[-1]))
     return found
 
 
-def holding(found: list[Mount], path: Path) -> Mount | None:
+def mount_of(found: list[Mount], path: Path) -> Mount | None:
     """Return the mount that contains a path (absolute, without links)."""
     # Several mounts can have the same longest path; a later mount covers an earlier one.
     return max(

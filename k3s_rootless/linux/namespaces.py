@@ -37,16 +37,18 @@ def _require_child(directory: int, pid: int, uid: int, unit_group: str) -> None:
     if os.fstat(directory).st_uid != uid:
         # /proc entries of a process that does not dump core belong to root. rootlesskit's child is
         # not such a process.
-        raise RootlessError(f"process {pid} is not of uid {uid}, so it is not K3s's")
+        raise RootlessError(f"process {pid} does not belong to uid {uid}, so it is not part of K3s")
     here = Path(f"/proc/self/fd/{directory}")
     try:
         groups = control_group.paths(here)
         namespace = (here / "ns/net").readlink()
     except OSError as error:
         raise RootlessError(
-            f"cannot look at process {pid}: {(error.strerror or str(error)).lower()}"
+            f"cannot read process {pid}: {(error.strerror or str(error)).lower()}"
         ) from error
     if not control_group.is_within(groups, unit_group):
-        raise RootlessError(f"process {pid} is not in the unit's control group, so it is not K3s's")
+        raise RootlessError(
+            f"process {pid} is not in the control group of the unit, so it is not part of K3s"
+        )
     if namespace == Path("/proc/self/ns/net").readlink():
-        raise RootlessError(f"process {pid} is in the host's own network namespace")
+        raise RootlessError(f"process {pid} is in the network namespace of the host")

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 _LARGEST = 4 * 1024 * 1024
 """Bytes of one file."""
-_FEWEST_WORDS = 8
+_FEWEST_FIELDS = 8
 _UP, _REJECT = 0x0001, 0x0200
 """RTF_UP and RTF_REJECT (linux/route.h)."""
 
@@ -44,7 +44,7 @@ def main_table(net: Path) -> list[Route]:
     # `Iface Destination Gateway Flags RefCnt Use Metric Mask …`; addresses are in the byte order of
     # the machine.
     rows = [line.split() for line in _lines(net / "route")[1:]]
-    return [_route(row) for row in rows if len(row) >= _FEWEST_WORDS]
+    return [_route(row) for row in rows if len(row) >= _FEWEST_FIELDS]
 
 
 def all_tables(net: Path) -> list[Entry]:
@@ -54,11 +54,11 @@ def all_tables(net: Path) -> list[Entry]:
     found = []
     address = ""
     for line in _lines(net / "fib_trie"):
-        words = line.split()
-        if words[:1] == ["|--"]:
-            address = "".join(words[1:2])
-        elif len(words) >= 3 and words[0].startswith("/"):
-            found.append(Entry(f"{address}{words[0]}", words[1], words[2]))
+        fields = line.split()
+        if fields[:1] == ["|--"]:
+            address = "".join(fields[1:2])
+        elif len(fields) >= 3 and fields[0].startswith("/"):
+            found.append(Entry(f"{address}{fields[0]}", fields[1], fields[2]))
     return found
 
 

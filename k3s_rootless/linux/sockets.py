@@ -97,8 +97,8 @@ def _connections(proc_net: Path) -> int:
             lines = (proc_net / name).read_text("ascii").splitlines()
         except (OSError, ValueError):
             continue
-        for words in (line.split() for line in lines if line.startswith("TCP")):
-            values = dict(zip(words[1::2], words[2::2], strict=False))
+        for fields in (line.split() for line in lines if line.startswith("TCP")):
+            values = dict(zip(fields[1::2], fields[2::2], strict=False))
             count += sum(
                 int(values[key]) for key in ("inuse", "tw") if values.get(key, "").isdecimal()
             )
@@ -109,13 +109,13 @@ def _diagnosis(timeout: float) -> dict[str, set[Listener]]:
     # In a separate thread, because pyroute2 0.9 runs its own event loop, and refuses to do so where
     # another event loop is running.
     answers: dict[str, set[Listener]] = {}
-    thread = threading.Thread(target=_ask_kernel, args=(answers,), daemon=True)
+    thread = threading.Thread(target=_query_kernel, args=(answers,), daemon=True)
     thread.start()
     thread.join(timeout)
     return dict(answers)
 
 
-def _ask_kernel(answers: dict[str, set[Listener]]) -> None:
+def _query_kernel(answers: dict[str, set[Listener]]) -> None:
     try:
         # Imported here because it takes 200 ms: /proc/net is faster below 150,000 sockets.
         from pyroute2 import DiagSocket
@@ -148,7 +148,7 @@ def _listener(table: _Table, row: Any) -> Listener | None:  # noqa: ANN401 (pyro
 
 def _proc(table: _Table, proc_net: Path) -> set[Listener]:
     path = proc_net / table.file
-    wanted = b" %02X " % table.state
+    state = b" %02X " % table.state
     try:
         with path.open("rb") as file:
             # Most lines of a busy host are connections, so only lines that contain the state are
@@ -158,31 +158,31 @@ def _proc(table: _Table, proc_net: Path) -> set[Listener]:
         return {
             one
             for line in lines
-            if wanted in line and (one := _proc_listener(table, line.split())) is not None
+            if state in line and (one := _proc_listener(table, line.split())) is not None
         }
     except FileNotFoundError:
         # A kernel without IPv6 has no tcp6; without /proc/net/tcp, there is no information at all.
         if table.family is socket.AF_INET6:
             return set()
-        raise RootlessError(f"cannot list the sockets: there is no {path}") from None
+        raise RootlessError(f"cannot list the sockets: {path} does not exist") from None
     except ProcessLookupError:
         raise RootlessError("cannot list the sockets: the process has ended") from None
     except (OSError, ValueError, IndexError) as error:
         raise RootlessError(
-            f"cannot list the sockets: {path} is no table of sockets ({error})"
+            f"cannot list the sockets: {path} is not a table of sockets ({error})"
         ) from error
 
 
-def _proc_listener(table: _Table, words: list[bytes]) -> Listener | None:
+def _proc_listener(table: _Table, fields: list[bytes]) -> Listener | None:
     # `sl local_address rem_address st … uid timeout inode` (proc_net_tcp, Linux 6.12).
-    address, _, port = words[1].partition(b":")
+    address, _, port = fields[1].partition(b":")
     if (
-        int(words[3], 16) != table.state
+        int(fields[3], 16) != table.state
         or not int(port, 16)
-        or int(words[2].rpartition(b":")[2], 16)
+        or int(fields[2].rpartition(b":")[2], 16)
     ):
         return None
-    return Listener(table.proto, _address(address), int(port, 16), int(words[7]), int(words[9]))
+    return Listener(table.proto, _address(address), int(port, 16), int(fields[7]), int(fields[9]))
 
 
 @functools.lru_cache(maxsize=1024)
@@ -215,5 +215,5 @@ def open_process(pid: int) -> int:
         return os.open(f"/proc/{pid}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
         raise RootlessError(
-            f"cannot look at process {pid}: {(error.strerror or str(error)).lower()}"
+            f"cannot read process {pid}: {(error.strerror or str(error)).lower()}"
         ) from error

@@ -25,7 +25,7 @@ class Child:
     """A fork of this process.
 
     The fork is safe at any time: the child closes all descriptors except its own and the standard
-    ones, takes no lock, and dies with its parent.
+    ones, takes no lock, and is killed if its parent ends.
     """
 
     def __init__(self, prepare: Callable[[], bytes], work: Callable[[], bytes]) -> None:
@@ -43,7 +43,7 @@ class Child:
         self._pid = os.fork()
         if self._pid == 0:
             with suppress(BaseException):
-                _die_with(parent, libc)
+                _end_with(parent, libc)
                 _keep_only(go, writing)
                 _unshare_and_work(libc, parent, (go, writing), prepare, work)
             os._exit(0)
@@ -53,7 +53,7 @@ class Child:
     def error(self, deadline: float | None = None) -> int | None:
         """Return the error number of creating the namespace, 0 for success.
 
-        Return None if the child died or did not respond before the deadline (of `time.monotonic`).
+        Return None if the child exited, or did not respond before the deadline (`time.monotonic`).
         """
         received = self.receive(2, deadline)
         return None if received is None else int.from_bytes(received, "little")
@@ -86,12 +86,12 @@ class Child:
         The id 0 of the child is mapped to the id `own`, and the ids from 1 on to the ranges. Each
         range is a first id and a count. Raises CommandFailed.
         """
-        words = [program, str(self._pid), "0", str(own), "1"]
+        argv = [program, str(self._pid), "0", str(own), "1"]
         inside = 1
         for first, count in ranges:
-            words += [str(inside), str(first), str(count)]
+            argv += [str(inside), str(first), str(count)]
             inside += count
-        return command.run(words, timeout=seconds)
+        return command.run(argv, timeout=seconds)
 
     def proceed(self) -> None:
         """Allow the child to run `work`, after its ids are mapped."""
@@ -128,12 +128,12 @@ def _unshare_and_work(
     os.setresgid(0, 0, 0)
     os.setresuid(0, 0, 0)
     # Set again, because a change of credentials clears it (prctl(2), PR_SET_PDEATHSIG).
-    _die_with(parent, libc)
+    _end_with(parent, libc)
     with open(writing, "wb", closefd=False) as pipe:
         pipe.write(work())
 
 
-def _die_with(parent: int, libc: ctypes.CDLL) -> None:
+def _end_with(parent: int, libc: ctypes.CDLL) -> None:
     # Check the parent afterwards: a parent that has already ended sends no signal.
     if libc.prctl(_SET_DEATH_SIGNAL, signal.SIGKILL) != 0 or os.getppid() != parent:
         os._exit(1)

@@ -158,12 +158,14 @@ def _invocation(context: Context, *, previous: bool) -> str:
         return current
     earlier = [one for one in journald.invocations(context.uid) if one != current]
     if not earlier:
-        why = "K3s has not been started since you logged in"
+        why = "the journal contains no start of K3s"
         if previous:
-            why = "the journal knows of no start before this one"
-        raise NotRunning(why, hint="see all that is kept: k3s-rootless logs --since 1970-01-01")
+            why = "the journal contains no start before this one"
+        raise NotRunning(
+            why, hint="show all lines in the journal with: k3s-rootless logs --since 1970-01-01"
+        )
     if not previous:
-        context.notice("K3s is not loaded; this is its last start")
+        context.notice("the K3s unit is not loaded; showing the log of its last start")
     return earlier[-1]
 
 
@@ -178,7 +180,9 @@ def _of_journal(context: Context, request: Request, query: Query) -> Records:
     if passed.empty and _expects_lines(request, query) and journald.hidden():
         # The journal always contains systemd's own messages about a start. If the disk holds old
         # journal files, journalctl does not see a new journal in memory.
-        context.notice(f"this user can read nothing of this start in the journal\n{journald.HINT}")
+        context.notice(
+            f"this user cannot read any line of this start in the journal\n{journald.HINT}"
+        )
     if request.follow:
         yield CaughtUp()
         with journald.read(_new(query, passed.cursor)) as reading:
@@ -214,7 +218,7 @@ def _of_containerd(context: Context, request: Request) -> Records:
         hint: str | None = "start K3s with: k3s-rootless up"
         if state is not None and state.running:
             hint = None
-        raise NotRunning(f"containerd has written no log: there is no {path}", hint=hint)
+        raise NotRunning(f"containerd has not written a log: {path} does not exist", hint=hint)
     started = state.started if state is not None else None
     return _of_file(request, path, started, _search(request.grep))
 
@@ -237,7 +241,7 @@ def _containerd_file(context: Context) -> tuple[UnitState | None, Path]:
         state = context.unit(UNIT)
     except RootlessError as error:
         context.notice(
-            f"{error.message}: reading the log in K3s's own default place, of all its starts"
+            f"{error.message}; reading the log of all starts in the default data directory"
         )
         return None, context.paths.data / containerd_log.FILE
     return state, server_settings.of(context, state).data / containerd_log.FILE

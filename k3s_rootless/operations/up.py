@@ -84,7 +84,7 @@ def up(context: Context, request: Request, confirm: Confirm) -> Started:
     with checking.begin(context, request.ignored) as checks, context.manager() as manager:
         directory = first_start.unit_directory(manager, context.paths)
         state = _reloaded(context, manager, directory)
-        facts, reach = checks.finish(manager, asked=state, load=preload)
+        facts, reach = checks.finish(manager, unit_state=state, load=preload)
         host = Host(directory, state, facts, reach)
         steps, reached, restart = preload().up(context, manager, request, host, confirm)
     return Started(steps, time.monotonic() - begun, reached, restart)

@@ -109,46 +109,52 @@ class Running:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """The result of a real connection through a forward; `well` is None if UDP leaves it open.
+    """The result of a real connection through a forward.
 
+    `answered` is None if this is unknown, because UDP does not confirm delivery. `result` is text.
     `milliseconds` is the time to the connection for TCP, to the handshake for TLS and to the status
     for HTTP.
     """
 
-    said: str
-    well: bool | None = None
+    result: str
+    answered: bool | None = None
     milliseconds: float | None = None
 
 
 class Kind(Enum):
-    """What a row is about; `unknown` if no source names the purpose of the forward."""
+    """The object that a row is about.
+
+    `orphaned` if no Service needs the forward, `unknown` if the Services could not be read.
+    """
 
     API = "api"
     SERVICE_PORT = "service-port"
     NODE_PORT = "node-port"
     HOST_PORT = "host-port"
-    STRAY = "stray"
+    ORPHANED = "orphaned"
     UNKNOWN = "unknown"
 
 
 class Status(Enum):
     """The state of one row; docs/explanation/ports.md explains when each state is reported.
 
-    - `answering`: all four sources agree.
+    - `listening`: all four sources agree.
     - `forwarded`: the same without a socket inside. This is usual for K3s's own load balancer,
       which redirects in the kernel.
-    - `silent`: forwarded, but nothing listens.
+    - `unreachable`: forwarded, but no process listens, or a connection failed.
+    - `orphaned`: forwarded, but no Service needs the forward.
     """
 
-    ANSWERING = "answering"
+    LISTENING = "listening"
     FORWARDED = "forwarded"
     PENDING = "pending"
-    BLOCKED = "blocked"
-    COLLISION = "collision"
+    PORT_IN_USE = "port-in-use"
+    PRIVILEGED_PORT = "privileged-port"
+    PORT_CONFLICT = "port-conflict"
     STALLED = "stalled"
     NOT_FORWARDED = "not-forwarded"
-    SILENT = "silent"
-    STRAY = "stray"
+    UNREACHABLE = "unreachable"
+    ORPHANED = "orphaned"
     UNKNOWN = "unknown"
 
 
@@ -158,10 +164,11 @@ class Exposure:
 
     - `target` is `namespace/Service:port` or `Kubernetes API`, and is empty if no source names it.
     - `offset` is 10000 where K3s adds it, else 0.
-    - `forwarded`, `listening` (on the host) and `inside` (a socket of the child) are None if the
-      source could not be read.
+    - `forwarded`, `parent_listening` (a socket of the host) and `child_listening` (a socket of the
+      child) are None if the source could not be read.
+    - `used_by` is the owner of the host port if a conflict with it is the reason.
     - `listens_on` holds the addresses of the host's sockets.
-    - `rivals` are other targets for which K3s needs the same host port.
+    - `conflicts_with` are other targets for which K3s needs the same host port.
     - `reason` is why the verdict is not `pass`; `explanation` is one sentence about the row.
 
     All text is printable, whatever its source.
@@ -181,20 +188,20 @@ class Exposure:
     target: str = ""
     offset: int = 0
     forwarded: bool | None = False
-    listening: bool | None = None
-    inside: bool | None = None
+    parent_listening: bool | None = None
+    child_listening: bool | None = None
     listens_on: tuple[str, ...] = ()
-    holder: Holder | None = None
-    rivals: tuple[str, ...] = ()
+    used_by: Holder | None = None
+    conflicts_with: tuple[str, ...] = ()
     explanation: str = ""
     url: str = ""
     url_guess: str = ""
     probe: Probe | None = None
 
     @property
-    def is_reached(self) -> bool:
-        """True if the URL of the row leads to a program."""
-        return self.status in {Status.ANSWERING, Status.FORWARDED}
+    def is_reachable(self) -> bool:
+        """True if a program is reachable at the URL of the row."""
+        return self.status in {Status.LISTENING, Status.FORWARDED}
 
     @property
     def is_never_forwarded(self) -> bool:

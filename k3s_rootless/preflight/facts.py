@@ -11,11 +11,9 @@ from k3s_rootless.k3s.settings import Settings
 from k3s_rootless.k3s.version import Version
 from k3s_rootless.observation import Observed, Unknown
 from k3s_rootless.preflight.records import (
-    Beside,
     Caller,
     Cluster,
     Confinement,
-    Held,
     Machine,
     Modules,
     Network,
@@ -23,23 +21,25 @@ from k3s_rootless.preflight.records import (
     Process,
     Resolver,
     Storage,
+    Surroundings,
     Target,
     Token,
     Trial,
     Unit,
+    UsedPort,
 )
 
-NOT_ASKED = Unknown("nobody asked for it")
+NOT_NEEDED = Unknown("no selected check needs this fact")
 """A fact that no check of this run needs."""
 
 
 class CgroupMode(Enum):
     """How the host mounts control groups."""
 
-    UNIFIED = "unified (cgroup v2)"
-    HYBRID = "hybrid (cgroup v1, with v2 beside it)"
-    LEGACY = "legacy (cgroup v1)"
-    ABSENT = "absent"
+    UNIFIED = "cgroup v2 only (unified)"
+    HYBRID = "cgroup v1 and v2 (hybrid)"
+    LEGACY = "cgroup v1 only (legacy)"
+    ABSENT = "no cgroup file system is mounted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,11 +157,11 @@ class Facts:
     devices: Observed[Mapping[str, int]]
     programs: Observed[Mapping[str, str | None]]
     iptables: Observed[str]
-    sockets: Observed[tuple[Held, ...]]
+    sockets: Observed[tuple[UsedPort, ...]]
     network: Observed[Network]
     resolver: Observed[Resolver]
     storage: Observed[Storage]
-    beside: Observed[Beside]
+    surroundings: Observed[Surroundings]
     host: Observed[Machine]
     k3s: K3sBinary
     token: Observed[Token]

@@ -74,7 +74,7 @@ class Modules:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class UsedPort:
     """A TCP port in use, with what is visible of the process that listens on it.
 
     `ours` is true if the process belongs to K3s's own unit. `foreign` is true if it belongs to
@@ -168,7 +168,7 @@ class Unit:
 
 
 @dataclass(frozen=True, slots=True)
-class Beside:
+class Surroundings:
     """What else is on the host: running services, files of a rootful K3s, configuration files.
 
     `configuration` maps each file that K3s would read to 0 or the errno of opening it. `services`

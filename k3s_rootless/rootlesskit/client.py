@@ -70,35 +70,35 @@ def info(peer: Peer, timeout: float) -> RootlessKit | None:
     return wire.info(answer.body)
 
 
-def child_pid(peer: UnixPeer, said: RootlessKit | None) -> int:
+def child_pid(peer: UnixPeer, info: RootlessKit | None) -> int:
     """Return the process that owns the child's namespaces, from `info` or from the state directory.
 
     rootlesskit before 0.14 (K3s 1.20) does not report it, and all releases write it to `child_pid`
     (its pkg/parent). Raises PeerError.
     """
-    if said is not None and said.child_pid:
-        return said.child_pid
+    if info is not None and info.child_pid:
+        return info.child_pid
     path = peer.socket.with_name(CHILD_PID)
     try:
         return state.child(path.parent)
     except (OSError, ValueError):
-        raise PeerError(f"cannot find K3s's namespace: {path} names no process") from None
+        raise PeerError(f"cannot find K3s's namespace: {path} contains no PID") from None
 
 
 def _require_own(socket: Path, uid: int) -> None:
     length = len(os.fsencode(socket))
     if length > LONGEST_SOCKET_PATH:
         raise PeerError(
-            f"cannot use {socket}: its path has {length} bytes, and a unix socket's path at most"
+            f"cannot use {socket}: its path has {length} bytes, and the limit for Unix sockets is"
             f" {LONGEST_SOCKET_PATH}",
-            hint="give K3s a shorter --data-dir",
+            hint="use a shorter --data-dir for K3s",
         )
     try:
         found = socket.lstat()
     except OSError as error:
         raise PeerError(f"cannot use {socket}: {(error.strerror or str(error)).lower()}") from error
     if not stat.S_ISSOCK(found.st_mode):
-        raise PeerError(f"cannot use {socket}: it is no socket")
+        raise PeerError(f"cannot use {socket}: it is not a socket")
     if found.st_uid != uid:
         raise PeerError(f"cannot use {socket}: it belongs to uid {found.st_uid}, not to uid {uid}")
 
@@ -117,5 +117,5 @@ def _require_rootlesskit(peer: UnixPeer, timeout: float) -> None:
 def _require_success(answer: Answer, what: str) -> None:
     if answer.status != 200:
         raise PeerError(
-            f"cannot ask rootlesskit for {what}: {refusal(answer)}", status=answer.status
+            f"cannot query rootlesskit for {what}: {refusal(answer)}", status=answer.status
         )

@@ -87,7 +87,7 @@ def is_held(directory: Path) -> bool:
 
 def files(directory: Path) -> tuple[Path, ...]:
     """List rootlesskit's files in its state directory, left behind or in use. Raises OSError."""
-    return tuple(path for name in LEFTOVERS if _is_there(path := directory / name))
+    return tuple(path for name in LEFTOVERS if _exists(path := directory / name))
 
 
 def leftovers(directory: Path, uid: int) -> tuple[Path, ...]:
@@ -99,7 +99,7 @@ def leftovers(directory: Path, uid: int) -> tuple[Path, ...]:
         found = files(directory)
         if not found or _owner(directory) != uid:
             return ()
-        with held(directory) if _is_there(directory / LOCK) else nullcontext():
+        with held(directory) if _exists(directory / LOCK) else nullcontext():
             return () if any(map(answers, found)) else found
     except (OSError, RootlessError):
         return ()
@@ -119,8 +119,8 @@ def held(directory: Path, *, create: bool = False) -> Iterator[None]:
         yield
     except BlockingIOError:
         raise RootlessError(
-            f"cannot clear `{directory}`: a K3s lives there",
-            hint="stop it first; see who it is: ps -fu $(id -u)",
+            f"cannot clear `{directory}`: a running K3s uses it",
+            hint="stop this K3s first; find it with: ps -fu $(id -u)",
         ) from None
     finally:
         os.close(descriptor)
@@ -133,10 +133,10 @@ def answers(path: Path) -> bool:
             return False
     except FileNotFoundError:
         return False
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
-        asking.settimeout(_ANSWER_SECONDS)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+        client.settimeout(_ANSWER_SECONDS)
         try:
-            asking.connect(str(path))
+            client.connect(str(path))
         except (ConnectionRefusedError, FileNotFoundError):
             return False
         except OSError:
@@ -171,7 +171,7 @@ def _owner(directory: Path) -> int:
     return found.st_uid if stat.S_ISDIR(found.st_mode) else -1
 
 
-def _is_there(path: Path) -> bool:
+def _exists(path: Path) -> bool:
     try:
         path.lstat()
     except FileNotFoundError:

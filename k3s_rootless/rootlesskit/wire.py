@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from k3s_rootless import json_fields
-from k3s_rootless.json_fields import Json, Wrong, field, inside, optional, typed
+from k3s_rootless.json_fields import InvalidField, Json, field, inside, optional, typed
 from k3s_rootless.rootlesskit.facts import Forward, RootlessKit
 
 MOST_FORWARDS = 2 * 65535
@@ -17,14 +17,14 @@ def forwards(body: bytes) -> tuple[Forward, ...]:
 
     Elements are decoded one by one, so that a long answer with other content needs no memory.
     """
-    with json_fields.refusing("rootlesskit's list of forwards"):
+    with json_fields.parsing("rootlesskit's list of forwards"):
         text = body.decode("utf-8")
         if text.strip() == "null":
             return ()
         found = []
         for number, element in enumerate(json_fields.elements(text)):
             if number >= MOST_FORWARDS:
-                raise Wrong(f"it has more than {MOST_FORWARDS} elements")
+                raise InvalidField(f"it has more than {MOST_FORWARDS} elements")
             with inside(str(number)):
                 found.append(_forward(field(typed(element, dict), "spec", dict)))
         return tuple(found)
@@ -32,13 +32,16 @@ def forwards(body: bytes) -> tuple[Forward, ...]:
 
 def info(body: bytes) -> RootlessKit:
     """Parse the answer to `GET /v1/info`. Raises PeerError."""
-    with json_fields.refusing("what rootlesskit says about itself"):
-        said = typed(json.loads(body), dict)
-        network, port = optional(said, "networkDriver", dict), optional(said, "portDriver", dict)
+    with json_fields.parsing("the information of rootlesskit"):
+        content = typed(json.loads(body), dict)
+        network, port = (
+            optional(content, "networkDriver", dict),
+            optional(content, "portDriver", dict),
+        )
         return RootlessKit(
-            version=optional(said, "version", str),
-            state_directory=optional(said, "stateDir", str),
-            child_pid=optional(said, "childPID", int),
+            version=optional(content, "version", str),
+            state_directory=optional(content, "stateDir", str),
+            child_pid=optional(content, "childPID", int),
             network_driver=(optional(network, "driver", str) or "")
             if network is not None
             else None,

@@ -51,7 +51,11 @@ def missing(found: Iterable[Missing]) -> list[dict[str, str]]:
 def manifest(items: Sequence[Item], absent: Sequence[Missing], about: Mapping[str, Any]) -> Item:
     """Return the list of contents as a file of the archive; `about` comes before the lists."""
     content = {"schema": SCHEMA, **about, "files": files(items), "missing": missing(absent)}
-    return Item(MANIFEST, "this list", json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    return Item(
+        MANIFEST,
+        "list of all files and of the missing parts",
+        json.dumps(content, indent=2, ensure_ascii=False) + "\n",
+    )
 
 
 def packed(items: Sequence[Item], folder: str, made: datetime) -> bytes:
@@ -93,8 +97,8 @@ def require_free(path: Path, *, force: bool) -> None:
         )
     if not force:
         raise WouldOverwrite(
-            f"`{path}` is there already",
-            hint="name another file with -o, or replace this one with --force",
+            f"cannot write `{path}`: it already exists",
+            hint="name another file with -o, or replace this file with --force",
         )
 
 
@@ -125,8 +129,8 @@ def _place(new: Path, path: Path, *, force: bool) -> None:
         os.link(new, path, follow_symlinks=False)
     except FileExistsError:
         raise WouldOverwrite(
-            f"`{path}` is there already",
-            hint="name another file with -o, or replace it with --force",
+            f"cannot write `{path}`: it already exists",
+            hint="name another file with -o, or replace this file with --force",
         ) from None
     except OSError as error:
         if error.errno not in {errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS}:
@@ -144,11 +148,13 @@ def _bytes(text: str) -> bytes:
 def _hint(error: OSError, path: Path) -> str | None:
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
         return (
-            f"free some space (df -h {path.parent}), or write elsewhere: k3s-rootless bundle -o"
-            f" /tmp/{path.name}"
+            f"free disk space (df -h {path.parent}), or write to another disk:"
+            f" k3s-rootless bundle -o /tmp/{path.name}"
         )
     if error.errno in {errno.EROFS, errno.EACCES, errno.EPERM}:
-        return "write where you may: k3s-rootless bundle -o ~/support.tar.gz"
-    if error.errno in {errno.ENOENT, errno.ENOTDIR}:
-        return f"make the directory first: mkdir -p {path.parent}"
+        return "write to your home directory: k3s-rootless bundle -o ~/support.tar.gz"
+    if error.errno == errno.ENOENT:
+        return f"create the directory: mkdir -p {path.parent}"
+    if error.errno == errno.ENOTDIR:
+        return f"{path.parent} is not a directory; name another file with -o"
     return None

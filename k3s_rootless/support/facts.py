@@ -16,7 +16,7 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class SecretFiles:
     """The content of the files that hold secrets.
 
     Each of the `tokens` contains one secret. In the `texts`, the names of values identify secrets.
@@ -66,7 +66,7 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Begun:
+class LoggedStart:
     """One start of the unit in the journal, the oldest line first.
 
     `cut` is True if older lines were left out because of the size limit.

@@ -16,7 +16,7 @@ from typing import Any
 from k3s_rootless import command
 from k3s_rootless.linux import os_release, routes
 from k3s_rootless.linux.addresses import all_ipv6
-from k3s_rootless.linux.mounts import Mount, holding, mounts
+from k3s_rootless.linux.mounts import Mount, mount_of, mounts
 
 _VIRTUALIZATION_SECONDS = 3.0
 _LARGEST = 256 * 1024
@@ -29,7 +29,7 @@ def facts(root: Path, places: tuple[Path, ...]) -> dict[str, Any]:
 
     A fact that cannot be read is null, and `unknown` contains the reason.
     """
-    asked: dict[str, Callable[[], Any]] = {
+    readers: dict[str, Callable[[], Any]] = {
         "os_release": lambda: os_release.read(root),
         "kernel": lambda: f"{os.uname().sysname} {os.uname().release} {os.uname().version}",
         "machine": lambda: os.uname().machine,
@@ -45,9 +45,9 @@ def facts(root: Path, places: tuple[Path, ...]) -> dict[str, Any]:
     }
     found: dict[str, Any] = {}
     unknown = []
-    for name, ask in asked.items():
+    for name, read in readers.items():
         try:
-            found[name] = ask()
+            found[name] = read()
         except (OSError, ValueError, IndexError) as error:
             found[name] = None
             unknown.append({"fact": name, "reason": _reason(error)})
@@ -130,7 +130,7 @@ def _mount(one: Mount) -> dict[str, str]:
 def _place(root: Path, path: Path) -> dict[str, Any]:
     above = next(one for one in (path, *path.parents) if one.exists())
     real = above.resolve()
-    mount = holding(mounts(root), real)
+    mount = mount_of(mounts(root), real)
     room = os.statvfs(real)
     return {
         "path": str(path),
@@ -143,9 +143,9 @@ def _place(root: Path, path: Path) -> dict[str, Any]:
 
 
 def _memory(root: Path) -> dict[str, int]:
-    wanted = {"MemTotal", "MemAvailable", "SwapTotal", "SwapFree"}
+    shown = {"MemTotal", "MemAvailable", "SwapTotal", "SwapFree"}
     pairs = (line.split(":") for line in (root / "proc/meminfo").read_text("ascii").splitlines())
-    return {name: int(value.split()[0]) for name, value in pairs if name in wanted}
+    return {name: int(value.split()[0]) for name, value in pairs if name in shown}
 
 
 def _limits(root: Path) -> dict[str, str]:

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from k3s_rootless.support.facts import Bar, Begun, Item, Line, Missing, Tick, TimeLine
+from k3s_rootless.finding import FixableBy
+from k3s_rootless.support.facts import Bar, Item, Line, LoggedStart, Missing, Tick, TimeLine
 from k3s_rootless.templates import loader, rendering
 
 MOST_LINES = 1500
@@ -26,7 +27,7 @@ class Content:
     """
 
     documents: Mapping[str, Mapping[str, Any]]
-    starts: Sequence[Begun]
+    starts: Sequence[LoggedStart]
     unit: str
     items: Sequence[Item]
     missing: Sequence[Missing]
@@ -44,6 +45,7 @@ def render(content: Content) -> str:
     return rendering.html(
         loader.read("templates", "page.html.j2"),
         about=content.about,
+        labels={one.value: one.label for one in FixableBy},
         status=documents.get("status", {}),
         versions=documents.get("version", {}),
         host=documents.get("host", {}),
@@ -90,7 +92,7 @@ def time_line(phases: Sequence[Mapping[str, Any]]) -> TimeLine | None:
     for phase in phases:
         at = phase["seconds"]
         if at is None:
-            bars.append(Bar(phase["phase"], note=f"not seen: {phase['reason']}"))
+            bars.append(Bar(phase["phase"], note=f"not observed: {phase['reason']}"))
             continue
         start = _percent(min(before, at), longest)
         bars.append(

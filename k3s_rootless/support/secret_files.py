@@ -18,7 +18,7 @@ from itertools import islice
 from pathlib import Path
 
 from k3s_rootless.k3s import layout
-from k3s_rootless.support.facts import Kept
+from k3s_rootless.support.facts import SecretFiles
 
 LARGEST = 256 * 1024
 """The maximum number of bytes read from a file."""
@@ -44,7 +44,7 @@ def read(
     texts: Iterable[Path] = (),
     configurations: Iterable[Path] = (),
     root: Path = Path("/"),
-) -> Kept:
+) -> SecretFiles:
     """Read the files that hold secrets.
 
     `tokens`, `texts` and `configurations` (config.yaml with other names) are additional files of
@@ -64,7 +64,7 @@ def read(
         in_texts.append(one)
         in_texts += _matching(Path(f"{one}.d"), ("*.yaml", "*.yml"), problems)
     in_texts += _matching(data / layout.CONTAINERD_CONFIGURATION, _CONTAINERD_TEXTS, problems)
-    return Kept(
+    return SecretFiles(
         tokens=tuple(_content(path, problems) for path in in_tokens),
         texts=tuple(_content(path, problems) for path in in_texts),
         passwords=_content(data / layout.PASSWORDS, problems),
@@ -81,10 +81,10 @@ def _matching(directory: Path, patterns: Iterable[str], problems: list[str]) -> 
             for path in sorted(islice(directory.glob(pattern), _MOST_FILES + 1))
         ]
     except (OSError, ValueError) as error:
-        problems.append(f"{directory}: {_reason(error)}")
+        problems.append(f"{directory} ({_reason(error)})")
         return []
     if len(found) > _MOST_FILES:
-        problems.append(f"{directory}: more than {_MOST_FILES} files")
+        problems.append(f"{directory} (more than {_MOST_FILES} files)")
     return found[:_MOST_FILES]
 
 
@@ -99,14 +99,14 @@ def _content(path: Path, problems: list[str]) -> str:
     except (FileNotFoundError, NotADirectoryError):
         return ""
     except (OSError, ValueError) as error:
-        problems.append(f"{path}: {_reason(error)}")
+        problems.append(f"{path} ({_reason(error)})")
         return ""
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             return ""
         return os.read(descriptor, LARGEST).decode("utf-8", "replace")
     except OSError as error:
-        problems.append(f"{path}: {_reason(error)}")
+        problems.append(f"{path} ({_reason(error)})")
         return ""
     finally:
         os.close(descriptor)

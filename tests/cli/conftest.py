@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,9 +27,7 @@ def home() -> Iterator[Path]:
 
 
 @pytest.fixture
-def bus(home: Path) -> Iterator[Session]:
-    if shutil.which("dbus-daemon") is None:
-        pytest.skip("there is no dbus-daemon to run a private bus with")
+def bus(home: Path, dbus_daemon: None) -> Iterator[Session]:
     (home / "session").mkdir()
     with session(home / "session", USER) as opened:
         yield opened

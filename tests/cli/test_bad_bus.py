@@ -58,8 +58,8 @@ def start(
     """Start the commands, all at once, since each may use its whole time limit."""
     running = {}
     for name in commands:
-        words = [*name.split(), *(["--json"] if as_json and name != "logs" else [])]
-        command = [*as_user(uid), sys.executable, "-m", "k3s_rootless", *words]
+        arguments = [*name.split(), *(["--json"] if as_json and name != "logs" else [])]
+        command = [*as_user(uid), sys.executable, "-m", "k3s_rootless", *arguments]
         running[name] = subprocess.Popen(
             command,
             cwd=PROJECT,
@@ -156,7 +156,7 @@ def test_there_is_no_bus(home: Path) -> None:
     assert [] == files(home)
 
 
-def test_commands_about_the_unit_fail_as_clearly(home: Path) -> None:
+def test_commands_about_the_unit_report_the_same_error(home: Path) -> None:
     ended = run(
         environment(home, home / "runtime"),
         commands=("install", "config list", "unit show", "unit diff"),
@@ -169,7 +169,7 @@ def test_commands_about_the_unit_fail_as_clearly(home: Path) -> None:
     assert [] == files(home)
 
 
-def test_an_uninstall_without_a_bus_says_what_it_could_not_do(home: Path) -> None:
+def test_an_uninstall_without_a_bus_reports_its_failed_steps(home: Path) -> None:
     (end,) = run(environment(home, home / "runtime"), commands=("uninstall",)).values()
 
     require_quiet(end)
@@ -186,7 +186,7 @@ def test_without_json_stdout_stays_empty(home: Path) -> None:
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can listen as another user")
-def test_the_bus_is_another_users(home: Path) -> None:
+def test_the_bus_belongs_to_another_user(home: Path) -> None:
     with rawbus.on_socket(home / "runtime" / "bus", rawbus.silent):
         (home / "runtime" / "bus").chmod(0o777)
         ended = run(environment(home, home / "runtime"))
@@ -194,7 +194,7 @@ def test_the_bus_is_another_users(home: Path) -> None:
     require_one_clear_error(ended, "runtime/bus: the socket belongs to uid 0")
 
 
-def test_the_bus_or_systemd_on_it_is_silent(home: Path, bus: Session) -> None:
+def test_the_bus_or_systemd_does_not_answer(home: Path, bus: Session) -> None:
     bus.order(mute=["GetAll"])
     code = (
         "import socket, sys, time; s = socket.socket(1); s.bind(sys.argv[1]); s.listen();"
@@ -225,10 +225,10 @@ def test_the_bus_or_systemd_on_it_is_silent(home: Path, bus: Session) -> None:
         ("StartTransientUnit", ("check", "up")),
     ],
 )
-def test_the_manager_dies_in_a_call(
+def test_the_manager_exits_during_a_call(
     home: Path, bus: Session, member: str, commands: Sequence[str]
 ) -> None:
-    bus.order(die_at=member)
+    bus.order(exit_at=member)
     ended = run(environment(home, bus.runtime), commands=commands)
 
     for end in ended.values():
@@ -238,7 +238,7 @@ def test_the_manager_dies_in_a_call(
     assert [] == files(home)
 
 
-def test_the_bus_dies_in_a_call(home: Path, bus: Session) -> None:
+def test_the_bus_exits_during_a_call(home: Path, bus: Session) -> None:
     bus.order(mute=["LoadUnit", "StartTransientUnit"])
     killer = subprocess.Popen(["sh", "-c", f"sleep 5; kill -9 {bus.bus.pid}"])
     ended = run(
@@ -250,37 +250,37 @@ def test_the_bus_dies_in_a_call(home: Path, bus: Session) -> None:
     assert [] == files(home)
 
 
-def test_an_interrupted_question_ends_quietly(home: Path, bus: Session) -> None:
+def test_an_interrupted_query_ends_quietly(home: Path, bus: Session) -> None:
     bus.order(mute=["LoadUnit"])
     command = [*as_user(USER), sys.executable, "-m", "k3s_rootless", "down"]
     environ = environment(home, bus.runtime)
     with subprocess.Popen(
         command, cwd=PROJECT, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as asking:
+    ) as process:
         while ["LoadUnit", "k3s-rootless.service"] not in bus.calls():
             time.sleep(0.02)
-        asking.send_signal(signal.SIGINT)
-        out, err = asking.communicate(timeout=PATIENCE)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=PATIENCE)
 
-    assert (130, "", "interrupted") == (asking.returncode, out, err.strip())
+    assert (130, "", "interrupted") == (process.returncode, out, err.strip())
 
 
-def test_an_interrupted_glance_leaves_no_program_behind(home: Path, bus: Session) -> None:
+def test_an_interrupted_query_leaves_no_program_running(home: Path, bus: Session) -> None:
     bus.order(mute=["LoadUnit"])
     command = [*as_user(USER), sys.executable, "-m", "k3s_rootless", "ports"]
     environ = environment(home, bus.runtime)
-    asks = ["pgrep", "-f", f"^busctl --address=unix:path={bus.runtime}/bus"]
+    search = ["pgrep", "-f", f"^busctl --address=unix:path={bus.runtime}/bus"]
     with subprocess.Popen(
         command, cwd=PROJECT, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as asking:
-        while subprocess.run(asks, stdout=subprocess.DEVNULL, check=False).returncode:
-            assert asking.poll() is None
-        asking.send_signal(signal.SIGINT)
-        out, err = asking.communicate(timeout=PATIENCE)
+    ) as process:
+        while subprocess.run(search, stdout=subprocess.DEVNULL, check=False).returncode:
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=PATIENCE)
 
     assert ("", "interrupted") == (out, err.strip())
-    assert 130 == asking.returncode
-    assert 1 == subprocess.run(asks, check=False).returncode
+    assert 130 == process.returncode
+    assert 1 == subprocess.run(search, check=False).returncode
 
 
 def test_systemd_is_not_on_the_bus(home: Path, bus: Session) -> None:
@@ -294,7 +294,7 @@ def test_systemd_is_not_on_the_bus(home: Path, bus: Session) -> None:
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can give a directory away")
-def test_the_runtime_directory_is_another_users(home: Path) -> None:
+def test_the_runtime_directory_belongs_to_another_user(home: Path) -> None:
     (home / "roots").mkdir()
     os.chown(home / "roots", 0, 0)
     ended = run(environment(home, home / "roots"))
@@ -315,7 +315,7 @@ def test_the_runtime_directory_is_missing(home: Path) -> None:
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root is root")
-def test_root_is_sent_to_the_user(home: Path) -> None:
+def test_root_is_refused(home: Path) -> None:
     ended = run(environment(home, home / "runtime"), uid=0)
     check = ended.pop("check")
 
@@ -328,7 +328,7 @@ def test_root_is_sent_to_the_user(home: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["up", "install"])
-def test_what_was_begun_is_ended_where_there_is_no_manager_to_ask(home: Path, name: str) -> None:
+def test_probes_are_ended_if_there_is_no_user_manager(home: Path, name: str) -> None:
     """k3s is queried for its release before the bus is tried."""
     k3s = home / "config/k3s"
     k3s.write_text("#!/bin/sh\nexec sleep 617.25\n")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -49,9 +48,9 @@ class Host:
         program.chmod(0o755)
         # A host without any line would mean that it keeps no journal.
         for name, invocation in (("restarts", OLD), ("starts", NEW), ("old", OLD), ("new", NEW)):
-            self.say(name, (f"Started {NAME}", 0.0), invocation=invocation)
+            self.write(name, (f"Started {NAME}", 0.0), invocation=invocation)
 
-    def say(self, name: str, *lines: tuple[str, float], invocation: str = OLD) -> None:
+    def write(self, name: str, *lines: tuple[str, float], invocation: str = OLD) -> None:
         """Write lines of the user manager about one start to the journal.
 
         Each line has its age in seconds.
@@ -87,7 +86,7 @@ class Host:
             }
         )
 
-    def diagnose(self, *words: str) -> tuple[int, str]:
+    def diagnose(self, *args: str) -> tuple[int, str]:
         """Return the exit code and the answer."""
         environ = {
             "PATH": f"{self.home}/bin:/usr/local/bin:/usr/bin:/bin",
@@ -95,7 +94,7 @@ class Host:
             "XDG_RUNTIME_DIR": str(self._bus.runtime),
             "PYTHONDONTWRITEBYTECODE": "1",
         }
-        command = [*as_user(USER), sys.executable, "-m", "k3s_rootless", "diagnose", *words]
+        command = [*as_user(USER), sys.executable, "-m", "k3s_rootless", "diagnose", *args]
         done = subprocess.run(
             command,
             cwd=PROJECT,
@@ -111,9 +110,7 @@ class Host:
 
 
 @pytest.fixture
-def host() -> Iterator[Host]:
-    if shutil.which("dbus-daemon") is None:
-        pytest.skip("there is no dbus-daemon to run a private bus with")
+def host(dbus_daemon: None) -> Iterator[Host]:
     with tempfile.TemporaryDirectory(prefix="k3s-rootless-") as name:
         home = Path(name)
         home.chmod(0o755)
@@ -131,11 +128,11 @@ def kill(host: Host, age: float) -> None:
 
     systemd started K3s again after it.
     """
-    host.say("old", (KILLED, age))
-    host.say("restarts", (RESTART, age))
+    host.write("old", (KILLED, age))
+    host.write("restarts", (RESTART, age))
 
 
-def test_a_kill_of_just_now_is_told_as_that_of_an_earlier_start(host: Host) -> None:
+def test_a_recent_kill_is_shown_as_the_failure_of_an_earlier_start(host: Host) -> None:
     kill(host, 5)
     host.is_("active", "running", started=3, restarts=1)
 
@@ -143,18 +140,18 @@ def test_a_kill_of_just_now_is_told_as_that_of_an_earlier_start(host: Host) -> N
 
     assert 1 == code
     assert "earlier    an earlier start failed: K3s was killed with SIGKILL" in text
-    assert "next start it is running, and waits for " in text
+    assert "next start K3s is running and waits for " in text
     assert "memory" not in text.partition("why ")[0]
 
 
-def test_a_kill_of_long_ago_is_no_cause_of_what_is_wrong_now(host: Host) -> None:
+def test_an_old_kill_is_not_a_cause(host: Host) -> None:
     kill(host, 86_400)
     host.is_("active", "running", started=86_398, restarts=1)
 
     code, text = host.diagnose()
 
     assert 4 == code
-    assert "K3s runs and is not ready, and nothing in the journal says why" in text
+    assert "K3s is running but not ready, and the journal does not show why" in text
     assert "killed" not in text
 
 
@@ -168,10 +165,10 @@ def test_a_unit_that_is_stopping_is_described_before_its_earlier_start(host: Hos
     first, *rest = text.splitlines()
     assert first.startswith("stopping   K3s is stopping since ")
     assert "(stop-sigterm)" in first
-    assert "next start it is stopping" in rest
+    assert "next start K3s is stopping" in rest
 
 
-def test_a_unit_that_is_stopping_without_a_failure_is_not_called_failed(host: Host) -> None:
+def test_a_stopping_unit_without_a_failure_is_not_reported_as_failed(host: Host) -> None:
     host.is_("deactivating", "stop-sigterm", started=10)
 
     code, text = host.diagnose()
@@ -181,17 +178,17 @@ def test_a_unit_that_is_stopping_without_a_failure_is_not_called_failed(host: Ho
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can own a file that the user cannot write")
-def test_the_limit_that_a_drop_in_sets_outranks_the_words_of_the_log(host: Host) -> None:
+def test_the_limit_of_a_drop_in_outranks_the_log(host: Host) -> None:
     drop_in = host.home / "10-low.conf"
     drop_in.write_text("[Service]\nTasksMax=24\n")
     line = (
         'level=fatal msg="child died: executing [[ip link]]: fork/exec /usr/sbin/ip: resource'
         ' temporarily unavailable"'
     )
-    host.say("new", (line, 1), invocation=NEW)
+    host.write("new", (line, 1), invocation=NEW)
     # A line of K3s itself: the user manager's line would only quote the unit.
-    said = (host.home / "new").read_text().replace('"systemd"', '"k3s"')
-    (host.home / "new").write_text(said)
+    of_k3s = (host.home / "new").read_text().replace('"systemd"', '"k3s"')
+    (host.home / "new").write_text(of_k3s)
     tasks: dict[str, Any] = {
         "TasksMax": ("t", 24),
         "DropInPaths": ("as", [str(drop_in)]),
@@ -205,9 +202,9 @@ def test_the_limit_that_a_drop_in_sets_outranks_the_words_of_the_log(host: Host)
 
     assert 1 == code
     assert (
-        "cause      the limit on tasks of K3s's unit is too low: TasksMax=24 (unit-tasks-limit)"
+        "cause      the task limit of the K3s unit is too low: TasksMax=24 (unit-tasks-limit)"
         in text
     )
-    assert f"seen       TasksMax=24 is set in {drop_in}" in text
+    assert f"observed   TasksMax=24 is set in {drop_in}" in text
     # Only an administrator can write this file.
     assert "sudo sed --in-place=.bak 's/^ *TasksMax *=.*/TasksMax=infinity/'" in text

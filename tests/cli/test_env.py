@@ -34,9 +34,12 @@ class Tool:
         return self.bus.units / f"{UNIT}.d"
 
     def start(
-        self, *words: str | bytes, stdin: int | None = subprocess.DEVNULL
+        self,
+        *words: str | bytes,
+        stdin: int | None = subprocess.DEVNULL,
+        module: str = "k3s_rootless",
     ) -> subprocess.Popen[str]:
-        command = [*as_user(USER), sys.executable, "-m", "k3s_rootless", "env", *words]
+        command = [*as_user(USER), sys.executable, "-m", module, "env", *words]
         environ = environment(self.home, self.bus.runtime)
         return subprocess.Popen(
             command,
@@ -339,8 +342,9 @@ def test_a_run_that_was_killed_before_it_reloaded_is_finished(tool: Tool) -> Non
 def test_the_manager_dies_at_each_call_and_nothing_is_left(tool: Tool, runtime: list[str]) -> None:
     codes: list[int] = []
     while not codes or codes[-1]:
-        tool.bus.order(die_at_call=len(codes) + 1)
-        with tool.start("set", *runtime, "K3S_ROOTLESS_MTU=1400") as running:
+        tool.bus.order(exit_at_call=len(codes) + 1)
+        words = ("set", *runtime, "K3S_ROOTLESS_MTU=1400")
+        with tool.start(*words, module="tests.fakes.impatient") as running:
             _, err = running.communicate(timeout=PATIENCE)
         codes.append(running.returncode)
         assert "Traceback" not in err

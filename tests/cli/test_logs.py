@@ -37,7 +37,7 @@ print(lines, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    """Return a directory with a journalctl that prints as many lines as the file `count` says."""
+    """Return a directory with a journalctl that prints the number of lines in the file `count`."""
     program = tmp_path / "journalctl"
     program.write_text(
         f"#!{sys.executable}\n{WRITER.format(count=str(tmp_path / 'count'), entry=ENTRY)}"
@@ -73,7 +73,7 @@ def test_memory_does_not_grow_with_the_journal(place: Path, args: tuple[str, ...
     assert many[1] < few[1] + LITTLE
 
 
-def test_lines_that_are_the_same_are_counted(place: Path) -> None:
+def test_equal_lines_are_counted(place: Path) -> None:
     (place / "journalctl").write_text(
         f"#!/bin/sh\nfor n in 1 2 3; do echo '{json.dumps(ENTRY | {'MESSAGE': 'again'})}'; done\n"
     )

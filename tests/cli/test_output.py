@@ -1,4 +1,4 @@
-"""Tests that each command does its work with streams in any state.
+"""Tests that the state of the standard streams does not affect the work of a command.
 
 Streams are closed, full, without a reader, or have an unusual locale.
 """
@@ -8,7 +8,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -49,7 +48,7 @@ SAMPLES: Mapping[str, tuple[str, ...]] = {
 
 A required argument of any other command is `x`.
 """
-FULL = b"error: cannot write the answer: no space left on device"
+FULL = b"error: cannot write the output: no space left on device"
 STREAMS = {
     "as usual": "",
     "stdout closed": ">&-",
@@ -62,37 +61,35 @@ STREAMS = {
 
 
 def leaves(
-    group: click.Command, words: tuple[str, ...] = ()
+    group: click.Command, name: tuple[str, ...] = ()
 ) -> Iterator[tuple[tuple[str, ...], click.Command]]:
-    """Yield each command that does something, with its words, as click knows them."""
+    """Yield each command that does something, with the parts of its name."""
     context = click.Context(group)
     if isinstance(group, click.Group):
-        for name in group.list_commands(context):
-            command = group.get_command(context, name)
+        for part in group.list_commands(context):
+            command = group.get_command(context, part)
             assert command is not None
-            yield from leaves(command, (*words, name))
+            yield from leaves(command, (*name, part))
         return
-    yield words, group
+    yield name, group
     for one in getattr(group, "subcommands", ()):
-        yield (*words, one.name), one
+        yield (*name, one.name), one
 
 
 COMMANDS = dict(leaves(shell))
 
 
-def arguments(words: tuple[str, ...], place: Path) -> list[str]:
+def arguments(name: tuple[str, ...], place: Path) -> list[str]:
     required = [
-        one for one in COMMANDS[words].params if isinstance(one, click.Argument) and one.required
+        one for one in COMMANDS[name].params if isinstance(one, click.Argument) and one.required
     ]
-    sample = SAMPLES.get(" ".join(words), tuple("x" for _ in required))
-    return [*words, *(word.format(place=place) for word in sample)]
+    sample = SAMPLES.get(" ".join(name), tuple("x" for _ in required))
+    return [*name, *(argument.format(place=place) for argument in sample)]
 
 
 @pytest.fixture(scope="module")
-def place() -> Iterator[Path]:
+def place(dbus_daemon: None) -> Iterator[Path]:
     """Yield a directory of the user with a manifest, and a session that has a unit of K3s."""
-    if shutil.which("dbus-daemon") is None:
-        pytest.skip("there is no dbus-daemon to run a private bus with")
     with tempfile.TemporaryDirectory(prefix="k3s-rootless-") as name:
         directory = Path(name)
         directory.chmod(0o755)
@@ -108,22 +105,22 @@ def place() -> Iterator[Path]:
 
 
 def popen(
-    place: Path, words: list[str], streams: str = "as usual", **environ: str
+    place: Path, given: list[str], streams: str = "as usual", **environ: str
 ) -> subprocess.Popen[bytes]:
     """Start a command with its streams in this state.
 
     Both streams are captured, except those to a pipe without a reader.
     """
-    command = [*as_user(USER), sys.executable, "-m", "k3s_rootless", *words]
+    command = [*as_user(USER), sys.executable, "-m", "k3s_rootless", *given]
     redirected = ["sh", "-c", f'exec "$@" {STREAMS[streams]}', "sh", *command]
-    given = {**environment(place, place / "session/runtime"), **environ}
+    variables = {**environment(place, place / "session/runtime"), **environ}
     if streams == "ISO 8859-1":
-        given["PYTHONIOENCODING"] = "iso-8859-1:strict"
+        variables["PYTHONIOENCODING"] = "iso-8859-1:strict"
     reading, writing = os.pipe()
     os.close(reading)
     with os.fdopen(writing, "wb") as unread:
         pipe = unread.fileno() if streams == "no reader" else subprocess.PIPE
-        return subprocess.Popen(redirected, cwd=PROJECT, env=given, stdout=pipe, stderr=pipe)
+        return subprocess.Popen(redirected, cwd=PROJECT, env=variables, stdout=pipe, stderr=pipe)
 
 
 def ended(process: subprocess.Popen[bytes]) -> tuple[int, bytes, bytes]:
@@ -133,48 +130,48 @@ def ended(process: subprocess.Popen[bytes]) -> tuple[int, bytes, bytes]:
     return process.returncode, out or b"", err or b""
 
 
-@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
-def test_the_streams_decide_over_no_command(place: Path, words: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("name", COMMANDS, ids=" ".join)
+def test_the_streams_do_not_change_the_exit_code(place: Path, name: tuple[str, ...]) -> None:
     with ExitStack() as opened:
-        running = {name: popen(place, arguments(words, place), name) for name in STREAMS}
+        running = {streams: popen(place, arguments(name, place), streams) for streams in STREAMS}
         for process in running.values():
             opened.callback(process.kill)
-        found = {name: ended(process) for name, process in running.items()}
+        found = {streams: ended(process) for streams, process in running.items()}
     code, out, _ = found["as usual"]
 
     assert code in range(9)
-    for name in (
+    for streams in (
         "stdout closed",
         "stderr and stdin closed",
         "stderr full",
         "no reader",
         "ISO 8859-1",
     ):
-        assert code == found[name][0], (name, found[name])
+        assert code == found[streams][0], (streams, found[streams])
     assert (1 if out else code) == found["stdout full"][0]
     assert bool(out) == found["stdout full"][2].strip().endswith(FULL)
 
 
-@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
-def test_documents_are_utf_8_in_each_locale(place: Path, words: tuple[str, ...]) -> None:
-    if not any(one.name == "as_json" for one in COMMANDS[words].params):
+@pytest.mark.parametrize("name", COMMANDS, ids=" ".join)
+def test_documents_are_utf_8_in_each_locale(place: Path, name: tuple[str, ...]) -> None:
+    if not any(one.name == "as_json" for one in COMMANDS[name].params):
         pytest.skip("this command has no --json")
-    code, out, _ = ended(popen(place, [*arguments(words, place), "--json"], "ISO 8859-1"))
+    code, out, _ = ended(popen(place, [*arguments(name, place), "--json"], "ISO 8859-1"))
 
-    assert schemas.name("-".join(words)) == json.loads(out.decode("utf-8"))["schema"]
+    assert schemas.name("-".join(name)) == json.loads(out.decode("utf-8"))["schema"]
     assert code in range(9)
 
 
-def test_every_sample_is_of_a_command() -> None:
-    assert set(SAMPLES) <= {" ".join(words) for words in COMMANDS}
+def test_each_sample_belongs_to_a_command() -> None:
+    assert set(SAMPLES) <= {" ".join(name) for name in COMMANDS}
 
 
-def test_a_name_that_is_no_text_is_replaced_in_a_document(place: Path) -> None:
+def test_bytes_of_a_name_that_are_not_utf_8_are_replaced_in_a_document(place: Path) -> None:
     for locale in ("utf-8", "ascii"):
-        name = os.fsdecode(b"caf\xe9.yaml")
+        file = os.fsdecode(b"caf\xe9.yaml")
         process = popen(
             place,
-            ["ports", "plan", str(place / name), "--json"],
+            ["ports", "plan", str(place / file), "--json"],
             PYTHONIOENCODING=f"{locale}:surrogateescape",
         )
         code, out, _ = ended(process)
@@ -184,7 +181,7 @@ def test_a_name_that_is_no_text_is_replaced_in_a_document(place: Path) -> None:
         assert code == error["exit_code"] != 0
 
 
-def test_what_a_locale_lacks_is_written_in_plain_characters(place: Path) -> None:
+def test_characters_outside_the_locale_are_written_as_ascii(place: Path) -> None:
     (place / "w.yaml").write_text(MANIFEST)
     code, out, _ = ended(popen(place, ["ports", "plan", str(place / "w.yaml")], "ISO 8859-1"))
     usual = ended(popen(place, ["ports", "plan", str(place / "w.yaml")]))
@@ -196,14 +193,14 @@ def test_what_a_locale_lacks_is_written_in_plain_characters(place: Path) -> None
     assert b"---" in out
 
 
-def test_a_program_that_takes_our_place_may_die_of_a_closed_pipe() -> None:
+def test_a_replacing_program_gets_the_default_action_of_sigpipe() -> None:
     code = (
         "import signal, sys; from k3s_rootless import command; command.replace(sys.argv[1:],"
         " {'PATH': '/usr/bin:/bin'})"
     )
-    words = ["grep", "SigIgn", "/proc/self/status"]
+    grep = ["grep", "SigIgn", "/proc/self/status"]
     run = subprocess.run(
-        [sys.executable, "-c", code, *words],
+        [sys.executable, "-c", code, *grep],
         cwd=PROJECT,
         capture_output=True,
         text=True,
@@ -230,7 +227,7 @@ def test_a_descriptor_that_another_program_made_non_blocking_loses_nothing(place
     assert len(text) > 4096
 
 
-def test_an_interrupt_during_exec_ends_with_the_exit_code_all_the_same(tmp_path: Path) -> None:
+def test_an_interrupt_during_exec_keeps_the_exit_code(tmp_path: Path) -> None:
     """Dataclasses are created with exec(), and an interrupt often happens during an import."""
     code = (
         "from k3s_rootless.cli import output\n"

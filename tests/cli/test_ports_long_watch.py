@@ -9,7 +9,6 @@ import base64
 import contextlib
 import json
 import os
-import shutil
 import signal
 import ssl
 import subprocess
@@ -39,7 +38,7 @@ class Cluster:
 
     def __init__(self) -> None:
         self.changes = 0
-        self.looks = 0
+        self.requests = 0
 
     def api(self, handler: peers.Handler) -> None:
         """Answer a list with no items, and a watch with the next changes."""
@@ -80,9 +79,9 @@ class Cluster:
 
     def rootlesskit(self, handler: peers.Handler) -> None:
         """Answer the info, and list another forward each time."""
-        self.looks += handler.path == "/v1/ports"
-        spec = {"proto": "tcp", "parentPort": 30_000 + self.looks % 1000, "childPort": 80}
-        answer = {"/v1/info": {"childPID": 1}, "/v1/ports": [{"id": self.looks, "spec": spec}]}[
+        self.requests += handler.path == "/v1/ports"
+        spec = {"proto": "tcp", "parentPort": 30_000 + self.requests % 1000, "childPort": 80}
+        answer = {"/v1/info": {"childPID": 1}, "/v1/ports": [{"id": self.requests, "spec": spec}]}[
             handler.path
         ]
         handler.send(200, json.dumps(answer).encode())
@@ -140,8 +139,8 @@ def running(cluster: Cluster) -> Iterator[subprocess.Popen[bytes]]:
             f"--data-dir={home}/data",
             f"--write-kubeconfig={path}",
         ]
-        words = {"LoadState": "loaded", "ActiveState": "active", "SubState": "running"}
-        properties: dict[str, tuple[str, Any]] = {name: ("s", word) for name, word in words.items()}
+        states = {"LoadState": "loaded", "ActiveState": "active", "SubState": "running"}
+        properties: dict[str, tuple[str, Any]] = {name: ("s", one) for name, one in states.items()}
         properties["ExecStart"] = ("a(sasbttttuii)", [["k3s", argv, False, 0, 0, 0, 0, 0, 0, 0]])
         fake.order(properties=properties)
         command = [
@@ -179,9 +178,7 @@ def taken(pid: int) -> tuple[float, int, int]:
     )
 
 
-@pytest.mark.skipif(
-    shutil.which("dbus-daemon") is None, reason="there is no dbus-daemon to run a private bus with"
-)
+@pytest.mark.usefixtures("dbus_daemon")
 def test_two_thousand_changes_leave_memory_and_descriptors_as_they_were() -> None:
     cluster, documents = Cluster(), list[str]()
     with running(cluster) as process:

@@ -1,7 +1,7 @@
 """Tests that an interrupted `logs`, `diagnose` or `bundle` ends silently.
 
-The same holds if the reader closes the output. No process is left running. An answer that cannot be
-written is reported in words.
+The same holds if the reader closes the output. No process is left running. Output that cannot be
+written is reported as an error.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def place(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def _heed_interrupts() -> None:
+def _accept_interrupts() -> None:
     # A shell ignores the signal in background jobs, and programs that it starts inherit this.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -67,7 +67,7 @@ def running(
         command,
         cwd=at,
         env=environ,
-        preexec_fn=_heed_interrupts,  # noqa: PLW1509 (no threads here)
+        preexec_fn=_accept_interrupts,  # noqa: PLW1509 (no threads here)
         stdout=stdout,
         stderr=subprocess.PIPE,
     ) as process:
@@ -84,7 +84,7 @@ def alive(pid: int) -> bool:
         return False
 
 
-def told(path: Path) -> int:
+def written_pid(path: Path) -> int:
     """Wait until a process id was written, and return it."""
     deadline = time.monotonic() + PATIENCE
     while not (path.exists() and path.read_text().endswith("\n")):
@@ -98,17 +98,17 @@ def told(path: Path) -> int:
     [("logs", "-f", "--since", "now"), ("bundle", "-o", "{place}/x.tar.gz")],
     ids=["logs", "bundle"],
 )
-def test_an_interrupt_ends_it_and_what_it_started(place: Path, args: tuple[str, ...]) -> None:
-    with running(place, *(word.format(place=place) for word in args)) as process:
-        pid = told(place / "pid")
+def test_an_interrupt_ends_the_command_and_its_programs(place: Path, args: tuple[str, ...]) -> None:
+    with running(place, *(argument.format(place=place) for argument in args)) as process:
+        pid = written_pid(place / "pid")
         assert alive(pid) or process.poll() is None
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=PATIENCE)
+        _, errors = process.communicate(timeout=PATIENCE)
 
     # An interrupt during exec(), which creates dataclasses, ends CPython by the signal; a shell
     # reports 130 for both.
     assert process.returncode in {INTERRUPTED, -signal.SIGINT}
-    assert b"interrupted" == said.strip()
+    assert b"interrupted" == errors.strip()
     assert not alive(pid)
     assert not list(place.glob("*.tar.gz"))
 
@@ -122,12 +122,12 @@ def test_an_interrupt_ends_a_diagnosis(place: Path) -> None:
     ):
         time.sleep(0.3)
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=PATIENCE)
+        _, errors = process.communicate(timeout=PATIENCE)
 
     # An interrupt during exec(), which creates dataclasses, ends CPython by the signal; a shell
     # reports 130 for both.
     assert process.returncode in {INTERRUPTED, -signal.SIGINT}
-    assert b"interrupted" == said.strip()
+    assert b"interrupted" == errors.strip()
 
 
 @pytest.mark.parametrize(
@@ -139,22 +139,26 @@ def test_an_interrupt_ends_a_diagnosis(place: Path) -> None:
     ],
     ids=["logs", "diagnose", "bundle"],
 )
-def test_a_reader_who_left_is_told_nothing(place: Path, args: tuple[str, ...], code: int) -> None:
+def test_a_closed_pipe_causes_no_error_message(
+    place: Path, args: tuple[str, ...], code: int
+) -> None:
     if args[0] != "logs":
         (place / "journalctl").write_text("#!/bin/sh\nexit 1\n")
     reading, writing = os.pipe()
     os.close(reading)
-    with running(place, *(word.format(place=place) for word in args), stdout=writing) as process:
+    with running(
+        place, *(argument.format(place=place) for argument in args), stdout=writing
+    ) as process:
         os.close(writing)
-        _, said = process.communicate(timeout=PATIENCE)
+        _, errors = process.communicate(timeout=PATIENCE)
 
     assert code == process.returncode
-    assert b"Traceback" not in said
-    assert b"Broken" not in said
+    assert b"Traceback" not in errors
+    assert b"Broken" not in errors
     assert not (place / "pid").exists() or not alive(int((place / "pid").read_text()))
 
 
-def test_a_reader_who_leaves_ends_what_is_followed(place: Path) -> None:
+def test_a_closed_pipe_ends_a_follow(place: Path) -> None:
     endless = f"echo $$ > {place}/pid; while echo '{ENTRY}'; do :; done; exec sleep 600"
     (place / "journalctl").write_text(
         f"#!/bin/sh\necho '{ENTRY}'\ncase $* in *--follow*) {endless};; esac\n"
@@ -179,35 +183,38 @@ def test_a_reader_who_leaves_ends_what_is_followed(place: Path) -> None:
     ],
     ids=["help", "diagnose", "error", "bundle", "more than a buffer"],
 )
-def test_a_disk_too_full_for_the_answer_is_told(place: Path, args: tuple[str, ...]) -> None:
+def test_a_full_disk_is_an_error_of_the_output(place: Path, args: tuple[str, ...]) -> None:
     (place / "journalctl").write_text("#!/bin/sh\nexit 1\n")
-    words = [word.format(place=place) for word in args]
+    arguments = [argument.format(place=place) for argument in args]
     with (
         Path("/dev/full").open("wb") as full,
-        running(place, *words, stdout=full.fileno()) as process,
+        running(place, *arguments, stdout=full.fileno()) as process,
     ):
-        _, said = process.communicate(timeout=PATIENCE)
+        _, errors = process.communicate(timeout=PATIENCE)
 
     assert (
-        b"error: cannot write the answer: no space left on device" == said.strip().splitlines()[-1]
+        b"error: cannot write the output: no space left on device"
+        == errors.strip().splitlines()[-1]
     )
     assert 1 == process.returncode
-    assert b"Traceback" not in said
+    assert b"Traceback" not in errors
 
 
-def test_an_installation_with_a_file_missing_is_told_in_words(place: Path) -> None:
+def test_a_missing_module_is_a_clear_error(place: Path) -> None:
     installed = place / "installed/k3s_rootless"
     shutil.copytree(Path(k3s_rootless.__file__).parent, installed)
     (installed / "cli/diagnose.py").unlink()
     with running(place, "diagnose", "--json", at=installed.parent) as process:
-        answer, said = process.communicate(timeout=PATIENCE)
+        answer, errors = process.communicate(timeout=PATIENCE)
 
     (error,) = json.loads(answer)["errors"]
-    assert "cannot go on: no module named 'k3s_rootless.cli.diagnose'" == error["message"]
-    assert ("install k3s-rootless again", 1, 1) == (
+    assert (
+        "cannot load k3s-rootless: no module named 'k3s_rootless.cli.diagnose'" == error["message"]
+    )
+    assert ("reinstall k3s-rootless", 1, 1) == (
         error["hint"],
         error["exit_code"],
         process.returncode,
     )
-    assert said.startswith(b"error: cannot go on: ")
-    assert b"Traceback" not in said
+    assert errors.startswith(b"error: cannot load k3s-rootless: ")
+    assert b"Traceback" not in errors

@@ -29,7 +29,7 @@ def port_of(path: Path, data: Path, started: datetime | None) -> int:
     return access.peer(path, data, 7443, uid=os.getuid(), started=started).port
 
 
-def test_a_kubeconfig_of_this_start_counts(cluster: Cluster, tmp_path: Path) -> None:
+def test_a_kubeconfig_of_the_current_start_is_used(cluster: Cluster, tmp_path: Path) -> None:
     own_credentials(cluster, tmp_path)
     path = cluster.write(tmp_path / "k3s.yaml")
 
@@ -37,7 +37,7 @@ def test_a_kubeconfig_of_this_start_counts(cluster: Cluster, tmp_path: Path) -> 
     assert 6443 == port_of(path, tmp_path, None)
 
 
-def test_else_k3s_own_credentials_count_with_the_port_of_the_api_server(
+def test_otherwise_the_credentials_of_k3s_are_used_with_the_port_of_the_api_server(
     cluster: Cluster, tmp_path: Path
 ) -> None:
     own_credentials(cluster, tmp_path)
@@ -56,14 +56,17 @@ def test_else_k3s_own_credentials_count_with_the_port_of_the_api_server(
 @pytest.mark.parametrize(
     ("spoil", "reason"),
     [
-        (lambda tls: (tls / "client-admin.key").unlink(), "client-admin.key: it is not there"),
+        (lambda tls: (tls / "client-admin.key").unlink(), "client-admin.key: it does not exist"),
         (lambda tls: (tls / "server-ca.crt").write_bytes(b"-" * 100_000), "is larger than"),
-        (lambda tls: (tls / "client-admin.crt").write_bytes(b"rubbish"), "are damaged"),
-        (lambda tls: tls.rename(tls.with_name("aside")), "server-ca.crt: it is not there"),
+        (
+            lambda tls: (tls / "client-admin.crt").write_bytes(b"rubbish"),
+            "invalid certificates or key",
+        ),
+        (lambda tls: tls.rename(tls.with_name("aside")), "server-ca.crt: it does not exist"),
     ],
     ids=["no key", "too long", "rubbish", "no directory"],
 )
-def test_without_either_the_error_names_both(
+def test_without_credentials_the_error_names_both_sources(
     cluster: Cluster,
     tmp_path: Path,
     spoil: Callable[[Path], object],
@@ -74,6 +77,8 @@ def test_without_either_the_error_names_both(
     with pytest.raises(RootlessError) as caught:
         port_of(tmp_path / "moved.yaml", tmp_path, None)
 
-    assert f"cannot read the kubeconfig {tmp_path}/moved.yaml: it is not there" in str(caught.value)
+    assert f"cannot read the kubeconfig {tmp_path}/moved.yaml: it does not exist" in str(
+        caught.value
+    )
     assert reason in str(caught.value)
     assert caught.value.hint

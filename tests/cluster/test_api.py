@@ -47,13 +47,13 @@ def node(status: str, **more: str) -> dict[str, Any]:
     }
 
 
-def test_an_api_server_that_is_ready_says_so(tmp_path: Path) -> None:
+def test_a_ready_api_server_is_ready(tmp_path: Path) -> None:
     assert Known(Readiness(ready=True), api.READYZ) == readyz(
         tmp_path, b"[+]ping ok\nreadyz check passed\n"
     )
 
 
-def test_one_that_is_not_says_what_is_missing(tmp_path: Path) -> None:
+def test_an_api_server_that_is_not_ready_lists_its_failing_checks(tmp_path: Path) -> None:
     failing = ("etcd", "poststarthook/rbac/bootstrap-roles")
 
     assert readyz(tmp_path, (500, NOT_READY)) == Known(
@@ -66,14 +66,14 @@ def test_one_that_is_not_says_what_is_missing(tmp_path: Path) -> None:
     [
         (
             (401, {"message": "Unauthorized"}),
-            "the API server refused: Unauthorized (HTTP status 401)",
+            "the API server refused the request: Unauthorized (HTTP status 401)",
         ),
-        ((500, b"panic"), "the API server refused: panic (HTTP status 500)"),
-        ((503, b""), "the API server refused: it did not say why (HTTP status 503)"),
-        ((404, [1]), "the API server refused: [1] (HTTP status 404)"),
+        ((500, b"panic"), "the API server refused the request: panic (HTTP status 500)"),
+        ((503, b""), "the API server refused the request: no reason given (HTTP status 503)"),
+        ((404, [1]), "the API server refused the request: [1] (HTTP status 404)"),
     ],
 )
-def test_a_refusal_is_no_answer(tmp_path: Path, answer: Any, reason: str) -> None:
+def test_a_refused_request_is_unknown(tmp_path: Path, answer: Any, reason: str) -> None:
     assert readyz(tmp_path, answer) == Unknown(reason)
 
 
@@ -94,10 +94,10 @@ def test_a_refusal_is_no_answer(tmp_path: Path, answer: Any, reason: str) -> Non
             node("Unknown", reason="NodeStatusUnknown"),
             Node("vmk3s", None, "v1.21.2+k3s1", "NodeStatusUnknown"),
         ),
-        ({"metadata": {"name": "new"}}, Node("new", None, "", "it has not reported yet")),
+        ({"metadata": {"name": "new"}}, Node("new", None, "", "no status was reported yet")),
         (
             {"metadata": {"name": "a\x1b"}, "status": {"conditions": None}},
-            Node("a\ufffd", None, "", "it has not reported yet"),
+            Node("a\ufffd", None, "", "no status was reported yet"),
         ),
     ],
     ids=["ready", "not ready", "lost", "new", "bare"],
@@ -107,7 +107,7 @@ def test_a_node_is_ready_by_its_condition(tmp_path: Path, item: Any, expected: N
 
 
 @pytest.mark.parametrize("items", [[], None])
-def test_before_the_first_node_there_is_none(tmp_path: Path, items: Any) -> None:
+def test_the_list_is_empty_before_the_first_node(tmp_path: Path, items: Any) -> None:
     assert Known((), api.NODES) == nodes(tmp_path, {"kind": "NodeList", "items": items})
 
 
@@ -137,18 +137,21 @@ def test_before_the_first_node_there_is_none(tmp_path: Path, items: Any) -> None
         },
     ],
 )
-def test_what_is_no_list_of_nodes_is_no_answer(tmp_path: Path, answer: Any) -> None:
-    assert Unknown("the API server's answer is no list of nodes") == nodes(tmp_path, answer)
+def test_an_invalid_list_of_nodes_is_unknown(tmp_path: Path, answer: Any) -> None:
+    assert Unknown("the API server did not return a list of nodes") == nodes(tmp_path, answer)
 
 
-def test_a_refusal_to_list_nodes_is_told_and_not_obeyed(tmp_path: Path) -> None:
-    expected = 'the API server refused: nodes is forbidden: User "x\ufffd[0m" (HTTP status 403)'
+def test_a_refused_list_of_nodes_has_a_printable_reason(tmp_path: Path) -> None:
+    reason = 'nodes is forbidden: User "x\ufffd[0m" (HTTP status 403)'
 
-    assert nodes(tmp_path, (403, FORBIDDEN)) == Unknown(expected)
+    expected = Unknown(f"the API server refused the request: {reason}")
+    assert expected == nodes(tmp_path, (403, FORBIDDEN))
 
 
 @pytest.mark.parametrize("behaviour", peers.HOSTILE)
-def test_a_hostile_server_is_given_up_in_time(tmp_path: Path, behaviour: peers.Behaviour) -> None:
+def test_the_time_limit_holds_against_a_hostile_server(
+    tmp_path: Path, behaviour: peers.Behaviour
+) -> None:
     start = time.monotonic()
 
     with peers.on_socket(tmp_path / "api", behaviour):
@@ -158,11 +161,11 @@ def test_a_hostile_server_is_given_up_in_time(tmp_path: Path, behaviour: peers.B
     assert time.monotonic() - start < PATIENCE
 
 
-def test_nobody_there_is_unknown(tmp_path: Path) -> None:
+def test_an_unreachable_server_is_unknown(tmp_path: Path) -> None:
     assert isinstance(api.readyz(UnixPeer(tmp_path / "nothing"), 1), Unknown)
 
 
-def test_it_is_light_enough_for_status() -> None:
+def test_the_module_loads_no_heavy_library() -> None:
     program = (
         "import sys; import k3s_rootless.cluster.api; print('pydantic' in sys.modules, 'yaml' in"
         " sys.modules)"
@@ -197,7 +200,7 @@ def available(value: str, **more: Any) -> dict[str, Any]:
         ),
         (
             deployment("coredns", {}),
-            Deployment("coredns", available=False, reason="it has not reported yet"),
+            Deployment("coredns", available=False, reason="no status was reported yet"),
         ),
         (
             deployment("coredns", available("True", reason="OfAnOlderOne"), generation=2),
@@ -205,7 +208,7 @@ def available(value: str, **more: Any) -> dict[str, Any]:
         ),
     ],
 )
-def test_a_deployment_says_whether_it_is_available(
+def test_a_deployment_is_available_by_its_condition(
     tmp_path: Path, item: Any, expected: Deployment
 ) -> None:
     answer = {"kind": "DeploymentList", "metadata": {"resourceVersion": "77"}, "items": [item]}
@@ -218,14 +221,14 @@ def test_a_deployment_says_whether_it_is_available(
 @pytest.mark.parametrize(
     "answer", [{"kind": "NodeList"}, {"kind": "DeploymentList", "items": [{}]}, [], b"no JSON"]
 )
-def test_what_is_no_list_of_deployments_is_unknown(tmp_path: Path, answer: Any) -> None:
+def test_an_invalid_list_of_deployments_is_unknown(tmp_path: Path, answer: Any) -> None:
     with peers.on_socket(tmp_path / "api", peers.answering({api.DEPLOYMENTS: answer})):
         found = api.deployments(UnixPeer(tmp_path / "api"), 5)
 
-    assert Unknown("the API server's answer is no list of deployments") == found
+    assert Unknown("the API server did not return a list of deployments") == found
 
 
-def test_a_watch_ends_with_the_first_change_and_asks_for_what_comes_after_the_list(
+def test_a_watch_begins_after_the_list_and_ends_with_the_first_change(
     tmp_path: Path,
 ) -> None:
     path = "/api/v1/nodes?watch=1&resourceVersion=77&timeoutSeconds=5"
@@ -235,7 +238,7 @@ def test_a_watch_ends_with_the_first_change_and_asks_for_what_comes_after_the_li
         assert api.wait_change(UnixPeer(tmp_path / "api"), api.NODES, "77", 5)
 
 
-def test_a_watch_without_a_change_says_so(tmp_path: Path) -> None:
+def test_a_watch_without_a_change_returns_false(tmp_path: Path) -> None:
     path = "/api/v1/nodes?watch=1&resourceVersion=77&timeoutSeconds=5"
     with peers.on_socket(tmp_path / "api", peers.answering({path: b""})):
         assert not api.wait_change(UnixPeer(tmp_path / "api"), api.NODES, "77", 5)

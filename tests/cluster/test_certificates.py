@@ -42,7 +42,7 @@ WHOLE = certificate(datetime(2030, 1, 1, tzinfo=UTC)).public_bytes(DER)
 
 @given(times, st.text(min_size=1, max_size=16), st.integers(1, 2**158))
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-def test_it_reads_what_cryptography_reads(until: datetime, name: str, serial: int) -> None:
+def test_the_time_matches_cryptography(until: datetime, name: str, serial: int) -> None:
     made = certificate(until, name, serial)
 
     assert (
@@ -52,7 +52,7 @@ def test_it_reads_what_cryptography_reads(until: datetime, name: str, serial: in
     )
 
 
-def test_of_a_chain_the_first_counts() -> None:
+def test_the_first_certificate_of_a_chain_is_used() -> None:
     near, far = datetime(2027, 11, 24, 1, 2, 3, tzinfo=UTC), datetime(2051, 1, 1, tzinfo=UTC)
     chain = certificate(near).public_bytes(PEM) + certificate(far).public_bytes(PEM)
 
@@ -60,8 +60,8 @@ def test_of_a_chain_the_first_counts() -> None:
 
 
 @given(st.binary(max_size=400))
-def test_rubbish_is_refused_in_words(content: bytes) -> None:
-    with pytest.raises(RootlessError, match=r"it is no X\.509"):
+def test_invalid_certificates_are_refused(content: bytes) -> None:
+    with pytest.raises(RootlessError, match=r"it is not valid X\.509"):
         certificates.until(content)
 
 
@@ -76,4 +76,4 @@ def test_a_damaged_certificate_gives_a_time_or_an_error(data: st.DataObject) -> 
         try:
             assert certificates.until(damaged).tzinfo is UTC
         except RootlessError as error:
-            assert "no X.509" in error.message  # noqa: PT017 (both are valid)
+            assert "not valid X.509" in error.message  # noqa: PT017 (both are valid)

@@ -72,7 +72,7 @@ DECADE = 10 * 365 * 86400
         (390, 400, -60, None),
     ],
 )
-def test_a_report_counts_where_this_start_can_have_made_it(
+def test_a_report_is_accepted_if_the_current_start_can_have_made_it(
     at: float, elapsed: float | None, step: float, expected: str | None
 ) -> None:
     assert expected == reason(report(START + seconds(at)), running(elapsed, step))
@@ -84,7 +84,7 @@ def test_a_report_counts_where_this_start_can_have_made_it(
     step=st.integers(-2 * DECADE, 2 * DECADE),
     late=st.booleans(),
 )
-def test_a_report_of_this_start_counts_however_the_clock_was_set_once(
+def test_a_report_of_the_current_start_is_accepted_after_any_change_of_the_clock(
     *, after: float, rest: float, step: int, late: bool
 ) -> None:
     """The kubelet reports after some seconds, before or after the clock is set.
@@ -98,7 +98,7 @@ def test_a_report_of_this_start_counts_however_the_clock_was_set_once(
 
 
 @given(before=st.floats(1.3, DECADE), elapsed=st.floats(0, 86400))
-def test_a_report_of_an_earlier_start_never_counts_while_the_clock_runs(
+def test_a_report_of_an_earlier_start_is_never_accepted_with_a_steady_clock(
     before: float, elapsed: float
 ) -> None:
     assert EARLIER == reason(report(START - seconds(before)), running(elapsed))
@@ -109,7 +109,7 @@ def test_a_report_of_an_earlier_start_never_counts_while_the_clock_runs(
     step=st.integers(-DECADE, DECADE),
     elapsed=st.none() | st.floats(0, 86400),
 )
-def test_a_report_that_changed_under_our_eyes_is_of_this_start(
+def test_a_report_that_changed_during_the_start_is_accepted(
     at: int, step: int, elapsed: float | None
 ) -> None:
     node = report(START + seconds(at))
@@ -127,6 +127,6 @@ def test_a_node_that_is_not_ready_keeps_its_reason(
     assert (node,) == heartbeat.judged([node], running(60), {})
 
 
-def test_where_nothing_says_when_a_node_reported_it_is_taken_at_its_word() -> None:
+def test_a_report_without_a_time_is_accepted() -> None:
     assert reason(NODE, running(60)) is None
     assert reason(report(START - seconds(300)), None) is None

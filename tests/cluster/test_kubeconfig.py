@@ -36,7 +36,7 @@ def refused(path: Path, *, uid: int = UID) -> RootlessError:
     return caught.value
 
 
-def test_k3ss_own_file_is_read(cluster: Cluster, tmp_path: Path) -> None:
+def test_the_kubeconfig_of_k3s_is_read(cluster: Cluster, tmp_path: Path) -> None:
     path = cluster.write(tmp_path / "k3s.yaml")
     os.utime(path, (1795469711, 1795469711))
 
@@ -62,7 +62,7 @@ def test_k3ss_own_file_is_read(cluster: Cluster, tmp_path: Path) -> None:
         ("https://127.0.0.1:0", ("127.0.0.1", 0)),
     ],
 )
-def test_the_address_is_taken_apart(
+def test_the_address_is_parsed(
     cluster: Cluster, tmp_path: Path, server: str, address: tuple[str, int]
 ) -> None:
     found = kubeconfig.load(cluster.write(tmp_path / "k3s.yaml", server), uid=UID)
@@ -81,7 +81,9 @@ def test_the_address_is_taken_apart(
         "",
     ],
 )
-def test_what_is_no_https_address_is_refused(cluster: Cluster, tmp_path: Path, server: str) -> None:
+def test_an_address_other_than_https_is_refused(
+    cluster: Cluster, tmp_path: Path, server: str
+) -> None:
     error = refused(cluster.write(tmp_path / "k3s.yaml", server))
 
     assert error.message.startswith("cannot use the kubeconfig")
@@ -99,7 +101,7 @@ def test_the_verified_connection_works_and_shows_our_certificate(
     assert (200, b"ok") == (answer.status, answer.body)
 
 
-def test_another_clusters_server_is_not_believed(cluster: Cluster, tmp_path: Path) -> None:
+def test_the_server_of_another_cluster_is_refused(cluster: Cluster, tmp_path: Path) -> None:
     """If the K3s of another user has the host port, our kubeconfig leads to that K3s."""
     other = type(cluster).make()  # type: ignore[attr-defined]
     with peers.over_tls(other.context(), peers.answering({"/readyz": b"ok"})) as server:
@@ -108,10 +110,10 @@ def test_another_clusters_server_is_not_believed(cluster: Cluster, tmp_path: Pat
         with pytest.raises(PeerError, match="certificate"):
             kubeconfig.peer(kubeconfig.load(path, uid=UID)).get("/readyz", timeout=PATIENCE)
 
-        assert [] == server.asked
+        assert [] == server.requested
 
 
-def test_the_name_of_the_server_is_checked(cluster: Cluster, tmp_path: Path) -> None:
+def test_the_host_name_of_the_server_is_verified(cluster: Cluster, tmp_path: Path) -> None:
     """K3s's certificate is for 127.0.0.1, not for all of 127.0.0.0/8."""
     with peers.over_tls(cluster.context(), peers.answering({"/readyz": b"ok"})) as server:
         path = cluster.write(tmp_path / "k3s.yaml", f"https://127.0.0.2:{server.server_address[1]}")
@@ -121,7 +123,7 @@ def test_the_name_of_the_server_is_checked(cluster: Cluster, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("behaviour", peers.HOSTILE)
-def test_a_hostile_server_is_given_up_in_time(
+def test_the_time_limit_holds_against_a_hostile_server(
     cluster: Cluster, tmp_path: Path, behaviour: peers.Behaviour
 ) -> None:
     start = time.monotonic()
@@ -134,7 +136,7 @@ def test_a_hostile_server_is_given_up_in_time(
     assert time.monotonic() - start < PATIENCE
 
 
-def test_no_key_stays_open_or_reaches_the_disk(cluster: Cluster, tmp_path: Path) -> None:
+def test_keys_are_neither_kept_open_nor_written_to_disk(cluster: Cluster, tmp_path: Path) -> None:
     found = kubeconfig.load(cluster.write(tmp_path / "k3s.yaml"), uid=UID)
     before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 (descriptors, not files)
 
@@ -146,14 +148,14 @@ def test_no_key_stays_open_or_reaches_the_disk(cluster: Cluster, tmp_path: Path)
     assert ["k3s.yaml"] == [one.name for one in tmp_path.iterdir()]
 
 
-def test_a_link_is_followed_to_a_file_of_the_users(cluster: Cluster, tmp_path: Path) -> None:
+def test_a_link_to_a_file_of_the_user_is_followed(cluster: Cluster, tmp_path: Path) -> None:
     """With --write-kubeconfig K3s makes ~/.kube/k3s.yaml a link."""
     (tmp_path / "link").symlink_to(cluster.write(tmp_path / "elsewhere.yaml"))
 
     assert 6443 == kubeconfig.load(tmp_path / "link", uid=UID).port
 
 
-def test_nobody_elses_file_is_trusted(cluster: Cluster, tmp_path: Path) -> None:
+def test_a_file_of_another_user_is_refused(cluster: Cluster, tmp_path: Path) -> None:
     path = cluster.write(tmp_path / "k3s.yaml")
 
     assert f"belongs to uid {UID}, not to uid {UID + 1}" in refused(path, uid=UID + 1).message
@@ -162,19 +164,19 @@ def test_nobody_elses_file_is_trusted(cluster: Cluster, tmp_path: Path) -> None:
         assert "belongs to uid 0" in refused(tmp_path / "link").message
 
 
-def test_a_missing_file_says_what_writes_it(tmp_path: Path) -> None:
+def test_the_hint_for_a_missing_file_names_the_command_that_writes_it(tmp_path: Path) -> None:
     error = refused(tmp_path / "k3s.yaml")
 
-    assert error.message.endswith("it is not there")
+    assert error.message.endswith("it does not exist")
     assert "k3s-rootless up" in (error.hint or "")
 
 
-def test_what_is_no_file_is_refused_at_once(tmp_path: Path) -> None:
+def test_special_files_are_refused_at_once(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "loop").symlink_to("loop")
 
-    assert "no regular file" in refused(tmp_path / "pipe").message
-    assert "no regular file" in refused(tmp_path).message
+    assert "not a regular file" in refused(tmp_path / "pipe").message
+    assert "not a regular file" in refused(tmp_path).message
     assert "symbolic links" in refused(tmp_path / "loop").message
 
 
@@ -182,21 +184,23 @@ def test_what_is_no_file_is_refused_at_once(tmp_path: Path) -> None:
     ("content", "reason"),
     [
         pytest.param(b"", "it has no current-context", id="empty"),
-        pytest.param(b"\x00\xff", "no YAML", id="binary"),
-        pytest.param(b"a: [", "no YAML", id="cut"),
+        pytest.param(b"\x00\xff", "not valid YAML", id="binary"),
+        pytest.param(b"a: [", "not valid YAML", id="cut"),
         pytest.param(b"- 1", "it has no current-context", id="a list"),
         pytest.param(b"current-context: 5", "it has no current-context", id="a number"),
-        pytest.param(b"current-context: x", "no context of the name 'x'", id="no contexts"),
+        pytest.param(b"current-context: x", "no context named 'x'", id="no contexts"),
+        pytest.param(b"current-context: x\ncontexts: {x: 1}", "no context named 'x'", id="no list"),
         pytest.param(
-            b"current-context: x\ncontexts: {x: 1}", "no context of the name 'x'", id="no list"
+            b"!!python/object/apply:os.system [touch /tmp/x]", "not valid YAML", id="code"
         ),
-        pytest.param(b"!!python/object/apply:os.system [touch /tmp/owned]", "no YAML", id="code"),
         pytest.param(b"a: &a [1]\nb: [*a, *a]", "aliases", id="aliases"),
         pytest.param(b"[" * 20_000, "nested too deeply", id="deep"),
         pytest.param(b"#" * 300_000, "larger than", id="large"),
     ],
 )
-def test_rubbish_is_refused_with_its_reason(tmp_path: Path, content: bytes, reason: str) -> None:
+def test_invalid_content_is_refused_with_the_reason(
+    tmp_path: Path, content: bytes, reason: str
+) -> None:
     path = tmp_path / "k3s.yaml"
     path.write_bytes(content)
 
@@ -213,20 +217,20 @@ def test_rubbish_is_refused_with_its_reason(tmp_path: Path, content: bytes, reas
         ("clusters", "cluster", "certificate-authority-data", "!"),
         ("users", "user", "client-key-data", None),
         ("users", "user", "client-certificate-data", 5),
-        ("contexts", "context", "user", "nobody"),
+        ("contexts", "context", "user", "unknown"),
     ],
 )
-def test_what_is_needed_is_named(
+def test_the_error_names_the_missing_field(
     cluster: Cluster, tmp_path: Path, kind: str, inner: str, key: str, value: Any
 ) -> None:
     document = cluster.document()
     document[kind][0][inner][key] = value
     (tmp_path / "k3s.yaml").write_text(yaml.safe_dump(document))
 
-    assert (key if value != "nobody" else "nobody") in refused(tmp_path / "k3s.yaml").message
+    assert (key if value != "unknown" else "unknown") in refused(tmp_path / "k3s.yaml").message
 
 
-def test_damaged_certificates_are_refused_and_no_password_is_asked_for(
+def test_damaged_certificates_are_refused_without_a_password_prompt(
     cluster: Cluster, tmp_path: Path
 ) -> None:
     encrypted = subprocess.run(
@@ -249,7 +253,7 @@ def test_damaged_certificates_are_refused_and_no_password_is_asked_for(
 @given(
     st.binary(max_size=300) | st.text(alphabet="ab:-{}[]&*!|>\n '\"<", max_size=60).map(str.encode)
 )
-def test_no_content_can_upset_the_reader(tmp_path: Path, content: bytes) -> None:
+def test_any_content_is_read_or_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "k3s.yaml"
     path.write_bytes(content)
 

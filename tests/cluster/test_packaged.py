@@ -20,7 +20,7 @@ from k3s_rootless.observation import Known, Unknown
         ([], set()),
     ],
 )
-def test_what_is_packaged_is_told_by_its_manifests(
+def test_the_manifests_determine_the_packaged_deployments(
     tmp_path: Path, files: list[str], expected: set[str]
 ) -> None:
     manifests = tmp_path / "server" / "manifests"
@@ -31,5 +31,5 @@ def test_what_is_packaged_is_told_by_its_manifests(
     assert Known(frozenset(expected), str(manifests)) == deployments(tmp_path)
 
 
-def test_where_nobody_can_look_nobody_knows(tmp_path: Path) -> None:
+def test_an_unreadable_directory_is_unknown(tmp_path: Path) -> None:
     assert isinstance(deployments(tmp_path), Unknown)

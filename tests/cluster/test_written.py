@@ -68,7 +68,7 @@ def test_the_form_is_read_as_pyyaml_reads_it(text: str) -> None:
 
 @given(forms, st.data())
 @settings(max_examples=400)
-def test_what_was_changed_is_refused_or_read_as_pyyaml_reads_it(
+def test_a_changed_file_is_refused_or_read_as_pyyaml_reads_it(
     text: str, data: st.DataObject
 ) -> None:
     content = bytearray(text.encode())
@@ -83,7 +83,7 @@ def test_what_was_changed_is_refused_or_read_as_pyyaml_reads_it(
     assert found is None or found == needed(yaml.safe_load(bytes(content)))
 
 
-def test_k3ss_own_file_takes_no_pyyaml_and_an_edited_one_does(tmp_path: Path) -> None:
+def test_only_an_edited_file_loads_pyyaml(tmp_path: Path) -> None:
     path = tmp_path / "k3s.yaml"
     pem = base64.b64encode(b"-----BEGIN CERTIFICATE-----").decode()
     code = (
@@ -91,14 +91,14 @@ def test_k3ss_own_file_takes_no_pyyaml_and_an_edited_one_does(tmp_path: Path) ->
         " kubeconfig.load(pathlib.Path(sys.argv[1]), uid=int(sys.argv[2])); print(found.port,"
         " 'yaml' in sys.modules)"
     )
-    said = []
+    found = []
     for text in (FORM, FORM.replace("kind: Config", "kind: 'Config'")):
         path.write_text(text.format(pem, pem, pem, "127.0.0.1", 7443, ""))
         path.chmod(0o600)
         run = subprocess.run(
             [sys.executable, "-c", code, path, str(UID)], capture_output=True, text=True, check=True
         )
-        said.append(run.stdout.split())
+        found.append(run.stdout.split())
 
-    assert [["7443", "False"], ["7443", "True"]] == said
+    assert [["7443", "False"], ["7443", "True"]] == found
     assert b"-----BEGIN CERTIFICATE-----" == kubeconfig.load(path, uid=UID).authority

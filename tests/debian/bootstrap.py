@@ -27,7 +27,7 @@ def bootstrap(
     `hooks` are options of mmdebstrap.
     """
     if os.geteuid() != 0:
-        raise MachineError(f"only root can make a machine of {release.name}")
+        raise MachineError(f"only root can build a machine of {release.name}")
     with tempfile.TemporaryDirectory() as place:
         sources, preferences = Path(place, "sources"), Path(place, "preferences")
         sources.write_text(release.sources())
@@ -58,7 +58,7 @@ def bootstrap(
 
 def run(*command: str) -> str:
     """Run one command of the build and return its output; raise with the end of its messages."""
-    # `timeout` kills the whole process group, and gets a signal when the driver dies.
+    # `timeout` kills the whole process group, and gets a signal when the driver exits.
     bounded = (
         "setpriv",
         "--pdeathsig",

@@ -66,4 +66,4 @@ def find(name: str) -> Release:
     for release in _ALL:
         if release.name == name:
             return release
-    raise MachineError(f"no machine can be made of {name!r}; of these: {', '.join(NAMES)}")
+    raise MachineError(f"no machine can be built from {name!r}; known releases: {', '.join(NAMES)}")

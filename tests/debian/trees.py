@@ -49,14 +49,14 @@ def tree(name: str) -> Path:
 
 def _make(release: Release, place: Path) -> None:
     started = time.monotonic()
-    sys.stderr.write(f"making a tree of Debian {release.name} in {CACHE} (once; half a minute)\n")
+    sys.stderr.write(f"building a tree of Debian {release.name} in {CACHE} (once; half a minute)\n")
     unfinished = place.with_name(f"{place.name}.unfinished")
     unfinished.mkdir()
     bootstrap.bootstrap(release, _PACKAGES, unfinished / "root")
     (unfinished / "packages").write_text(_installed(unfinished / "root"))
     unfinished.rename(place)
     sys.stderr.write(
-        f"made a tree of Debian {release.name} in {time.monotonic() - started:.0f} s\n"
+        f"built a tree of Debian {release.name} in {time.monotonic() - started:.0f} s\n"
     )
 
 

@@ -21,12 +21,12 @@ def nothing(_: Tool) -> None:
 
 @dataclass(frozen=True)
 class Case:
-    """How K3s is broken, the expected diagnosis, and the limits of the remedy here.
+    """How K3s is broken, the expected diagnosis, and whether its fix works here as printed.
 
-    `what` describes the case for readers. `undo` removes the whole fault, in any state. If the
-    stand-in simulates the fault, `relents` ends the simulation before the printed remedy is
-    followed. If the remedy cannot be followed, `by_hand` gives the reason, and `undo` fixes the
-    fault.
+    `what` describes the case for readers. `undo` removes the whole fault, in any state. `title` and
+    `observed` are parts of the expected texts. If the stand-in simulates the fault,
+    `end_simulation` ends the simulation before the printed commands run. If the commands cannot be
+    run, `manual_reason` gives the reason, and `undo` removes the fault.
     """
 
     id: str
@@ -35,14 +35,14 @@ class Case:
     undo: Step
     fixable_by: str
     check: str | None = None
-    words: str = ""
-    seen: str = ""
-    relents: Step = nothing
-    by_hand: str = ""
-    waits_for: str = ""
+    title: str = ""
+    observed: str = ""
+    end_simulation: Step = nothing
+    manual_reason: str = ""
+    waiting_log: str = ""
     """Text in the journal after which K3s waits forever; if empty, K3s must exit."""
     machines: frozenset[str] = LAB | VM
-    apart: bool = False
+    not_in_ways: bool = False
     """Whether `tests.e2e.ways` omits this case."""
 
     def __str__(self) -> str:
@@ -82,9 +82,9 @@ def order(**orders: object) -> Step:
     return lambda tool: tool.order(**QUICK, **orders)
 
 
-def dies(words: str, **more: object) -> Step:
+def exits_with(message: str, **more: object) -> Step:
     """Return a step that makes the stand-in exit with this message."""
-    return order(die={"after": 0.2, "message": words, "level": "fatal", **more})
+    return order(die={"after": 0.2, "message": message, "level": "fatal", **more})
 
 
 def sysctl(key: str, value: str) -> Step:
@@ -152,7 +152,7 @@ NO_TASKS = (
     "child died: executing [[ip link set tap0 up]]: fork/exec /usr/sbin/ip: resource temporarily"
     " unavailable"
 )
-NO_PACKAGES = "the machine has nowhere to install a package from"
+NO_PACKAGES = "no package source is available on the machine"
 CASES = (
     Case(
         "ip-forward",
@@ -176,28 +176,28 @@ CASES = (
         # The lab shares this sysctl with its host and cannot write it. The stand-in prints the
         # message, as if the host was fixed since.
         "userns-max",
-        "K3s dies with the words of that, and the host was mended since",
-        dies(
+        "K3s exits with the same message, but the host was fixed since then",
+        exits_with(
             "failed to start the child: fork/exec /proc/self/exe: no space left on device",
             where="parent",
         ),
         order(),
         "user",
         "userns.max",
-        seen="finds nothing wrong now",
-        relents=order(),
+        observed="reports no failure now",
+        end_simulation=order(),
         machines=LAB,
     ),
     Case(
         "idmap-missing",
-        "newuidmap is away",
+        "newuidmap is missing",
         root(AWAY.format("newuidmap")),
         root(BACK.format("newuidmap")),
         "administrator",
         "uidmap.newuidmap",
-        "newuidmap is not on the unit's PATH",
-        "newuidmap is nowhere on the unit's PATH",
-        by_hand=NO_PACKAGES,
+        "newuidmap was not found in the unit's PATH",
+        "newuidmap was not found in the unit's PATH",
+        manual_reason=NO_PACKAGES,
     ),
     Case(
         "idmap-powerless",
@@ -218,22 +218,22 @@ CASES = (
     ),
     Case(
         "subid-overlap",
-        "/etc/subuid has a second row with ids of the first",
+        "/etc/subuid has a second row that repeats ids of the first",
         root(SUBUID, "echo alice:100100:65536 >> /etc/subuid"),
         root(SUBIDS_BACK),
         "administrator",
         "subid.subuid",
         "overlap",
-        by_hand="which of two rows is the wrong one, an administrator has to say",
+        manual_reason="an administrator must decide which of the two rows is wrong",
     ),
     Case(
         "tun",
-        "/dev/net/tun is root's alone",
+        "only root can open /dev/net/tun",
         root("chmod 600 /dev/net/tun"),
         root("chmod 666 /dev/net/tun"),
         "administrator",
         "device.tun",
-        seen="permission denied",
+        observed="permission denied",
     ),
     Case(
         "slirp4netns-missing",
@@ -241,7 +241,7 @@ CASES = (
         drop_in("Environment=PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/sbin:/nowhere"),
         no_drop_in,
         "user",
-        seen="10-test.conf",
+        observed="10-test.conf",
     ),
     Case(
         "cidr-invalid",
@@ -250,8 +250,8 @@ CASES = (
         no_drop_in,
         "user",
         check="env.valid",
-        words="10.41.0.0 is no network",
-        seen="the unit sets K3S_ROOTLESS_CIDR=10.41.0.0",
+        title="10.41.0.0 is not a valid network",
+        observed="the unit sets K3S_ROOTLESS_CIDR=10.41.0.0",
     ),
     Case(
         "mtu-invalid",
@@ -260,20 +260,20 @@ CASES = (
         no_drop_in,
         "user",
         "env.valid",
-        seen="K3S_ROOTLESS_MTU=-5",
+        observed="K3S_ROOTLESS_MTU=-5",
     ),
     Case(
         "copyup-invalid",
-        "`K3S_ROOTLESS_COPYUPDIRS` names what is not there",
+        "`K3S_ROOTLESS_COPYUPDIRS` names a directory that does not exist",
         drop_in("Environment=K3S_ROOTLESS_COPYUPDIRS=/nowhere"),
         no_drop_in,
         "user",
-        words="/nowhere",
-        seen="K3S_ROOTLESS_COPYUPDIRS=/nowhere",
+        title="/nowhere",
+        observed="K3S_ROOTLESS_COPYUPDIRS=/nowhere",
     ),
     Case(
         "config-unreadable",
-        "/etc/rancher/k3s/config.yaml is root's alone",
+        "only root can read /etc/rancher/k3s/config.yaml",
         root(
             f"mkdir -p {CONFIG.rpartition('/')[0]}",
             f"echo 'debug: true' > {CONFIG}",
@@ -282,16 +282,16 @@ CASES = (
         both(root(f"rm -f {CONFIG}"), no_drop_in),
         "user",
         check="config.readable",
-        words=f"{CONFIG} is there",
-        seen="permission denied",
+        title=f"{CONFIG} exists, but this user cannot read it",
+        observed="permission denied",
     ),
     Case(
         "flag-unknown",
-        "a drop-in gives K3s an option that there is not",
+        "a drop-in passes an unknown option to K3s",
         drop_in(f"{SERVER} --no-such-flag"),
         no_drop_in,
         "user",
-        words="-no-such-flag",
+        title="-no-such-flag",
     ),
     Case(
         # K3s was moved, as by another method of installation.
@@ -308,7 +308,7 @@ CASES = (
     ),
     Case(
         "exec-failed",
-        "a drop-in names a k3s that is not there",
+        "a drop-in names a k3s that does not exist",
         drop_in(SERVER.replace(K3S, "/nowhere/k3s")),
         no_drop_in,
         "user",
@@ -318,96 +318,96 @@ CASES = (
     ),
     Case(
         "snapshotter-fuse",
-        "mount.fuse3 is away",
+        "mount.fuse3 is missing",
         root(MOUNT),
         root(UNMOUNT),
         "administrator",
         check="snapshotter.mount_fuse3",
-        words="mount.fuse3 is missing",
-        seen="mount.fuse3 is nowhere on the unit's PATH",
-        by_hand=NO_PACKAGES,
-        waits_for="snapshotter cannot be enabled",
+        title="mount.fuse3 is missing",
+        observed="mount.fuse3 was not found in the unit's PATH",
+        manual_reason=NO_PACKAGES,
+        waiting_log="snapshotter cannot be enabled",
         machines=LAB,
     ),
     Case(
         "snapshotter-fuse",
-        "/dev/fuse is root's alone",
+        "only root can open /dev/fuse",
         root("chmod 600 /dev/fuse"),
         root("chmod 666 /dev/fuse"),
         "administrator",
-        seen="/dev/fuse: perm",
-        waits_for="snapshotter cannot be enabled",
+        observed="/dev/fuse: perm",
+        waiting_log="snapshotter cannot be enabled",
     ),
     Case(
         "cgroup-evacuation",
-        "a release that cannot start rootless",
+        "the K3s release cannot start in rootless mode",
         order(version="v1.34.4+k3s1"),
         order(),
         "user",
         "k3s.version",
-        by_hand="another release has to be fetched from the network",
+        manual_reason="another release must be downloaded",
     ),
     Case(
         "panic",
-        "K3s crashes, and writes 20,000 lines about it",
+        "K3s crashes and logs 20,000 lines of stacks",
         order(panic=20_000, panic_after=0.2),
         order(),
         "user",
-        words="nil pointer dereference",
-        relents=order(),
+        title="nil pointer dereference",
+        end_simulation=order(),
     ),
     Case(
         "unit-not-delegating",
-        "a drop-in says Delegate=no; K3s is made to die of it",
+        "a drop-in sets Delegate=no, and K3s exits with the message about it",
         both(
             drop_in("Delegate=no"),
-            dies("delegated cgroup v2 controllers are required for rootless"),
+            exits_with("delegated cgroup v2 controllers are required for rootless"),
         ),
         both(no_drop_in, order()),
         "user",
         "unit.state",
-        seen="10-test.conf",
-        relents=order(),
+        observed="10-test.conf",
+        end_simulation=order(),
         machines=LAB,
     ),
     Case(
         "unit-not-delegating",
-        "a drop-in says Delegate=no",
+        "a drop-in sets Delegate=no",
         drop_in("Delegate=no"),
         no_drop_in,
         "user",
         "unit.state",
-        seen="10-test.conf",
+        observed="10-test.conf",
         machines=VM,
     ),
     Case(
         "datastore-token",
-        "K3s dies with the words of another token",
-        dies("bootstrap data already found and encrypted with different token"),
+        "K3s exits with the message about another token",
+        exits_with("bootstrap data already found and encrypted with different token"),
         order(),
         "user",
-        by_hand="the token of before is known to nobody but its owner",
+        manual_reason="only its owner knows the previous token",
         machines=LAB,
     ),
     Case(
         "supervisor-port",
-        "K3s dies with the words of a busy port 6444",
-        dies(
+        "K3s exits with the message that port 6444 is in use",
+        exits_with(
             "Error starting load balancer: listen tcp 127.0.0.1:6444: bind: address already in use"
         ),
         order(),
         "user",
-        seen="nobody holds port 6444",
-        by_hand="the remedy shows what runs; to end it is up to its owner",
+        observed="port 6444 of this host is not in use now",
+        manual_reason="the commands list processes; their owner must decide which one to stop",
         machines=LAB,
     ),
     Case(
         "exit-chdir",
-        "a drop-in sets a WorkingDirectory= that is not there",
+        "a drop-in sets a WorkingDirectory= that does not exist",
         drop_in("WorkingDirectory=/nowhere"),
         no_drop_in,
         "user",
-        words="200/CHDIR",
+        title="200/CHDIR",
     ),
     Case(
         "exit-capabilities",
@@ -423,11 +423,11 @@ CASES = (
         unmask,
         "user",
         "unit.state",
-        apart=True,
+        not_in_ways=True,
     ),
     Case(
         "unit-broken",
-        "the unit was edited into what systemd cannot read",
+        "the unit file was edited and is invalid",
         user(
             f"printf '[Service]\\nType=oneshot\\nRestart=always\\nExecStart=\\n' > {UNIT};"
             " systemctl --user daemon-reload"
@@ -435,26 +435,26 @@ CASES = (
         nothing,
         "user",
         "unit.state",
-        apart=True,
+        not_in_ways=True,
     ),
-    Case("killed", "K3s is killed with SIGKILL", nothing, no_drop_in, "user", words="SIGKILL"),
+    Case("killed", "K3s is killed with SIGKILL", nothing, no_drop_in, "user", title="SIGKILL"),
     Case(
         "datastore-damaged",
         "server/db/state.db was overwritten",
         user(f"head -c 8192 /dev/urandom > {STATE}"),
         root(f"rm -rf {STATE}* {DATA}/server/db.damaged-*"),
         "user",
-        words="file is not a database",
-        waits_for="Failed to ping database connection",
+        title="file is not a database",
+        waiting_log="Failed to ping database connection",
         machines=LAB,
     ),
     Case(
         "extraction-damaged",
-        "K3s dies with the words of a download that was cut off, and k3s is replaced",
+        "K3s exits with the message about an incomplete download, and k3s is replaced",
         both(root(f"rm -rf {DATA}/data"), order(damaged=True)),
         order(),
         "user",
-        relents=order(),
+        end_simulation=order(),
         machines=LAB,
     ),
     Case(
@@ -463,8 +463,8 @@ CASES = (
         root(f"chown -R root: {KUBE}"),
         root(f"chown -R {USER}: {KUBE}"),
         "administrator",
-        words=f"{KUBE}/k3s.yaml: permission denied",
-        seen=f"{KUBE} belongs to uid 0, which this user cannot write",
+        title=f"{KUBE}/k3s.yaml: permission denied",
+        observed=f"{KUBE} belongs to uid 0 and is not writable for this user",
         machines=LAB,
     ),
     Case(
@@ -473,7 +473,7 @@ CASES = (
         root(f"chown root: {KUBE}/k3s.yaml"),
         root(f"chown -R {USER}: {KUBE}; rm -f {KUBE}/k3s.yaml.old"),
         "user",
-        seen=f"{KUBE}/k3s.yaml belongs to uid 0",
+        observed=f"{KUBE}/k3s.yaml belongs to uid 0",
         machines=LAB,
     ),
     Case(
@@ -483,7 +483,7 @@ CASES = (
         root(f"umount --lazy {DATA}"),
         "administrator",
         "storage.mount",
-        words="is mounted read-only",
+        title="is mounted read-only",
         machines=LAB,
     ),
     Case(
@@ -494,20 +494,20 @@ CASES = (
         both(drop_in("MemoryMax=200M"), order(die={"after": 0.2, "signal": 9})),
         both(no_drop_in, order()),
         "user",
-        words="MemoryMax=200M",
-        seen="MemoryMax=200M is set in",
-        relents=order(),
+        title="MemoryMax=200M",
+        observed="MemoryMax=200M is set in",
+        end_simulation=order(),
         machines=LAB,
     ),
     Case(
         "unit-tasks-limit",
-        "a drop-in sets TasksMax=24, and K3s dies with the words of that",
-        both(drop_in("TasksMax=24"), dies(NO_TASKS, where="parent")),
+        "a drop-in sets TasksMax=24, and K3s exits with the message about it",
+        both(drop_in("TasksMax=24"), exits_with(NO_TASKS, where="parent")),
         both(no_drop_in, order()),
         "user",
-        words="TasksMax=24",
-        seen="TasksMax=24 is set in",
-        relents=order(),
+        title="TasksMax=24",
+        observed="TasksMax=24 is set in",
+        end_simulation=order(),
         machines=LAB,
     ),
     Case(
@@ -516,20 +516,20 @@ CASES = (
         drop_in("LimitNOFILE=64"),
         no_drop_in,
         "user",
-        words="LimitNOFILE=64",
-        seen="LimitNOFILE=64 is set in",
+        title="LimitNOFILE=64",
+        observed="LimitNOFILE=64 is set in",
         machines=LAB,
     ),
     Case(
         # The controller is really missing where possible: see
-        # test_controllers_that_are_not_delegated_are_told_until_they_are.
+        # test_missing_controllers_are_reported_until_they_are_delegated.
         "cgroup-controller",
-        "K3s dies with the words of a missing cpuset",
-        dies("failed to find cpuset cgroup (v2)"),
+        "K3s exits with the message about a missing cpuset",
+        exits_with("failed to find cpuset cgroup (v2)"),
         order(),
         "administrator",
         "cgroup.delegation.cpuset",
-        by_hand="the host of the lab keeps its controllers on cgroup v1",
+        manual_reason="the host of the lab has its controllers on cgroup v1",
         machines=LAB,
     ),
 )
@@ -547,10 +547,10 @@ def start(tool: Tool, case: Case) -> None:
     show = f"systemctl --user show -P SubState -P Result -P LoadState {UNIT.name} | tr '\\n' ' '"
     waits = "false"
     invocation = f"systemctl --user show -P InvocationID {UNIT.name}"
-    if case.waits_for:
+    if case.waiting_log:
         waits = (
             f"journalctl -q -o cat _SYSTEMD_INVOCATION_ID=$({invocation}) | grep -q"
-            f" '{case.waits_for}'"
+            f" '{case.waiting_log}'"
         )
     # A unit that was started again has the result of its last start: any result but success means
     # that K3s exited.
@@ -584,4 +584,4 @@ def wait(machine: Machine, condition: str) -> bool:
     )
 
 
-__all__ = ["CASES", "HOME", "Case", "broken", "dies", "order", "start", "wait"]
+__all__ = ["CASES", "HOME", "Case", "broken", "exits_with", "order", "start", "wait"]

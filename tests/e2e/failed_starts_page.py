@@ -1,7 +1,7 @@
-"""`python -m tests.e2e.failed_starts_page`: fail starts in each way, and write their page.
+"""`python -m tests.e2e.failed_starts_page`: make starts fail, and write their page.
 
 The starts run in a lab and a virtual machine. Arguments `lab`, `vm` and ids of ways limit the run;
-other rows stay on the page.
+the results of other rows stay on the page. With `texts`, no start runs: only the texts change.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from tests.e2e.conftest import delegating
-from tests.e2e.mending import installed
+from tests.e2e.fixing import installed
 from tests.e2e.ways import Run, Way, run, ways
 from tests.lab.driver import Lab
 from tests.vm.machine import Vm
@@ -21,12 +21,17 @@ from tests.vm.machine import Vm
 PAGE = Path(__file__).parents[2] / "docs/explanation/failed-starts.md"
 _HEAD = """# Starts that fail
 
-The tests make starts fail in these ways. For each, the table shows the exit code of `up`, the first
-cause that it prints (`cause` in its JSON; see [failures.md](../reference/failures.md)), the phase
-that it was waiting for, and how long after systemd's own report `up` reported the failure, by the
-clock of the same machine. If the last column is empty, K3s did not exit: the start was refused
-before it began, or it goes on. *Not run* means that the expected end has changed since the last run
-on this machine.
+The tests make starts fail in these ways. For each, the table shows:
+
+- the exit code of `up`
+- the first cause that `up` prints (`cause` in its JSON; see
+  [failures.md](../reference/failures.md))
+- the phase that `up` was waiting for
+- the delay: the time from systemd's message about the exit to the report of `up`, on the clock of
+  the same machine. If the cell is empty, K3s did not exit: `up` refused the start, or the start
+  continues.
+
+*Not run* means that the case was changed after its last run on this machine.
 
 This page is generated from a run of `python -m tests.e2e.failed_starts_page`; a test compares its
 lists with the ways in the code. CI runs all ways in the lab and some in the virtual machine, and
@@ -36,7 +41,7 @@ _SECTIONS = {
     "lab": (
         """## In the lab
 
-A real systemd in private namespaces. The cgroup controllers are those of the host, which may keep
+A real systemd in private namespaces. The cgroup controllers are those of the host, which may have
 them on cgroup v1. The stand-in for K3s prints K3s's own message about a missing controller.
 """
     ),
@@ -44,20 +49,23 @@ them on cgroup v1. The stand-in for K3s prints K3s's own message about a missing
         """## In a virtual machine
 
 Debian 13 with pure cgroup v2, so delegation is real. Its processor was emulated, on a machine
-without other load: what takes `up` 7 ms in the lab takes 20 times as long here.
+without other load: delays are about 20 times as long as in the lab.
 """
     ),
 }
 _TABLE = """
-| way | what is broken | exit code | cause | waiting for | reported after |
+| id | fault | exit code | cause | phase | delay |
 |---|---|---|---|---|---|
 """
 
 
-def main(words: list[str]) -> None:
+def main(args: list[str]) -> None:
     """Run the ways of these ids on these machines (by default, all), and write the page."""
-    names = [name for name in _SECTIONS if name in words] or list(_SECTIONS)
-    ids = set(words) - set(names)
+    if args == ["texts"]:
+        names = []
+    else:
+        names = [name for name in _SECTIONS if name in args] or list(_SECTIONS)
+    ids = set(args) - set(names)
     new = {name: found(name, ids) for name in names}
     text = PAGE.read_text("utf-8")
     rows = {name: table(text, name) | new.get(name, {}) for name in _SECTIONS}
@@ -98,32 +106,37 @@ def found(name: str, ids: Collection[str]) -> dict[str, str]:
 
 def section(name: str, rows: Mapping[str, str]) -> str:
     """Return the section of a machine, with the rows in the order of its ways."""
-    text = "".join(rows.get(way.id) or not_run(way) for way in ways(name))
-    late = [int(one) for one in re.findall(r"\| (\d+) ms \|$", text, re.MULTILINE)]
+    text = "".join(_with_text(way, rows.get(way.id)) for way in ways(name))
+    delays = [int(one) for one in re.findall(r"\| (\d+) ms \|$", text, re.MULTILINE)]
     median = (
-        f"\nMedian {statistics.median(late):.0f} ms, longest {max(late)} ms, of {len(late)}"
-        " deaths.\n"
-        if late
+        f"\nMedian {statistics.median(delays):.0f} ms, longest {max(delays)} ms, of"
+        f" {len(delays)} exits.\n"
+        if delays
         else ""
     )
     return _SECTIONS[name] + _TABLE + text + median
 
 
-def not_run(way: Way) -> str:
-    """Return the row of a way that changed and has not run on this machine since."""
-    return f"| `{way.id}` | {way.what.replace('|', ' ')} | not run |  |  |  |\n"
+def _with_text(way: Way, line: str | None) -> str:
+    """Return a row with the current text of its way and the results that it had.
+
+    Without a row, the way was changed after its last run on this machine.
+    """
+    results = line.split("|", 3)[3] if line else " not run |  |  |  |\n"
+    return f"| `{way.id}` | {_text(way)} |{results}"
+
+
+def _text(way: Way) -> str:
+    return way.what.replace("|", " ")
 
 
 def row(way: Way, found: Run) -> str:
     """Return one row."""
     error = found.error
-    late = f"{found.late * 1000:.0f} ms" if found.late is not None else ""
+    delay = f"{found.delay * 1000:.0f} ms" if found.delay is not None else ""
     cause = f"`{error['cause']}`" if error.get("cause") else ""
     waits = f"`{error['phase']}`" if error.get("phase") else ""
-    return (
-        f"| `{way.id}` | {way.what.replace('|', ' ')} | {found.code} | {cause} | {waits} |"
-        f" {late} |\n"
-    )
+    return f"| `{way.id}` | {_text(way)} | {found.code} | {cause} | {waits} | {delay} |\n"
 
 
 if __name__ == "__main__":

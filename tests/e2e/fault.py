@@ -17,17 +17,17 @@ DATA = HOME / ".rancher/k3s"
 
 
 @dataclass(frozen=True)
-class Dies:
-    """K3s exits: systemd reports it, and the last line of K3s contains these words."""
+class Exits:
+    """K3s exits: systemd reports it, and the last line of K3s contains this text."""
 
-    words: str
+    text: str
 
 
 @dataclass(frozen=True)
 class Waits:
-    """K3s waits forever, or continues without a feature, and its journal contains these words."""
+    """K3s waits forever, or continues without a feature, and its journal contains this text."""
 
-    words: str
+    text: str
 
 
 @dataclass(frozen=True)
@@ -35,14 +35,14 @@ class Lacks:
     """K3s starts, but a command in its namespaces fails, which succeeds after the fix."""
 
     command: str
-    means: str
+    effect: str
 
 
 @dataclass(frozen=True)
 class Refused:
-    """Systemd refuses to start K3s, with these words."""
+    """Systemd refuses to start K3s, with a message that contains this text."""
 
-    words: str
+    text: str
 
 
 @dataclass(frozen=True)
@@ -57,9 +57,9 @@ class Fault:
     """Host fault: `check` reports it, K3s `shows` it, and `clean` removes all that is left.
 
     The expected finding has `verdict` and `fixable_by`. The script fixes faults for an
-    administrator, and the printed commands those for the user. If neither is possible, `by_hand`
-    gives the reason, and `hand` fixes the fault. `before` brings a virtual machine into the state
-    in which the fault begins.
+    administrator, and the printed commands those for the user. If neither is possible, `manual`
+    gives the reason, and `manual_fix` fixes the fault. `before` brings a virtual machine into the
+    state in which the fault begins.
     """
 
     id: str
@@ -68,10 +68,10 @@ class Fault:
     fixable_by: str
     breaks: Step
     clean: Step
-    shows: Dies | Waits | Lacks | Refused | Unseen
+    shows: Exits | Waits | Lacks | Refused | Unseen
     verdict: str = "fail"
-    by_hand: str = ""
-    hand: Step = nothing
+    manual: str = ""
+    manual_fix: Step = nothing
     before: Step = nothing
     machines: frozenset[str] = LAB | VMS
 

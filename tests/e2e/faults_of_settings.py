@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from tests.e2e.causes import both, drop_in, no_drop_in, root, user
-from tests.e2e.fault import DATA, LAB, Dies, Fault, Unseen, Waits
+from tests.e2e.fault import DATA, LAB, Exits, Fault, Unseen, Waits
 from tests.machine import HOME, K3S, UID
 
 _OWN = HOME / ".config/k3s/config.yaml"
 _KUBE = HOME / ".kube"
 _SERVER = f"{K3S} server --rootless --snapshotter=fuse-overlayfs"
 _TOKEN = f"K10{'0' * 64}::server:right"
-_LIMIT = "what a limit does depends on the controllers of the machine"
+_LIMIT = "the effect of a limit depends on the controllers of the machine"
 
 
 def _configured(text: str) -> tuple[str, ...]:
@@ -26,12 +26,12 @@ FAULTS = (
         "user",
         both(user(*_configured("debug: [")), drop_in(f"Environment=K3S_CONFIG_FILE={_OWN}")),
         no_drop_in,
-        Dies("yaml"),
+        Exits("yaml"),
         machines=LAB,
     ),
     Fault(
         "config-number",
-        "https-listen-port in K3s's configuration file is no number",
+        "https-listen-port in K3s's configuration file is not a number",
         "config.options",
         "user",
         both(
@@ -39,7 +39,7 @@ FAULTS = (
             drop_in(f"Environment=K3S_CONFIG_FILE={_OWN}"),
         ),
         no_drop_in,
-        Dies("invalid value"),
+        Exits("invalid value"),
         machines=LAB,
     ),
     Fault(
@@ -49,7 +49,7 @@ FAULTS = (
         "user",
         drop_in("ExecStart=", f"ExecStart={_SERVER} --frobnicate"),
         no_drop_in,
-        Dies("flag provided but not defined"),
+        Exits("flag provided but not defined"),
         machines=LAB,
     ),
     Fault(
@@ -66,7 +66,7 @@ FAULTS = (
             drop_in("Environment=K3S_TOKEN=wrong"),
         ),
         both(root(f"rm -rf {DATA}"), no_drop_in),
-        Dies("different token"),
+        Exits("different token"),
         machines=LAB,
     ),
     Fault(
@@ -76,12 +76,12 @@ FAULTS = (
         "user",
         root(f"rm -rf {_KUBE}; install -d -o 0 -g 0 -m 755 {_KUBE}"),
         both(root(f"rm -rf {_KUBE}; install -d -o {UID} -g {UID} -m 755 {_KUBE}"), no_drop_in),
-        Dies("k3s.yaml: permission denied"),
+        Exits("k3s.yaml: permission denied"),
         machines=LAB,
     ),
     Fault(
         "port-driver-unknown",
-        "K3S_ROOTLESS_PORT_DRIVER is no port driver",
+        "K3S_ROOTLESS_PORT_DRIVER is not a port driver",
         "env.valid",
         "user",
         drop_in("Environment=K3S_ROOTLESS_PORT_DRIVER=bogus"),
@@ -92,7 +92,7 @@ FAULTS = (
     ),
     Fault(
         "variable-unknown",
-        "K3S_ROOTLESS_PORTDRIVER is no variable of K3s",
+        "K3S_ROOTLESS_PORTDRIVER is not a variable of K3s",
         "env.valid",
         "user",
         drop_in("Environment=K3S_ROOTLESS_PORTDRIVER=builtin"),
@@ -128,7 +128,7 @@ FAULTS = (
         "user",
         drop_in("LimitNOFILE=64"),
         no_drop_in,
-        Unseen("the stand-in holds few files open"),
+        Unseen("the stand-in opens few files"),
         machines=LAB,
     ),
 )

@@ -1,8 +1,9 @@
 """`python -m tests.e2e.faults_page lab trixie bookworm`: inject faults, and write their page.
 
 Results are kept for each machine in `.cache/faults`, so that machines can run one at a time. The
-page includes all results. `--peers DIRECTORY` also runs checks of other projects, see
-`tests.e2e.others`.
+page includes all results. `--texts` injects nothing: it writes the head of the page and the texts
+of the faults again, and keeps the measured cells. `--peers DIRECTORY` also runs checks of other
+projects, see `tests.e2e.others`.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ from typing import Any
 from tests.e2e import injecting
 from tests.e2e.causes import nothing
 from tests.e2e.conftest import DELEGATING, Tool, delegating
-from tests.e2e.fault import Fault, Unseen
+from tests.e2e.fault import Fault, Lacks, Unseen
 from tests.e2e.faults import FAULTS
-from tests.e2e.mending import installed
+from tests.e2e.fixing import installed
 from tests.e2e.others import Others
 from tests.lab.driver import Lab
 from tests.vm.machine import Vm
@@ -35,18 +36,22 @@ MACHINES = {"lab": "lab", "trixie": "Debian 13", "bookworm": "Debian 12"}
 _HEAD = """# Faults of hosts
 
 The tests create each of these faults, one at a time, on a host without other faults. The table
-shows the check that names the fault before the start, and what it observed; what K3s (the stand-in)
-does if it is started anyway; and how to fix it: with the script of `check --admin-script`, with
-commands for the user, or in a way that no program should decide. The machines are the lab, and
-virtual machines of Debian 13 with systemd 257 and Debian 12 with systemd 252. *yes* means that all
-of this was seen there: after the fix the check passed and K3s became ready, and if the script fixed
-the fault, its `--undo` restored it. A dash means that a machine cannot have the fault (the lab
-shares the kernel of its host).
+shows:
+
+- the check that reports the fault before the start, and what the check observed
+- what K3s (the stand-in) does if it is started anyway
+- how the fault is fixed: *script* is the script of `check --admin-script`, *commands of the user*
+  are those that `check` prints, and *manual* is a step that a person must decide on
+
+The machines are the lab, and virtual machines of Debian 13 with systemd 257 and Debian 12 with
+systemd 252. *yes* means that all of this was observed there: after the fix the check passed and K3s
+became ready, and if the script fixed the fault, its `--undo` brought the fault back. A dash means
+that a machine cannot have the fault (the lab shares the kernel of its host).
 
 This page is generated from runs of `python -m tests.e2e.faults_page`; a test compares the table
 with the list of faults.
 
-| fault | what is wrong | named by | observed | K3s then | fixed by | lab | Debian 13 | Debian 12 |
+| fault | what is wrong | reported by | observed | effect | fixed by | lab | Debian 13 | Debian 12 |
 |---|---|---|---|---|---|---|---|---|
 """
 
@@ -55,19 +60,30 @@ def main() -> None:
     """Run the requested faults, and write the page."""
     parser = argparse.ArgumentParser(prog="python -m tests.e2e.faults_page", description=__doc__)
     parser.add_argument(
-        "machines", nargs="*", choices=[*MACHINES], help="where to inject faults now"
+        # argparse also compares an empty list with the choices.
+        "machines",
+        nargs="*",
+        choices=[*MACHINES, []],
+        metavar="MACHINE",
+        help=f"where to inject faults now: {', '.join(MACHINES)}",
     )
     parser.add_argument("--peers", type=Path, help="a directory of other projects' checks")
     parser.add_argument(
-        "--missing", action="store_true", help="only those of which nothing is kept yet"
+        "--missing", action="store_true", help="inject only faults without a result"
     )
     parser.add_argument(
         "--only",
         action="append",
         default=[],
-        help="inject this fault alone; what was found of others stays",
+        help="inject only this fault; results of other faults stay",
+    )
+    parser.add_argument(
+        "--texts", action="store_true", help="write only the texts again, and keep measured cells"
     )
     options = parser.parse_args()
+    if options.texts:
+        PAGE.write_text(with_texts(PAGE.read_text("utf-8")), "utf-8")
+        return
     KEPT.mkdir(parents=True, exist_ok=True)
     for name in options.machines:
         run(name, options.peers, options.only, missing=options.missing)
@@ -132,34 +148,54 @@ def page(found: dict[str, dict[str, Any]], peers: Path | None = None) -> str:
 def foot(found: dict[str, dict[str, Any]]) -> str:
     """Return the counts of results."""
     shown = [fault for fault in FAULTS if not isinstance(fault.shows, Unseen)]
-    told = [f"\n{len(FAULTS)} faults, {len(shown)} of which K3s shows."]
+    lines = [f"\n{len(FAULTS)} faults; {len(shown)} of them have an effect on K3s here."]
     for name, where in MACHINES.items():
         results = found.get(name, {})
         ran = [fault for fault in FAULTS if name in fault.machines and fault.id in results]
         well = [fault for fault in ran if outcome(fault, name, results[fault.id]) == "yes"]
         healthy: list[str] = next((one["healthy"] for one in results.values()), [])
-        wrong = (
-            f"nothing but {', '.join(f'`{check}`' for check in healthy)}" if healthy else "nothing"
-        )
+        wrong = f"only {', '.join(f'`{check}`' for check in healthy)}" if healthy else "nothing"
         if ran:
-            told.append(
-                f"{where}: {len(well)} of {len(ran)} that were injected; without a fault `check`"
-                f" named {wrong}."
+            lines.append(
+                f"{where}: {len(well)} of {len(ran)} injected faults; without a fault, `check`"
+                f" reported {wrong}."
             )
-    return "\n".join(told) + "\n"
+    return "\n".join(lines) + "\n"
+
+
+def with_texts(page: str) -> str:
+    """Return the page with the present head and texts of the faults; measured cells stay."""
+    table, below, rest = page.partition("\n\n" + str(len(FAULTS)) + " faults")
+    cells = {row[0].strip("`"): row for row in map(_cells, table.splitlines())}
+    new = []
+    for fault in FAULTS:
+        row = cells[fault.id]
+        row[1] = _cell(fault.what)
+        if isinstance(fault.shows, Unseen):
+            row[4] = _cell(f"not shown: {fault.shows.reason}")
+        elif isinstance(fault.shows, Lacks):
+            row[4] = _cell(fault.shows.effect)
+        if fault.manual:
+            row[5] = _cell(f"{injecting.MANUAL}: {fault.manual}")
+        new.append(f"| {' | '.join(row)} |\n")
+    return _HEAD + "".join(new) + below[1:] + rest
+
+
+def _cells(row: str) -> list[str]:
+    return re.split(r"(?<!\\) \| ", row[2:-2])
 
 
 def row(fault: Fault, found: dict[str, dict[str, Any]]) -> str:
     """Return one row."""
-    told = next((one for one in found.values() if "named" in one), {})
-    named = told.get("named", {})
+    result = next((one for one in found.values() if "named" in one), {})
+    named = result.get("named", {})
     cells = (
         f"`{fault.id}`",
         fault.what,
         f"`{fault.check}` ({named.get('verdict', fault.verdict)})",
         named.get("observed", ""),
-        told.get("shown", ""),
-        told.get("mended", ""),
+        result.get("shown", ""),
+        result.get("fix", ""),
         *(outcome(fault, name, found.get(name, {})) for name in MACHINES),
     )
     return f"| {' | '.join(_cell(cell) for cell in cells)} |\n"
@@ -176,11 +212,12 @@ def outcome(fault: Fault, machine: str, one: dict[str, Any]) -> str:
 
 
 def _cell(text: str) -> str:
-    words = re.sub(
+    line = re.sub(
         r'(time="[^"]*" level=\w+ msg=|[EWI]\d{4} [\d:.]+ +\d+ \S+ )', "", " ".join(text.split())
     )
-    told = words if len(words) <= _LONGEST else f"{words[:_LONGEST]} …"
-    return told.replace("|", "\\|").replace("<", "&lt;")
+    if len(line) > _LONGEST:
+        line = f"{line[:_LONGEST]} …"
+    return line.replace("|", "\\|").replace("<", "&lt;")
 
 
 if __name__ == "__main__":

@@ -7,15 +7,17 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from tests.e2e.conftest import UNIT, Tool
-from tests.e2e.fault import Dies, Fault, Lacks, Refused, Unseen, Waits
-from tests.e2e.mending import follow
+from tests.e2e.fault import Exits, Fault, Lacks, Refused, Unseen, Waits
+from tests.e2e.fixing import follow
 from tests.e2e.others import Others
 from tests.machine import HOME
 
-SCRIPT, BY_USER, BY_HAND = "script", "user's commands", "by hand"
+SCRIPT, BY_USER, MANUAL = "script", "commands of the user", "manual"
 _PATIENCE = 120
 _SHOW = f"systemctl --user show -P SubState -P Result {UNIT.name} | tr '\\n' ' '"
-_ENDED = f'case "$({_SHOW})" in *auto-restart*|*failed*|exit-code*|signal*) echo died; exit;; esac'
+_ENDED = (
+    f'case "$({_SHOW})" in *auto-restart*|*failed*|exit-code*|signal*) echo exited; exit;; esac'
+)
 _STATE = HOME / ".rancher/k3s/rootless"
 _EVENTS = HOME / ".rancher/k3s/standin-events.jsonl"
 # The invocation id selects the events of this start: the file also has those of earlier starts.
@@ -30,21 +32,21 @@ class Injected:
     """Result of a fault.
 
     `named` is the finding of its check, and `also` has the ids of other checks with a problem.
-    `shown` is the effect on K3s, in its own words if it printed any. `mended` is the kind of fix.
-    `passes` and `starts` show whether the check passes and K3s is ready afterwards, and `back`
-    whether the fault is there again after the script has undone its changes. `last_words` is the
-    output of an `up` that failed at the end.
+    `shown` is the effect on K3s, with its message if it printed one. `fix` is the kind of fix.
+    `passes` and `starts` show whether the check passes and K3s is ready afterwards, and `restored`
+    whether the fault exists again after the script has undone its changes. `output` is that of an
+    `up` that failed at the end.
     """
 
     named: dict[str, Any]
     code: int
     also: list[str]
     shown: str = ""
-    mended: str = ""
+    fix: str = ""
     passes: bool = False
     starts: bool | None = None
-    back: bool | None = None
-    last_words: str = ""
+    restored: bool | None = None
+    output: str = ""
     peers: dict[str, list[str]] = field(default_factory=dict)
 
     def document(self) -> dict[str, Any]:
@@ -86,11 +88,11 @@ def inject(
         injected = Injected(found[fault.check], done.returncode, also)
         injected.peers = others.found() if others else {}
         injected.shown = shown(tool, fault)
-        _mend(tool, fault, injected)
+        _fix(tool, fault, injected)
         if whole and not isinstance(fault.shows, Unseen):
             _start(tool, fault, injected)
             stop(tool)
-        _take_back(tool, fault, injected)
+        _undo(tool, fault, injected)
     finally:
         stop(tool)
         fault.clean(tool)
@@ -103,13 +105,13 @@ def wrong(fault: Fault, one: dict[str, Any]) -> list[str]:
     fixable_by = (named["remedy"] or {}).get("fixable_by")
     return [
         *(
-            ["not named"]
+            ["not reported"]
             if (named["verdict"], fixable_by) != (fault.verdict, fault.fixable_by)
             else []
         ),
-        *(["not mended"] if not one["passes"] else []),
+        *(["not fixed"] if not one["passes"] else []),
         *(["K3s is not ready afterwards"] if one["starts"] is False else []),
-        *(["not taken back"] if one["back"] is False else []),
+        *(["not undone"] if one["restored"] is False else []),
     ]
 
 
@@ -133,48 +135,48 @@ def shown(tool: Tool, fault: Fault) -> str:
     match fault.shows:
         case Unseen(reason):
             return f"not shown: {reason}"
-        case Refused(words):
+        case Refused(text):
             done = tool.machine.user("systemctl", "--user", "start", UNIT.name)
             assert done.returncode != 0, fault.id
-            assert words in done.stderr, done.stderr
+            assert text in done.stderr, done.stderr
             return f"systemd: {done.stderr.strip()}"
-        case Dies(words):
-            came, since = _started(tool)
-            said = _said(tool, since, "level=fatal", "level=error")
-            assert "died" == came, (fault.id, came, said)
-            assert words in said, (fault.id, said)
-            return f"dies: {said}"
-        case Waits(words):
-            came, since = _started(tool, words)
-            assert "said" == came, (fault.id, came)
-            return f"goes on without: {_said(tool, since, words)}"
-        case Lacks(command, means):
+        case Exits(text):
+            effect, since = _started(tool)
+            message = _message(tool, since, "level=fatal", "level=error")
+            assert "exited" == effect, (fault.id, effect, message)
+            assert text in message, (fault.id, message)
+            return f"exits: {message}"
+        case Waits(text):
+            effect, since = _started(tool, text)
+            assert "logged" == effect, (fault.id, effect)
+            return f"continues without: {_message(tool, since, text)}"
+        case Lacks(command, effect):
             assert "ready" == _started(tool)[0], fault.id
             assert not _inside(tool, command), fault.id
-            return means
+            return effect
     raise AssertionError(fault.shows)
 
 
-def _started(tool: Tool, words: str = "") -> tuple[str, str]:
+def _started(tool: Tool, text: str = "") -> tuple[str, str]:
     # The first effect, and the time after which its messages are searched.
-    said = (
+    log = (
         "journalctl -q -o cat _SYSTEMD_INVOCATION_ID=$(systemctl --user show -P InvocationID"
         f" {UNIT.name})"
     )
-    heard = f"{said} | grep -qF {json.dumps(words)} && {{ echo said; exit; }};" if words else ""
+    logged = f"{log} | grep -qF {json.dumps(text)} && {{ echo logged; exit; }};" if text else ""
     script = (
-        f"date +@%s.%N; systemctl --user start {UNIT.name}; while :; do {heard} {_ENDED}; {_READY};"
-        " sleep 0.1; done"
+        f"date +@%s.%N; systemctl --user start {UNIT.name}; while :; do {logged} {_ENDED};"
+        f" {_READY}; sleep 0.1; done"
     )
-    if words:
+    if text:
         script = script.replace(f"{_READY};", "")
-    told = tool.machine.user(
+    output = tool.machine.user(
         "timeout", str(_PATIENCE), "sh", "-c", script, timeout=_PATIENCE + 30
     ).stdout.split()
-    return (told[1] if len(told) > 1 else "nothing"), told[0]
+    return (output[1] if len(output) > 1 else "nothing"), output[0]
 
 
-def _said(tool: Tool, since: str, *words: str) -> str:
+def _message(tool: Tool, since: str, *texts: str) -> str:
     # Read as root, and since the first start: the unit may already be in its next start. The line
     # about the child in rootlesskit's parent only follows from the message of the child. Lines of a
     # process that ended immediately have no unit. journald may be late, and the next start logs the
@@ -185,12 +187,12 @@ def _said(tool: Tool, since: str, *words: str) -> str:
     )
     found = (
         f"{read} | grep -F {json.dumps(one)} | grep -vF 'child died: parsing' | head -n 1"
-        for one in words
+        for one in texts
     )
-    looks = "; ".join(f'[ -n "$said" ] || said=$({one})' for one in found)
+    reads = "; ".join(f'[ -n "$message" ] || message=$({one})' for one in found)
     script = (
-        f'for turn in $(seq 70); do said=; {looks}; [ -z "$said" ] || break; sleep 0.15; done;'
-        ' printf %s "$said"'
+        f'for turn in $(seq 70); do message=; {reads}; [ -z "$message" ] || break; sleep 0.15;'
+        ' done; printf %s "$message"'
     )
     return tool.machine.root("sh", "-c", script).stdout.strip()
 
@@ -200,14 +202,14 @@ def _inside(tool: Tool, command: str) -> bool:
     return 0 == tool.machine.user("sh", "-c", f"{enter} {command}").returncode
 
 
-def _mend(tool: Tool, fault: Fault, injected: Injected) -> None:
+def _fix(tool: Tool, fault: Fault, injected: Injected) -> None:
     stop(tool)
     remedy = injected.named["remedy"]
-    if fault.by_hand:
-        injected.mended = f"{BY_HAND}: {fault.by_hand}"
-        fault.hand(tool)
+    if fault.manual:
+        injected.fix = f"{MANUAL}: {fault.manual}"
+        fault.manual_fix(tool)
     elif fault.fixable_by == "administrator":
-        injected.mended = SCRIPT
+        injected.fix = SCRIPT
         script = tool("check", "--admin-script", fault.check)
         assert 0 == script.returncode, script.stderr
         tool.machine.root("tee", "/root/script", stdin=script.stdout).check_returncode()
@@ -218,7 +220,7 @@ def _mend(tool: Tool, fault: Fault, injected: Injected) -> None:
                 tool, {"fixable_by": "user", "commands": ["ssh localhost true", "k3s-rootless up"]}
             )
     else:
-        injected.mended = BY_USER
+        injected.fix = BY_USER
         follow(tool, remedy)
     injected.passes = not bad(findings(tool, fault.check)[fault.check])
 
@@ -229,13 +231,13 @@ def _start(tool: Tool, fault: Fault, injected: Injected) -> None:
         not isinstance(fault.shows, Lacks) or _inside(tool, fault.shows.command)
     )
     if not injected.starts:
-        injected.last_words = f"exit {done.returncode}: {done.stdout[-1500:]}"
+        injected.output = f"exit {done.returncode}: {done.stdout[-1500:]}"
 
 
-def _take_back(tool: Tool, fault: Fault, injected: Injected) -> None:
+def _undo(tool: Tool, fault: Fault, injected: Injected) -> None:
     # A realized controller stays enabled until the next boot.
-    if injected.mended != SCRIPT or fault.check.startswith("cgroup."):
+    if injected.fix != SCRIPT or fault.check.startswith("cgroup."):
         return
     undone = tool.machine.root("sh", "/root/script", "--undo")
     assert 0 == undone.returncode, (fault.id, undone.stdout, undone.stderr)
-    injected.back = bad(findings(tool, fault.check)[fault.check])
+    injected.restored = bad(findings(tool, fault.check)[fault.check])

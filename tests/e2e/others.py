@@ -61,10 +61,10 @@ class Others:
             text = encodebytes((directory / name).read_bytes()).decode()
             tool.machine.root("sh", "-c", packed, stdin=text).check_returncode()
         tool.machine.root("sh", "-c", empty).check_returncode()
-        others.healthy = {name: others.ask(name) for name in there}
+        others.healthy = {name: others.run(name) for name in there}
         return others
 
-    def ask(self, name: str) -> tuple[int, frozenset[str]]:
+    def run(self, name: str) -> tuple[int, frozenset[str]]:
         """Run a program, and return its exit status and output, without varying parts."""
         path = f"PATH={PLACE}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
         command = ("timeout", str(_PATIENCE), "env", path, *COMMANDS[name])
@@ -76,8 +76,8 @@ class Others:
         """Return the new lines of each program since the healthy state."""
         answers = {}
         for name, (code, lines) in self.healthy.items():
-            now, said = self.ask(name)
-            answers[name] = sorted(said - lines) + (
+            now, output = self.run(name)
+            answers[name] = sorted(output - lines) + (
                 [f"exit {now}, was {code}"] if now != code else []
             )
         return answers
@@ -85,23 +85,25 @@ class Others:
     @staticmethod
     def page(found: Mapping[str, Mapping[str, Any]], directory: Path | None = None) -> str:
         """Return a table of the faults that each program found; empty if none was run."""
-        asked: dict[str, dict[str, bool]] = {}
+        by_program: dict[str, dict[str, bool]] = {}
         ours: dict[str, bool] = {}
         for fault in FAULTS:
             for results in found.values():
                 one = results.get(fault.id, {})
-                for name, said in one.get("peers", {}).items():
-                    asked.setdefault(name, {})
-                    asked[name][fault.id] = asked[name].get(fault.id, False) or bool(said)
+                for name, new_lines in one.get("peers", {}).items():
+                    by_program.setdefault(name, {})
+                    by_program[name][fault.id] = by_program[name].get(fault.id, False) or bool(
+                        new_lines
+                    )
                     ours[fault.id] = one["named"]["verdict"] == fault.verdict
-        if not asked:
+        if not by_program:
             return ""
         revisions = json.loads((directory / "revisions.json").read_text()) if directory else {}
         rows = [f"| `k3s-rootless check` | this | {sum(ours.values())} of {len(ours)} |\n"]
         rows += [
-            f"| {name} | {revisions.get(name, '')} | {sum(told.values())} of {len(told)}:"
-            f" {_which(told)} |\n"
-            for name, told in asked.items()
+            f"| {name} | {revisions.get(name, '')} | {sum(results.values())} of {len(results)}:"
+            f" {_which(results)} |\n"
+            for name, results in by_program.items()
         ]
         return _HEAD + "".join(rows)
 
@@ -109,18 +111,18 @@ class Others:
 _HEAD = """
 ## Other checks, in the same run
 
-Each check ran on the healthy machine first, and then on the machine with each fault, right after
-`k3s-rootless check`. A fault counts as found if the check prints anything that it did not print on
-the healthy machine, or ends with another exit status; it need not name the fault. None of these
-checks is made for rootless K3s, and what they find beside these faults is not measured here. The
-two setup tools got empty programs to set up, and K3s's script got the configuration of Debian 13's
-kernel. Of k0s only the probes of `sysinfo` were built, with our own main program, because the whole
-did not build where this was measured.
+Each check ran first on the healthy machine, and then on the machine with each fault, immediately
+after `k3s-rootless check`. A fault counts as found if the check prints anything that it did not
+print on the healthy machine, or if its exit status differs; the check does not have to name the
+fault. None of these checks is made for rootless K3s, and other findings of these checks are not
+measured here. The two setup tools got empty programs to set up, and the script of K3s got the
+kernel configuration of Debian 13. Of k0s, only the probes of `sysinfo` were built, with our own
+main program, because k0s as a whole did not build on the test machine.
 
 | check | from | faults found |
 |---|---|---|
 """
 
 
-def _which(told: Mapping[str, bool]) -> str:
-    return ", ".join(f"`{name}`" for name, found in told.items() if found) or "none"
+def _which(results: Mapping[str, bool]) -> str:
+    return ", ".join(f"`{name}`" for name, found in results.items() if found) or "none"

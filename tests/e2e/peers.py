@@ -13,7 +13,7 @@ from tests.machine import HOME, Machine
 SOCKET = HOME / ".rancher/k3s/rootless/api.sock"
 # Uses no code of the package under test: only the Python of the stand-in, its libraries, and the
 # kubeconfig.
-_ASK = """
+_REQUEST = """
 import base64, http.client, json, os, ssl, sys, tempfile, urllib.parse, yaml
 found = yaml.safe_load(open(os.path.expanduser("~/.kube/k3s.yaml")))
 cluster, user = found["clusters"][0]["cluster"], found["users"][0]["user"]
@@ -36,9 +36,11 @@ for method, path, body in json.load(sys.stdin):
 """
 
 
-def asked(machine: Machine, *requests: tuple[str, str, dict[str, Any] | None]) -> None:
+def request(machine: Machine, *requests: tuple[str, str, dict[str, Any] | None]) -> None:
     """Send requests to the API server, in one connection."""
-    done = machine.user("/opt/k3s-standin/bin/python", "-I", "-c", _ASK, stdin=json.dumps(requests))
+    done = machine.user(
+        "/opt/k3s-standin/bin/python", "-I", "-c", _REQUEST, stdin=json.dumps(requests)
+    )
     assert 0 == done.returncode, done.stderr
 
 
@@ -66,12 +68,12 @@ def service(name: str, *ports: Any, **more: Any) -> dict[str, Any]:
 
 def create(machine: Machine, *services: dict[str, Any]) -> None:
     """Create Services in the namespace `default`."""
-    asked(machine, *(("POST", "/api/v1/namespaces/default/services", one) for one in services))
+    request(machine, *(("POST", "/api/v1/namespaces/default/services", one) for one in services))
 
 
 def delete(machine: Machine, *names: str) -> None:
     """Remove Services of the namespace `default`."""
-    asked(
+    request(
         machine,
         *(("DELETE", f"/api/v1/namespaces/default/services/{name}", None) for name in names),
     )
@@ -117,7 +119,7 @@ def open_forward(machine: Machine, spec: str) -> None:
 
 
 @contextlib.contextmanager
-def holding(machine: Machine, port: int, *more: int, as_root: bool = False) -> Iterator[None]:
+def using_ports(machine: Machine, port: int, *more: int, as_root: bool = False) -> Iterator[None]:
     """Run a program of the user, or of root, that listens on ports of the host.
 
     The unit of the program has the first port in its name.
@@ -127,8 +129,8 @@ def holding(machine: Machine, port: int, *more: int, as_root: bool = False) -> I
     user = [] if as_root else ["--user"]
     ports = [port, *more]
     listen = (
-        f"import socket; held = [socket.create_server(('127.0.0.1', port)) for port in {ports}];"
-        " held[0].accept()"
+        f"import socket; used = [socket.create_server(('127.0.0.1', port)) for port in {ports}];"
+        " used[0].accept()"
     )
     run(
         "systemd-run", *user, "--quiet", f"--unit={unit}", "/usr/bin/python3", "-c", listen
@@ -144,5 +146,5 @@ def until(true: Callable[[], bool], seconds: float = 10) -> None:
     """Wait until a condition is true, or fail."""
     deadline = time.monotonic() + seconds
     while not true():
-        assert time.monotonic() < deadline, "it did not come about"
+        assert time.monotonic() < deadline, "the condition was not true in time"
         time.sleep(0.05)

@@ -42,7 +42,7 @@ echo alice:100000:65536 | tee /etc/subuid >/etc/subgid
 chmod u+s /usr/bin/newuidmap
 chmod 666 /dev/net/tun
 """
-MENDED = ("sysctl.ip_forward", "subid", "uidmap", "device.tun")
+FIXED = ("sysctl.ip_forward", "subid", "uidmap", "device.tun")
 
 
 def script(tool: Tool, *more: str) -> str:
@@ -67,7 +67,7 @@ def damaged(lab: Machine, lab_tool: Tool) -> Iterator[Tool]:
     lab.root("sh", "-eu", "-c", REPAIR).check_returncode()
 
 
-def test_it_mends_what_was_missing_and_takes_it_back(lab: Machine, damaged: Tool) -> None:
+def test_it_fixes_the_faults_and_undoes_all_changes(lab: Machine, damaged: Tool) -> None:
     before = lab.root("sh", "-c", STATE).stdout
     assert {
         "sysctl.ip_forward",
@@ -75,16 +75,16 @@ def test_it_mends_what_was_missing_and_takes_it_back(lab: Machine, damaged: Tool
         "subid.files",
         "uidmap.newuidmap",
         "device.tun",
-    } <= failed(damaged, *MENDED)
+    } <= failed(damaged, *FIXED)
 
     text = script(damaged)
     done = run(lab, text)
 
     assert 0 == done.returncode, done.stderr + done.stdout
-    assert set() == failed(damaged, *MENDED)
+    assert set() == failed(damaged, *FIXED)
     rows = lab.root("cat", "/etc/subuid").stdout.splitlines()
     assert "bob:100000:65536" in rows
-    assert f"{USER}:165536:65536" in rows, "not the ids of bob, nor those that alice has as a group"
+    assert f"{USER}:165536:65536" in rows, "neither the ids of bob nor the group ids of alice"
 
     after = lab.root("sh", "-c", STATE).stdout
     again = run(lab, text)
@@ -95,11 +95,11 @@ def test_it_mends_what_was_missing_and_takes_it_back(lab: Machine, damaged: Tool
     assert 0 == undone.returncode, undone.stderr + undone.stdout
     assert before == lab.root("sh", "-c", STATE).stdout
     assert 0 == run(lab, text, "--undo").returncode, (
-        "nothing is left to take back, and that is no failure"
+        "nothing is left to undo, and that is not an error"
     )
 
 
-def test_the_undo_script_needs_no_other(lab: Machine, damaged: Tool) -> None:
+def test_the_undo_script_works_alone(lab: Machine, damaged: Tool) -> None:
     before = lab.root("sh", "-c", STATE).stdout
     run(lab, script(damaged)).check_returncode()
 
@@ -110,18 +110,19 @@ def test_the_undo_script_needs_no_other(lab: Machine, damaged: Tool) -> None:
 
 
 @pytest.mark.parametrize("steps", range(5, 100, 12))
-def test_killed_at_any_command_it_can_be_taken_back(
+def test_a_script_that_is_killed_at_any_command_can_be_undone(
     lab: Machine, damaged: Tool, steps: int
 ) -> None:
     before = lab.root("sh", "-c", STATE).stdout
     text = script(damaged)
     # The shell of the script is killed at the nth call of a function, as a power cut would end it.
     counted = text.replace(
-        "say() {",
-        "n=0\ncount() { n=$((n + 1)); [ $n -lt LIMIT ] || kill -9 $$; }\nsay() {\n    count;",
+        "print_line() {",
+        "n=0\ncount() { n=$((n + 1)); [ $n -lt LIMIT ] || kill -9 $$; }\n"
+        "print_line() {\n    count;",
         1,
     )
-    for name in ("note", "put"):
+    for name in ("record_change", "write_file"):
         counted = counted.replace(f"\n{name}() {{\n", f"\n{name}() {{\n    count\n", 1)
 
     run(lab, counted.replace("LIMIT", str(steps // 4)))
@@ -131,7 +132,7 @@ def test_killed_at_any_command_it_can_be_taken_back(
     assert before == lab.root("sh", "-c", STATE).stdout
 
 
-def test_a_full_disk_leaves_the_tables_whole(lab: Machine, damaged: Tool) -> None:
+def test_a_full_disk_leaves_the_tables_complete(lab: Machine, damaged: Tool) -> None:
     text = script(damaged)
     lab.root("mount", "-t", "tmpfs", "-o", "size=4k", "tmpfs", "/etc/sysctl.d").check_returncode()
     lab.root("sh", "-c", "yes | head -c 4096 >/etc/sysctl.d/ballast")
@@ -142,30 +143,30 @@ def test_a_full_disk_leaves_the_tables_whole(lab: Machine, damaged: Tool) -> Non
 
     assert 0 != stopped.returncode
     assert "stopped in step" in stopped.stderr
-    assert 0 == run(lab, text).returncode, "what was stopped can be gone on with"
+    assert 0 == run(lab, text).returncode, "a script that stopped can be run again"
 
 
-def test_only_root_may_run_it_and_only_as_it_says(lab: Machine, damaged: Tool) -> None:
+def test_it_refuses_other_users_and_unknown_options(lab: Machine, damaged: Tool) -> None:
     text = script(damaged)
     lab.root("tee", "/root/script", stdin=text).check_returncode()
     lab.root("install", "-m", "644", "/root/script", "/tmp/script").check_returncode()
 
-    assert "run this as root" in lab.user("sh", "/tmp/script").stderr
+    assert "run this script as root" in lab.user("sh", "/tmp/script").stderr
     assert 2 == lab.root("sh", "/tmp/script", "--und").returncode
 
 
-def test_a_host_that_lacks_nothing_gets_no_script(lab_tool: Tool) -> None:
+def test_a_host_without_failures_gets_no_script(lab_tool: Tool) -> None:
     done = lab_tool("check", "--admin-script", "sysctl.ip_forward", "subid")
 
     assert (0, "") == (done.returncode, done.stdout)
-    assert "nothing for an administrator to do" in done.stderr
+    assert "no change by an administrator is needed" in done.stderr
 
 
 def test_the_script_as_json(damaged: Tool) -> None:
     done = damaged("check", "--admin-script", "--json", "sysctl.ip_forward")
 
     document = json.loads(done.stdout)
-    assert "k3s-rootless/check/v1" == document["schema"]
+    assert "k3s-rootless/check/v2" == document["schema"]
     assert ["sysctl.ip_forward"] == document["covers"]
     assert document["script"].startswith("#!/bin/sh\n")
     assert document["script"] == damaged("check", "--admin-script", "sysctl.ip_forward").stdout

@@ -21,7 +21,7 @@ ls -d {RECORD} 2>&1; ls -d /sys/module/br_netfilter 2>&1; exit 0
 
 
 @pytest.mark.vm
-def test_it_mends_a_whole_machine_and_takes_all_of_it_back(stock_vm: Vm) -> None:
+def test_it_fixes_all_faults_of_a_machine_and_undoes_all_changes(stock_vm: Vm) -> None:
     tool = Tool(stock_vm)
     stock_vm.root(
         "sh",
@@ -30,14 +30,14 @@ def test_it_mends_a_whole_machine_and_takes_all_of_it_back(stock_vm: Vm) -> None
         f"{DAMAGE}\nmodprobe -r br_netfilter\nsysctl -q -w user.max_user_namespaces=0",
     ).check_returncode()
     before = stock_vm.root("sh", "-c", EVERYTHING).stdout
-    lacking = failed(tool)
+    failures = failed(tool)
     assert {
         "cgroup.delegation.cpuset",
         "userns.max",
         "sysctl.ip_forward",
         "subid.subuid",
         "device.tun",
-    } <= lacking
+    } <= failures
 
     script = tool("check", "--admin-script")
     done = run(stock_vm, script.stdout)

@@ -12,7 +12,7 @@ import pytest
 from tests.e2e import causes
 from tests.e2e.causes import CASES, Case
 from tests.e2e.conftest import Tool, delegating
-from tests.e2e.mending import follow, installed, ready, tried
+from tests.e2e.fixing import follow, installed, ready, tried
 from tests.machine import Machine
 from tests.vm.machine import Vm
 
@@ -43,31 +43,28 @@ def in_vm(vm: Vm, kept: set[str]) -> Iterator[Tool]:
         yield tool
 
 
-def test_enough_causes_are_mended_on_each_machine_as_is_printed() -> None:
+def test_the_printed_commands_fix_enough_causes_on_each_machine() -> None:
     for machine in ("lab", "vm"):
         assert (
-            len({case.id for case in CASES if machine in case.machines and not case.by_hand}) >= 20
+            len({case.id for case in CASES if machine in case.machines and not case.manual_reason})
+            >= 20
         )
 
 
 @pytest.mark.lab
 @pytest.mark.parametrize("case", IN_LAB, ids=str)
-def test_in_the_lab_a_cause_is_told_at_the_first_answer_and_its_remedy_mends_it(
-    in_lab: Tool, case: Case
-) -> None:
+def test_lab_reports_the_cause_in_the_first_run_and_its_fix_works(in_lab: Tool, case: Case) -> None:
     tried(in_lab, case)
 
 
 @pytest.mark.vm
 @pytest.mark.parametrize("case", IN_VM, ids=str)
-def test_in_the_vm_a_cause_is_told_at_the_first_answer_and_its_remedy_mends_it(
-    in_vm: Tool, case: Case
-) -> None:
+def test_vm_reports_the_cause_in_the_first_run_and_its_fix_works(in_vm: Tool, case: Case) -> None:
     tried(in_vm, case)
 
 
 @pytest.mark.vm
-def test_controllers_that_are_not_delegated_are_told_until_they_are(stock_vm: Vm) -> None:
+def test_missing_controllers_are_reported_until_they_are_delegated(stock_vm: Vm) -> None:
     """Two remedies: an administrator configures delegation, then the user logs in again."""
     tool = Tool(stock_vm)
     causes.order()(tool)
@@ -83,6 +80,6 @@ def test_controllers_that_are_not_delegated_are_told_until_they_are(stock_vm: Vm
     follow(tool, lacking["remedy"])
     stale = tool.json("diagnose")["cause"]
     assert ("delegation-stale", "user") == (stale["id"], stale["remedy"]["fixable_by"])
-    shown = follow(tool, stale["remedy"])
+    output = follow(tool, stale["remedy"])
 
-    ready(tool, shown)
+    ready(tool, output)

@@ -23,7 +23,7 @@ SCHEMA = json.loads(
 )
 DATA = HOME / ".rancher/k3s"
 PLACES = f"{HOME} {RUNTIME_DIR} /tmp /var/tmp /etc"
-LOOK = f"""
+STATE = f"""
 find {PLACES} ! -type d -printf '%p %y %m %s %T@ %U\\n' -o -printf '%p %y %m %U\\n' \
 2>/dev/null | sort
 echo mounts; cut -d' ' -f5- /proc/self/mountinfo
@@ -47,7 +47,7 @@ def administer(machine: Machine, script: str) -> None:
     assert 0 == done.returncode, (script, done.stderr)
 
 
-def not_well(found: dict[str, Any]) -> dict[str, str]:
+def problems(found: dict[str, Any]) -> dict[str, str]:
     return {
         name: f"{one['verdict']}: {one['observed']}: {one['reason']}"
         for name, one in found.items()
@@ -60,7 +60,7 @@ def bad(finding: dict[str, Any]) -> bool:
 
 
 def test_nothing_is_wrong_with_a_healthy_machine(tool: Tool) -> None:
-    wrong = not_well(findings(tool))
+    wrong = problems(findings(tool))
 
     bound_elsewhere = {
         f"cgroup.delegation.{name}" for name in ("cpu", "cpuset", "io", "memory", "pids")
@@ -70,12 +70,12 @@ def test_nothing_is_wrong_with_a_healthy_machine(tool: Tool) -> None:
 
 def state(machine: Machine) -> tuple[list[str], list[str]]:
     units = sorted(one["unit"] for one in json.loads(machine.user(*UNITS).stdout))
-    return machine.root("sh", "-c", LOOK).stdout.splitlines(), units
+    return machine.root("sh", "-c", STATE).stdout.splitlines(), units
 
 
 @pytest.mark.lab
 @pytest.mark.parametrize("installed", [False, True], ids=["not installed", "installed"])
-def test_nothing_is_changed_by_looking(lab_tool: Tool, *, installed: bool) -> None:
+def test_check_changes_nothing(lab_tool: Tool, *, installed: bool) -> None:
     """Files, mounts, processes, cgroups, modules and units stay the same, with or without K3s."""
     if installed:
         lab_tool("install").check_returncode()
@@ -120,7 +120,7 @@ def listening(lab: Machine) -> Iterator[Any]:
 
 @pytest.mark.lab
 @pytest.mark.parametrize("family", ["AF_INET", "AF_INET6"])
-def test_who_holds_a_port_is_told_on_either_family(
+def test_the_process_on_a_port_is_named_for_both_address_families(
     lab_tool: Tool, listening: Any, family: str
 ) -> None:
     for port in (6443, 10080, 10443):
@@ -132,34 +132,34 @@ def test_who_holds_a_port_is_told_on_either_family(
         name: one["verdict"] for name, one in found.items()
     }
     assert all(
-        "python3 (pid " in one["observed"] and one["observed"].endswith("of alice")
+        "python3 (PID " in one["observed"] and one["observed"].endswith(", user alice)")
         for one in found.values()
     )
 
 
 @pytest.mark.lab
-def test_of_somebody_elses_port_only_the_user_is_told(lab_tool: Tool, listening: Any) -> None:
+def test_of_a_port_of_another_user_only_the_user_is_named(lab_tool: Tool, listening: Any) -> None:
     listening(6443, who="root")
 
     assert (
-        "6443 is held by a program of root"
+        "6443 is in use by a program of root"
         == findings(lab_tool, "net.port.api")["net.port.api"]["observed"]
     )
 
 
 @pytest.mark.lab
-def test_a_running_k3s_is_in_nobodys_way(lab_tool: Tool) -> None:
+def test_a_running_k3s_is_not_a_port_conflict(lab_tool: Tool) -> None:
     """The ports, sockets and unit of K3s are no faults, and `up` reports `check` in one line."""
     first = lab_tool.up()
     assert 0 == first.returncode, first.stderr
 
     found = findings(lab_tool, *(name for name in ("net", "storage", "unit", "env", "config")))
 
-    assert {} == not_well(found)
-    assert "6443: K3s's own" == found["net.port.api"]["observed"]
+    assert {} == problems(found)
+    assert "6443 is in use by this K3s" == found["net.port.api"]["observed"]
     assert "active" == found["unit.state"]["observed"]
-    told = [line for line in lab_tool.up().stderr.splitlines() if "host checked" in line]
-    assert 1 == len(told)
+    lines = [line for line in lab_tool.up().stderr.splitlines() if "host checked" in line]
+    assert 1 == len(lines)
 
 
 HANGING = """
@@ -174,7 +174,7 @@ time.sleep(60)
 
 
 @pytest.mark.lab
-def test_a_file_system_that_does_not_answer_costs_only_what_lies_on_it(
+def test_if_a_file_system_hangs_only_its_own_facts_are_unknown(
     lab: Machine, lab_tool: Tool
 ) -> None:
     """As with a server that is gone: every call on the file system waits forever."""
@@ -197,4 +197,4 @@ def test_a_file_system_that_does_not_answer_costs_only_what_lies_on_it(
         "snapshotter.overlayfs",
         *in_data,
     }
-    assert "there was no answer in time" in found["storage.space"]["reason"]
+    assert "no answer within the time limit" in found["storage.space"]["reason"]

@@ -162,7 +162,7 @@ def test_a_limit_that_k3s_dies_of_is_refused_and_a_low_one_is_warned_about(lab_t
         in refused.stderr
     )
     assert (0, 0, 0) == (low.returncode, slow.returncode, enough.returncode)
-    assert "warning: MemoryMax=600M may be too low: an idle K3s takes 500 to 800 MiB" in low.stderr
+    assert "warning: MemoryMax=600M may be too low: an idle K3s uses 500 to 800 MiB" in low.stderr
     assert "warning: MemoryHigh=1M may be too low" in slow.stderr
     assert "warning" not in enough.stderr
 

@@ -47,7 +47,7 @@ def administer(machine: Machine, commands: list[str]) -> None:
         machine.root("bash", "-euc", command.replace("sudo ", "")).check_returncode()
 
 
-def test_the_four_states_are_told_apart_and_up_goes_the_last_step(each_stock_vm: Vm) -> None:
+def test_the_four_states_are_distinguished_and_up_does_the_last_step(each_stock_vm: Vm) -> None:
     vm = each_stock_vm
     tool = Tool(vm)
 
@@ -71,8 +71,8 @@ def test_the_four_states_are_told_apart_and_up_goes_the_last_step(each_stock_vm:
     code, finding = cpuset(tool)
     at_once = "cpuset" in realized(vm)
     assert at_once == (vm.systemd < REALIZES_AT_LOGIN)
-    told = "realized, not effective" if at_once else "configured, not realized"
-    assert (5, "fail", told) == (code, finding["verdict"], finding["observed"])
+    observed = "realized, not effective" if at_once else "configured, not realized"
+    assert (5, "fail", observed) == (code, finding["verdict"], finding["observed"])
     if not at_once:
         assert 5 == tool("up").returncode
 

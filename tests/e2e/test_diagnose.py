@@ -13,8 +13,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e import mending
-from tests.e2e.causes import Case, broken, dies, order, wait
+from tests.e2e import fixing
+from tests.e2e.causes import Case, broken, exits_with, order, wait
 from tests.e2e.conftest import UNIT, Tool
 from tests.lab.fixtures import fresh
 from tests.machine import HOME, RUNTIME_DIR, TOOL, USER, Machine
@@ -31,12 +31,12 @@ LINES = (
 @pytest.fixture(scope="module")
 def installed(lab: Machine) -> Iterator[Tool]:
     """Yield a K3s that was ready once; tests then break and fix it."""
-    with mending.installed(lab) as tool:
+    with fixing.installed(lab) as tool:
         yield tool
 
 
 @pytest.mark.parametrize("port", [10080, 6443])
-def test_a_busy_port_is_told_with_who_holds_it(installed: Tool, port: int) -> None:
+def test_a_port_in_use_is_reported_with_its_owner(installed: Tool, port: int) -> None:
     """K3s runs without the forward: `diagnose` reports this although the unit is active.
 
     When the forward exists, `diagnose` reports no problem.
@@ -62,14 +62,14 @@ def test_a_busy_port_is_told_with_who_holds_it(installed: Tool, port: int) -> No
     # shows the remedy of `check`.
     assert ("net.port.api" if port == 6443 else "net.port") == found["cause"]["check"]
     assert (port == 6443) == any("held by python3 (pid " in one for one in more)
-    assert seen.startswith(f"port {port} is held by your program `python3` (pid ")
-    assert re.search(r"of [\w.-]+\.(scope|service)", seen)
+    assert seen.startswith(f"port {port} is in use by python3 (PID ")
+    assert re.search(r", [\w.-]+\.(scope|service)\)$", seen)
     assert 0 == installed.up().returncode
     assert wait(machine, f"{LINES} | grep -q 'Bound parent port :{port}'")
     assert 0 == installed("diagnose").returncode
 
 
-def test_a_masked_unit_is_told(installed: Tool) -> None:
+def test_a_masked_unit_is_reported(installed: Tool) -> None:
     machine = installed.machine
     machine.user(
         "sh",
@@ -84,7 +84,7 @@ def test_a_masked_unit_is_told(installed: Tool) -> None:
 
     assert 1 == done.returncode
     assert (
-        "cause      the unit is masked, so nothing can start it (unit-masked, check unit.state)"
+        "cause      the unit is masked, so it cannot be started (unit-masked, check unit.state)"
         in done.stdout
     )
     assert f"$ systemctl --user unmask {UNIT.name}" in done.stdout
@@ -94,24 +94,24 @@ def test_a_masked_unit_is_told(installed: Tool) -> None:
     assert 0 == installed.up().returncode
 
 
-def test_what_nobody_knows_is_told_with_where_to_ask(installed: Tool) -> None:
-    words = "starting kubernetes: the moon is in the wrong phase"
-    case = Case("unknown", "", dies(words), order(), "user")
+def test_an_unknown_failure_is_shown_with_the_address_of_the_issues(installed: Tool) -> None:
+    message = "starting kubernetes: the moon is in the wrong phase"
+    case = Case("unknown", "", exits_with(message), order(), "user")
     with broken(installed, case):
         done = installed("diagnose")
     assert 1 == done.returncode
-    assert "I do not know this one" in done.stdout
-    assert words in done.stdout
+    assert "cause      unknown; the first fatal line of K3s is:" in done.stdout
+    assert message in done.stdout
     assert "https://github.com/k3s-io/k3s/issues" in done.stdout
     assert 0 == installed.up().returncode
 
 
-def test_a_loop_is_told_with_its_count_and_its_period(installed: Tool) -> None:
+def test_a_restart_loop_is_shown_with_its_count_and_period(installed: Tool) -> None:
     """Exits that are too slow for the start limit repeat forever."""
     case = Case(
         "unknown",
         "",
-        dies("failed to find memory cgroup (v2)", after=0.1),
+        exits_with("failed to find memory cgroup (v2)", after=0.1),
         order(),
         "administrator",
     )
@@ -124,9 +124,9 @@ def test_a_loop_is_told_with_its_count_and_its_period(installed: Tool) -> None:
     assert 0 == installed.up().returncode
 
 
-def test_the_journal_of_another_machine_is_judged_from_a_file(installed: Tool) -> None:
+def test_an_exported_journal_of_another_machine_is_diagnosed(installed: Tool) -> None:
     machine = installed.machine
-    with broken(installed, Case("unknown", "", dies("got negative mtu"), order(), "user")):
+    with broken(installed, Case("unknown", "", exits_with("got negative mtu"), order(), "user")):
         pass
     for form in ("export", "json"):
         machine.user(
@@ -137,11 +137,11 @@ def test_the_journal_of_another_machine_is_judged_from_a_file(installed: Tool) -
         assert (1, "mtu-invalid", None) == (done.returncode, found["cause"]["id"], found["unit"])
     refused = installed("diagnose", "--file", "/usr/bin/true")
     assert 2 == refused.returncode
-    assert "holds no entry of a journal" in refused.stderr
+    assert "the file contains no journal entries" in refused.stderr
     assert 0 == installed.up().returncode
 
 
-def test_logs_of_a_start_by_level_component_and_form(installed: Tool) -> None:
+def test_logs_by_start_level_component_and_format(installed: Tool) -> None:
     machine = installed.machine
     assert 0 == installed.up().returncode
     raw = installed("logs", "--raw")
@@ -163,8 +163,8 @@ def test_logs_of_a_start_by_level_component_and_form(installed: Tool) -> None:
     assert 2 == len(installed("logs", "--component", "kubelet", "-n", "2").stdout.splitlines())
     machine.user("systemctl", "--user", "restart", UNIT.name)
     assert raw.stdout.splitlines()[-1].partition("]: ")[2] in installed("logs", "--previous").stdout
-    said = 'echo "time=\\"$(date -u +%FT%TZ)\\" level=error msg=\\"no snapshot\\""'
-    machine.user("sh", "-c", f"mkdir -p {LOG.rpartition('/')[0]}; {said} >> {LOG}")
+    write_line = 'echo "time=\\"$(date -u +%FT%TZ)\\" level=error msg=\\"no snapshot\\""'
+    machine.user("sh", "-c", f"mkdir -p {LOG.rpartition('/')[0]}; {write_line} >> {LOG}")
     assert (
         "no snapshot" in installed("logs", "--component", "containerd", "--level", "error").stdout
     )
@@ -211,7 +211,7 @@ def volatile(installed: Tool) -> Iterator[Tool]:
         assert 0 == installed("restart").returncode
 
 
-def test_a_journal_in_memory_is_read_where_that_is_allowed(volatile: Tool) -> None:
+def test_a_volatile_journal_is_read_if_the_user_has_access(volatile: Tool) -> None:
     """For such a journal, `journalctl --user` shows nothing to any user.
 
     The tool prints how to get access, and shows all lines once access is granted.
@@ -219,7 +219,7 @@ def test_a_journal_in_memory_is_read_where_that_is_allowed(volatile: Tool) -> No
     machine = volatile.machine
     refused, diagnosed = volatile("logs"), volatile("diagnose")
     machine.root("usermod", "--append", "--groups", "systemd-journal", USER).check_returncode()
-    asked = f"journalctl --quiet --user --unit={UNIT.name}; echo; {TOOL} logs"
+    script = f"journalctl --quiet --user --unit={UNIT.name}; echo; {TOOL} logs"
     as_member = (
         "runuser",
         "--user",
@@ -229,20 +229,20 @@ def test_a_journal_in_memory_is_read_where_that_is_allowed(volatile: Tool) -> No
         f"XDG_RUNTIME_DIR={RUNTIME_DIR}",
         "sh",
         "-c",
-        asked,
+        script,
     )
     plain, ours = machine.root(*as_member).stdout.split("\n", 1)
 
     assert (1, "") == (refused.returncode, refused.stdout)
-    assert "this user may not" in refused.stderr
+    assert "cannot read the journal: permission denied" in refused.stderr
     assert "usermod -aG systemd-journal" in refused.stderr
-    assert (0, "nothing is wrong: K3s is ready\n") == (diagnosed.returncode, diagnosed.stdout)
-    assert "this user may not: this is what systemd says alone" in diagnosed.stderr
+    assert (0, "no problem found: K3s is ready\n") == (diagnosed.returncode, diagnosed.stdout)
+    assert "permission denied; using only the state that systemd reports" in diagnosed.stderr
     assert "" == plain
     assert "k3s is up and running" in ours
 
 
-def test_followed_lines_come_at_once_and_an_interrupt_ends_it(installed: Tool) -> None:
+def test_followed_lines_arrive_immediately_until_an_interrupt(installed: Tool) -> None:
     machine = installed.machine
     assert 0 == installed.up().returncode
     with machine.popen(TOOL, "logs", "-f", "-n", "1") as following:
@@ -300,12 +300,12 @@ print(json.dumps([[mark for mark in marks if mark >= begin] for marks in seen.va
 """
 
 
-def test_followed_lines_are_those_that_journalctl_has(lab: Machine) -> None:
+def test_followed_lines_are_the_same_as_those_of_journalctl(lab: Machine) -> None:
     """The test runs while the unit is active, and does not wait for the end of the start."""
     fresh(lab)
     lab.user("sh", "-c", "rm -f ~/marks; mkfifo ~/marks").check_returncode()
-    says = ("sh", "-c", "while :; do cat ~/marks; done")
-    lab.user("systemd-run", "--user", "--quiet", f"--unit={UNIT.name}", *says).check_returncode()
+    reader = ("sh", "-c", "while :; do cat ~/marks; done")
+    lab.user("systemd-run", "--user", "--quiet", f"--unit={UNIT.name}", *reader).check_returncode()
     try:
         done = lab.user("python3", "-c", FOLLOWED, UNIT.name, TOOL)
     finally:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e import mending
+from tests.e2e import fixing
 from tests.e2e.causes import order
 from tests.e2e.conftest import UNIT, Tool, delegating
 from tests.e2e.ways import Way, run, ways
@@ -23,7 +23,7 @@ SAMPLE = {"userns-max", "unit-not-delegating", "frozen-api", "killed"}
 @pytest.fixture(scope="module")
 def installed(lab: Machine) -> Iterator[Tool]:
     """Yield a K3s that was ready once; the tests then make its starts fail."""
-    with mending.installed(lab) as tool:
+    with fixing.installed(lab) as tool:
         yield tool
 
 
@@ -38,20 +38,20 @@ def installed_vm(vm: Vm, kept: set[str]) -> Tool:
 
 @pytest.mark.lab
 @pytest.mark.parametrize("way", ways("lab"), ids=lambda way: way.id)
-def test_a_start_that_fails_is_told_of_at_once(installed: Tool, way: Way) -> None:
-    assert (told(installed, way) is not None) == (way.truth is not None)
+def test_a_failed_start_is_reported_immediately(installed: Tool, way: Way) -> None:
+    assert (reported(installed, way) is not None) == (way.exit_text is not None)
 
 
 @pytest.mark.vm
 @pytest.mark.parametrize(
     "way", [way for way in ways("vm") if way.id in SAMPLE], ids=lambda way: way.id
 )
-def test_a_start_that_fails_in_the_vm_is_told_of(installed_vm: Tool, way: Way) -> None:
-    assert (told(installed_vm, way) is not None) == (way.truth is not None)
+def test_a_failed_start_in_the_vm_is_reported(installed_vm: Tool, way: Way) -> None:
+    assert (reported(installed_vm, way) is not None) == (way.exit_text is not None)
 
 
 @pytest.mark.vm
-def test_without_cpuset_k3s_dies_again_and_again_and_status_says_so(stock_vm: Vm) -> None:
+def test_without_cpuset_status_shows_a_restart_loop(stock_vm: Vm) -> None:
     """Stock Debian: K3s starts, exits because a controller is missing, and is restarted.
 
     The restarts are too slow for the start limit.
@@ -75,7 +75,7 @@ def test_without_cpuset_k3s_dies_again_and_again_and_status_says_so(stock_vm: Vm
     assert "failed" != found["unit"]["active_state"], "the start limit of the unit does not end it"
 
 
-def told(tool: Tool, way: Way) -> float | None:
+def reported(tool: Tool, way: Way) -> float | None:
     """Fail a start, check the report, and return its delay after systemd's message."""
     found = run(tool, way)
 
@@ -84,6 +84,6 @@ def told(tool: Tool, way: Way) -> float | None:
     assert way.code == error["exit_code"]
     assert way.cause is None or way.cause == error.get("cause"), error
     assert way.phase is None or way.phase == error.get("phase"), error
-    assert way.words in error["message"]
+    assert way.message in error["message"]
     assert error["hint"]
-    return found.late
+    return found.delay

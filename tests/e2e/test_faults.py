@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e import mending
+from tests.e2e import fixing
 from tests.e2e.conftest import Tool, delegating
 from tests.e2e.fault import Fault
 from tests.e2e.faults import FAULTS
@@ -28,7 +28,7 @@ IN_OLDER_VM = [one for one in FAULTS if one.id in {"netns-max", "not-delegated",
 
 
 def follow_to_its_end(tool: Tool, fault: Fault, known: frozenset[str]) -> None:
-    found = inject(tool, fault, known, whole=not fault.by_hand).document()
+    found = inject(tool, fault, known, whole=not fault.manual).document()
 
     assert [] == wrong(fault, found), found
     assert (
@@ -40,14 +40,14 @@ def follow_to_its_end(tool: Tool, fault: Fault, known: frozenset[str]) -> None:
 @pytest.fixture(scope="module")
 def installed(lab: Machine) -> Iterator[tuple[Tool, frozenset[str]]]:
     """Yield a K3s that was ready once, in a lab with only the faults that every lab has."""
-    with mending.installed(lab) as tool:
+    with fixing.installed(lab) as tool:
         stop(tool)
         yield tool, frozenset(name for name, one in findings(tool).items() if bad(one))
 
 
 @pytest.mark.lab
 @pytest.mark.parametrize("fault", IN_LAB, ids=str)
-def test_a_fault_is_named_shown_mended_and_gone(
+def test_a_fault_is_reported_shown_and_fixed(
     installed: tuple[Tool, frozenset[str]], fault: Fault
 ) -> None:
     follow_to_its_end(installed[0], fault, installed[1])
@@ -55,13 +55,13 @@ def test_a_fault_is_named_shown_mended_and_gone(
 
 @pytest.mark.vm
 @pytest.mark.parametrize("fault", IN_VM, ids=str)
-def test_a_fault_of_a_kernel_of_its_own(delegating_vm: Vm, fault: Fault) -> None:
-    with mending.installed(delegating_vm) as tool:
+def test_a_fault_that_needs_its_own_kernel(delegating_vm: Vm, fault: Fault) -> None:
+    with fixing.installed(delegating_vm) as tool:
         follow_to_its_end(tool, fault, frozenset())
 
 
 @pytest.mark.vm
 @pytest.mark.parametrize("fault", IN_OLDER_VM, ids=str)
-def test_a_fault_of_an_older_kernel_and_systemd(older_vm: Vm, fault: Fault) -> None:
-    with mending.installed(delegating(older_vm, set())) as tool:
+def test_a_fault_on_an_older_kernel_and_systemd(older_vm: Vm, fault: Fault) -> None:
+    with fixing.installed(delegating(older_vm, set())) as tool:
         follow_to_its_end(tool, fault, frozenset())

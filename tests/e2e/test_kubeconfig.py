@@ -33,24 +33,24 @@ def test_k3s_is_ready_without_the_kubeconfig_and_a_restart_writes_it(moved: Tool
 
     shown = moved("status")
     assert 0 == shown.returncode
-    line = f"kubeconfig   cannot read the kubeconfig {KUBECONFIG}: it is not there; "
+    line = f"kubeconfig   cannot read the kubeconfig {KUBECONFIG}: it does not exist; "
     assert line + "a restart writes it again: k3s-rootless restart" in shown.stdout
 
     again = moved.up("--timeout", "120")
     assert (0, "K3s is ready") == (again.returncode, again.stdout[:12])
     well = moved("diagnose")
-    assert (0, "nothing is wrong: K3s is ready\n") == (well.returncode, well.stdout)
+    assert (0, "no problem found: K3s is ready\n") == (well.returncode, well.stdout)
 
     assert 0 == moved("restart").returncode
     assert moved.json("status")["kubeconfig"]["of_this_start"]
 
 
-def test_without_kubeconfig_and_own_credentials_the_reason_names_both(moved: Tool) -> None:
+def test_without_kubeconfig_and_credentials_the_reason_names_both(moved: Tool) -> None:
     moved.machine.user("mv", str(TLS / "client-admin.key"), f"{TLS}/aside.key").check_returncode()
 
     late = moved.up("--timeout", "10")
 
     assert 4 == late.returncode
-    assert f"cannot read the kubeconfig {KUBECONFIG}: it is not there" in late.stderr
-    assert f"K3s's own credential {TLS}/client-admin.key: it is not there" in late.stderr
+    assert f"cannot read the kubeconfig {KUBECONFIG}: it does not exist" in late.stderr
+    assert f"K3s's own credential {TLS}/client-admin.key: it does not exist" in late.stderr
     assert "k3s-rootless restart" in late.stderr

@@ -46,7 +46,7 @@ def test_output_without_a_reader_does_not_stop_a_command(lab_tool: Tool) -> None
     lost = in_shell(lab_tool, "{tool} down >/dev/full")
     assert (1, True) == (
         lost.returncode,
-        lost.stderr.endswith("error: cannot write the answer: no space left on device\n"),
+        lost.stderr.endswith("error: cannot write the output: no space left on device\n"),
     )
     assert lab_tool.json("status")["running"] is False
 

@@ -38,17 +38,17 @@ def running(lab: Machine) -> Iterator[Tool]:
     tool("down")
 
 
-def test_what_all_sources_agree_on_answers(running: Tool) -> None:
+def test_ports_that_all_sources_confirm_are_listening(running: Tool) -> None:
     found = rows(running)
 
     for key in ("Kubernetes API/tcp", "kube-system/traefik:80/tcp", "kube-system/traefik:443/tcp"):
         row = found[key]
-        assert ("answering", "pass", True, True, True) == (
+        assert ("listening", "pass", True, True, True) == (
             row["status"],
             row["verdict"],
             row["forwarded"],
-            row["listening"],
-            row["inside"],
+            row["parent_listening"],
+            row["child_listening"],
         )
         assert ["::"] == row["listens_on"]
     assert ("http://localhost:10080", 10000) == (
@@ -61,20 +61,21 @@ _BOTH = """
 import os
 from dataclasses import replace
 from pathlib import Path
-from k3s_rootless.service.systemd import busctl as glance
+from k3s_rootless.service.systemd import busctl
 from k3s_rootless.service.systemd.user import UserManager
 runtime = Path(os.environ["XDG_RUNTIME_DIR"])
 for name in ("k3s-rootless.service", "dbus.socket", "none@x-y.service"):
     with UserManager(os.environ, runtime, os.getuid()) as manager:
-        known = manager.unit(name)
-    seen = glance.unit(name, runtime)
-    assert seen, known
-    assert replace(known, memory=None, cpu=None) == replace(seen, memory=None, cpu=None), known
-    print(seen.name, seen.load_state)
+        expected = manager.unit(name)
+    observed = busctl.unit(name, runtime)
+    assert observed, expected
+    same = replace(observed, memory=None, cpu=None) == replace(expected, memory=None, cpu=None)
+    assert same, expected
+    print(observed.name, observed.load_state)
 """
 
 
-def test_busctl_tells_of_units_what_the_adapter_tells(running: Tool) -> None:
+def test_busctl_reads_the_same_unit_state_as_the_d_bus_adapter(running: Tool) -> None:
     python = "/opt/k3s-rootless/bin/python"
     done = running.machine.user(python, "-I", "-c", _BOTH)
     loaded = running.machine.user(python, "-I", "-X", "importtime", TOOL, "ports", "--json").stderr
@@ -92,17 +93,19 @@ def test_busctl_tells_of_units_what_the_adapter_tells(running: Tool) -> None:
     ]
 
 
-def test_the_table_is_for_people_and_warns(running: Tool) -> None:
+def test_the_table_shows_ports_and_warns(running: Tool) -> None:
     shown = running("ports")
 
     assert 0 == shown.returncode, shown.stderr
     assert "*:10080   80           +10000   tcp        kube-system/traefik:80" in shown.stdout
-    assert "answering   http://localhost:10080" in shown.stdout
-    assert "the API and these Services face the network" in shown.stdout
+    assert "listening   http://localhost:10080" in shown.stdout
+    assert "the API server and these Services are reachable from the network" in " ".join(
+        shown.stdout.split()
+    )
     assert "sudo nft add rule inet k3s_rootless input iifname != lo tcp dport" in shown.stdout
 
 
-def test_on_a_narrow_terminal_what_is_clicked_stays_whole(running: Tool) -> None:
+def test_on_a_narrow_terminal_urls_are_not_cut(running: Tool) -> None:
     on_terminal = "import pty, sys; sys.exit(pty.spawn(['k3s-rootless', 'ports']) >> 8)"
     typed = running.machine.user(
         "python3", "-c", on_terminal, env={"TERM": "xterm", "COLUMNS": "80", "NO_COLOR": "1"}
@@ -113,8 +116,8 @@ def test_on_a_narrow_terminal_what_is_clicked_stays_whole(running: Tool) -> None
 
     assert 0 == typed.returncode
     assert "\x1b" not in shown
-    assert "HOST      REACHES                     VERDICT     URL" in lines
-    assert "*:10080   kube-system/traefik:80      answering   http://localhost:10080" in lines
+    assert "HOST      TARGET                      STATUS      URL" in lines
+    assert "*:10080   kube-system/traefik:80      listening   http://localhost:10080" in lines
     assert "          (nodePort)" in lines
     assert "(a wider terminal also shows CHILD PORT, OFFSET, PROTOCOL, NAME)" in lines
     assert all(len(line) <= 80 for line in lines if line.startswith("*:"))
@@ -136,18 +139,20 @@ def test_pending_and_what_is_never_forwarded(running: Tool) -> None:
         annotations={"k3s-standin/pending": "true"},
         ingress=[{"hostname": "lb.example"}],
     )
-    peers.asked(running.machine, ("PUT", "/api/v1/namespaces/default/services/named/status", named))
+    peers.request(
+        running.machine, ("PUT", "/api/v1/namespaces/default/services/named/status", named)
+    )
     try:
         late = until(running, "default/late:8100/tcp", "pending")
         found = rows(running, "--all")
     finally:
         peers.delete(running.machine, "late", "sctp", "named", "inner", "node")
 
-    assert "its load balancer has no address yet" == late["reason"]
+    assert "the load balancer has no address yet" == late["reason"]
     for key, reason in {
-        "default/sctp:132/sctp": "never SCTP",
-        "default/named:8101/tcp": "a host name only",
-        "default/inner:8102/tcp": "a ClusterIP Service stays inside the cluster",
+        "default/sctp:132/sctp": "only, not SCTP",
+        "default/named:8101/tcp": "only a host name",
+        "default/inner:8102/tcp": "Service of type ClusterIP is reachable inside the cluster only",
         "default/node:8103/tcp": "this is a NodePort Service",
         "default/node:31103 (nodePort)/tcp": "this is a NodePort Service",
     }.items():
@@ -156,25 +161,23 @@ def test_pending_and_what_is_never_forwarded(running: Tool) -> None:
         assert found[key]["forwarded"] is False
 
 
-def test_a_pods_host_port_is_no_forward_and_servicelbs_own_pods_are_nobodys_news(
-    running: Tool,
-) -> None:
+def test_host_ports_are_not_forwarded_and_pods_of_servicelb_are_left_out(running: Tool) -> None:
     path = "/api/v1/namespaces/default/pods"
     own = peers.pod("svclb-traefik-x", 80, **{"svccontroller.k3s.cattle.io/svcname": "traefik"})
-    peers.asked(
+    peers.request(
         running.machine, ("POST", path, peers.pod("node-exporter", 9100)), ("POST", path, own)
     )
     try:
         document = running.json("ports", "--all")
-        (asked,) = running.json("ports", "9100")["ports"]
+        (queried,) = running.json("ports", "9100")["ports"]
     finally:
-        peers.asked(
+        peers.request(
             running.machine,
             *(("DELETE", f"{path}/{one}", None) for one in ("node-exporter", "svclb-traefik-x")),
         )
 
     (found,) = [row for row in document["ports"] if row["kind"] == "host-port"]
-    assert found == asked
+    assert found == queried
     assert {} == blind(document)
     assert ("default/node-exporter:9100 (hostPort)", "not-forwarded", "warn", False) == (
         found["target"],
@@ -182,10 +185,12 @@ def test_a_pods_host_port_is_no_forward_and_servicelbs_own_pods_are_nobodys_news
         found["verdict"],
         found["forwarded"],
     )
-    assert "never the hostPorts of Pods" in found["reason"]
+    assert "not hostPorts of Pods" in found["reason"]
 
 
-def test_without_anyone_inside_it_is_forwarded_and_a_probe_tells(running: Tool) -> None:
+def test_without_a_socket_inside_a_port_is_forwarded_and_a_probe_finds_it_unreachable(
+    running: Tool,
+) -> None:
     peers.create(running.machine, service("deaf", 8600, annotations={"k3s-standin/deaf": "true"}))
     try:
         row = until(running, "default/deaf:8600/tcp", "forwarded")
@@ -197,17 +202,17 @@ def test_without_anyone_inside_it_is_forwarded_and_a_probe_tells(running: Tool) 
     assert ("pass", True, True, False) == (
         row["verdict"],
         row["forwarded"],
-        row["listening"],
-        row["inside"],
+        row["parent_listening"],
+        row["child_listening"],
     )
     assert "tcp://localhost:8600" == row["url"]
-    assert "a real connection tells: --probe" in shown.stdout
-    assert ("silent", "fail", None) == (probed["status"], probed["verdict"], probed["url"])
-    assert "a real connection failed" in probed["reason"]
-    assert "nobody answers inside" in probed["reason"]
+    assert "test the connection with --probe" in shown.stdout
+    assert ("unreachable", "fail", None) == (probed["status"], probed["verdict"], probed["url"])
+    assert "the connection failed" in probed["reason"]
+    assert "no program answers in K3s's namespace" in probed["reason"]
 
 
-def test_a_forward_that_vanished_is_missed_without_a_culprit(running: Tool) -> None:
+def test_a_removed_forward_is_not_forwarded(running: Tool) -> None:
     peers.close_forward(running.machine, 10443)
     try:
         row = rows(running)["kube-system/traefik:443/tcp"]
@@ -215,48 +220,45 @@ def test_a_forward_that_vanished_is_missed_without_a_culprit(running: Tool) -> N
         # K3s creates it again at the next change of any Service.
         peers.create(running.machine, service("nudge", 8601))
         peers.delete(running.machine, "nudge")
-        until(running, "kube-system/traefik:443/tcp", "answering")
+        until(running, "kube-system/traefik:443/tcp", "listening")
 
     assert ("not-forwarded", "fail", False, False) == (
         row["status"],
         row["verdict"],
         row["forwarded"],
-        row["listening"],
+        row["parent_listening"],
     )
-    assert (
-        "nothing holds port 10443 of the host: K3s has not come to it yet, or could not"
-        == row["reason"]
-    )
+    assert "port 10443 is free, but K3s has not forwarded it yet" == row["reason"]
 
 
-def test_a_forward_whose_socket_was_taken_away_is_silent(running: Tool) -> None:
+def test_a_forward_with_a_closed_socket_is_unreachable(running: Tool) -> None:
     peers.create(running.machine, service("cut", 8602))
     try:
-        until(running, "default/cut:8602/tcp", "answering")
+        until(running, "default/cut:8602/tcp", "listening")
         # The kernel closes rootlesskit's socket, and rootlesskit still lists the forward (ss -K,
         # SOCK_DESTROY).
         running.machine.root("ss", "-K", "-tln", "sport", "=", ":8602").check_returncode()
         if ":8602 " in running.machine.root("ss", "-Htln").stdout:
             pytest.skip(
-                "this kernel takes no socket away: it is built without CONFIG_INET_DIAG_DESTROY"
+                "this kernel closes no sockets: it is built without CONFIG_INET_DIAG_DESTROY"
             )
         row = rows(running)["default/cut:8602/tcp"]
     finally:
         peers.delete(running.machine, "cut")
 
-    assert ("silent", "fail", True, False) == (
+    assert ("unreachable", "fail", True, False) == (
         row["status"],
         row["verdict"],
         row["forwarded"],
-        row["listening"],
+        row["parent_listening"],
     )
     assert (
-        "rootlesskit lists the forward, but nothing listens on port 8602 of the host"
+        "rootlesskit lists the forward, but no process listens on port 8602 of the host"
         == row["reason"]
     )
 
 
-def test_blocked_names_the_program_and_stalled_names_the_conflict(running: Tool) -> None:
+def test_a_port_in_use_names_the_program_and_a_stalled_port_the_conflict(running: Tool) -> None:
     # K3s creates forwards in no order, stops at the first failure, and retries soon. With one port
     # in use, all other forwards are created in the end; with many, some wait for a while.
     held = range(8200, 8216)
@@ -269,47 +271,47 @@ def test_blocked_names_the_program_and_stalled_names_the_conflict(running: Tool)
         stalled.extend(row for row in rows(running).values() if row["status"] == "stalled")
         return bool(stalled)
 
-    with peers.holding(running.machine, *held), peers.holding(running.machine, 8199, as_root=True):
+    with (
+        peers.using_ports(running.machine, *held),
+        peers.using_ports(running.machine, 8199, as_root=True),
+    ):
         peers.create(running.machine, *services)
         peers.until(some_wait)
         peers.create(running.machine, service("roots", 8199))
         try:
-            mine = until(running, "default/held-8200:8200/tcp", "blocked")
-            roots = until(running, "default/roots:8199/tcp", "blocked")
+            mine = until(running, "default/held-8200:8200/tcp", "port-in-use")
+            roots = until(running, "default/roots:8199/tcp", "port-in-use")
             explained = running("ports", "held-8200")
         finally:
             peers.delete(running.machine, "roots", *(one["metadata"]["name"] for one in services))
 
-    holder = mine["holder"]
+    owner = mine["used_by"]
     assert ("alice", "holder-8200.service", "127.0.0.1") == (
-        holder["user"],
-        holder["unit"],
-        holder["address"],
+        owner["user"],
+        owner["unit"],
+        owner["address"],
     )
-    assert holder["program"].startswith("python3")
+    assert owner["program"].startswith("python3")
     assert (
-        f"your program `{holder['program']}` (pid {holder['pid']}) of holder-8200.service"
-        in mine["reason"]
+        f"port 8200 is in use by {owner['program']} (PID {owner['pid']}, holder-8200.service,"
+        " listening on 127.0.0.1), one of your own processes" == mine["reason"]
     )
     assert (0, "root", None) == (
-        roots["holder"]["uid"],
-        roots["holder"]["user"],
-        roots["holder"]["pid"],
+        roots["used_by"]["uid"],
+        roots["used_by"]["user"],
+        roots["used_by"]["pid"],
     )
     behind = (
-        "K3s waits behind port 8200 of the host (default/held-8200:8200), which your program"
-        " `python3"
+        "K3s stopped at port 8200 of the host (default/held-8200:8200), which is in use by python3"
     )
     assert all(row["reason"].startswith(behind) for row in stalled), stalled
-    assert "verdict           blocked: your program `python3" in explained.stdout
+    assert "status            port in use: port 8200 is in use by python3" in explained.stdout
 
 
-def test_a_process_of_k3ss_own_unit_does_not_block_a_forward(running: Tool) -> None:
+def test_a_process_of_the_unit_itself_is_not_a_conflict(running: Tool) -> None:
     """A process of the unit that only listens, as before rootlesskit lists the forward."""
-    being_made = (
-        "K3s already listens on port 8220, but its rootlesskit does not list the forward yet"
-    )
-    with peers.holding(running.machine, 8220):
+    being_made = "K3s already listens on port 8220, but rootlesskit does not list the forward yet"
+    with peers.using_ports(running.machine, 8220):
         show = ("systemctl", "--user", "show", "--value", "-p")
         holder = running.machine.user(*show, "MainPID", "holder-8220").stdout.strip()
         unit = running.machine.user(*show, "ControlGroup", "k3s-rootless").stdout.strip()
@@ -331,16 +333,16 @@ def test_a_process_of_k3ss_own_unit_does_not_block_a_forward(running: Tool) -> N
             peers.delete(running.machine, "busy")
             running.machine.root("kill", holder)
 
-    assert ("pending", None) == (row["status"], row["holder"])
+    assert ("pending", None) == (row["status"], row["used_by"])
 
 
-def test_a_collision_names_both_services(running: Tool) -> None:
+def test_a_port_conflict_names_both_services(running: Tool) -> None:
     peers.create(running.machine, service("low", 81), service("high", 10081), service("second", 80))
     try:
-        second = until(running, "default/second:80/tcp", "collision")
+        second = until(running, "default/second:80/tcp", "port-conflict")
         peers.until(
             lambda: (
-                "collision"
+                "port-conflict"
                 in {
                     rows(running)[f"default/{one}/tcp"]["status"]
                     for one in ("low:81", "high:10081")
@@ -352,37 +354,38 @@ def test_a_collision_names_both_services(running: Tool) -> None:
         peers.delete(running.machine, "low", "high", "second")
 
     pair = [found["default/low:81/tcp"], found["default/high:10081/tcp"]]
-    (lost,) = (row for row in pair if row["status"] == "collision")
-    (won,) = (row for row in pair if row["status"] == "answering")
-    assert [won["target"]] == lost["rivals"]
-    assert [lost["target"]] == won["rivals"]
+    (lost,) = (row for row in pair if row["status"] == "port-conflict")
+    (won,) = (row for row in pair if row["status"] == "listening")
+    assert [won["target"]] == lost["conflicts_with"]
+    assert [lost["target"]] == won["conflicts_with"]
     assert (
-        f"{lost['target']} and {won['target']} want one port of the host, 10081" in lost["reason"]
+        f"{lost['target']} and {won['target']} need the same port of the host, 10081"
+        in lost["reason"]
     )
-    assert "kube-system/traefik:80 wants port 10080 of the host as well" in second["reason"]
+    assert "port 10080 of the host is also needed by kube-system/traefik:80" in second["reason"]
 
 
-def test_a_forward_that_nobody_asked_for_is_a_stray(running: Tool) -> None:
+def test_a_forward_that_no_service_needs_is_orphaned(running: Tool) -> None:
     peers.open_forward(running.machine, "127.0.0.1:9999:9999/tcp")
 
-    row = until(running, "9999/tcp", "stray")
+    row = until(running, "9999/tcp", "orphaned")
     probed = running("ports", "9999", "--probe", "--json")
 
     assert "127.0.0.1" == row["parent_ip"]
     assert ["127.0.0.1"] == row["reachable_at"]
     assert 1 == probed.returncode
-    (stray,) = json.loads(probed.stdout)["ports"]
+    (orphan,) = json.loads(probed.stdout)["ports"]
     assert (False, True) == (
-        stray["probe"]["answered"],
-        "nobody answers inside" in stray["probe"]["said"],
+        orphan["probe"]["answered"],
+        "no program answers in K3s's namespace" in orphan["probe"]["result"],
     )
     peers.close_forward(running.machine, 9999)
 
 
-def test_udp_is_forwarded_and_probed_honestly(running: Tool) -> None:
+def test_udp_is_forwarded_and_probed(running: Tool) -> None:
     peers.create(running.machine, service("dns", {"port": 53, "protocol": "UDP"}))
     try:
-        row = until(running, "default/dns:53/udp", "answering")
+        row = until(running, "default/dns:53/udp", "listening")
         probed = rows(running, "--probe")["default/dns:53/udp"]
     finally:
         peers.delete(running.machine, "dns")
@@ -392,48 +395,48 @@ def test_udp_is_forwarded_and_probed_honestly(running: Tool) -> None:
         row["offset"],
         row["url"],
     )
-    assert probed["probe"]["said"] in {"answered", "sent; UDP does not tell whether it arrived"}
+    assert probed["probe"]["result"] in {"answered", "sent; UDP does not confirm delivery"}
 
 
 def test_a_probe_connects_through_each_forward(running: Tool) -> None:
     peers.create(running.machine, service("plain", {"port": 5432, "name": "postgres"}))
     try:
-        until(running, "default/plain:5432/tcp", "answering")
+        until(running, "default/plain:5432/tcp", "listening")
         found = rows(running, "--probe")
     finally:
         peers.delete(running.machine, "plain")
 
-    said = {key: found[key]["probe"]["said"] for key in found if found[key]["forwarded"]}
-    assert "HTTP: status 404" == said["kube-system/traefik:80/tcp"]
-    assert "HTTP over TLSv1.3: status 404" == said["kube-system/traefik:443/tcp"]
-    assert "HTTP over TLSv1.3: status 401" == said["Kubernetes API/tcp"]
-    assert "connected" == said["default/plain:5432/tcp"]
-    assert all(found[key]["probe"]["milliseconds"] > 0 for key in said)
+    results = {key: found[key]["probe"]["result"] for key in found if found[key]["forwarded"]}
+    assert "HTTP: status 404" == results["kube-system/traefik:80/tcp"]
+    assert "HTTP over TLSv1.3: status 404" == results["kube-system/traefik:443/tcp"]
+    assert "HTTP over TLSv1.3: status 401" == results["Kubernetes API/tcp"]
+    assert "connected" == results["default/plain:5432/tcp"]
+    assert all(found[key]["probe"]["milliseconds"] > 0 for key in results)
 
 
-def test_one_thing_is_explained_in_both_directions(running: Tool) -> None:
-    inwards = running("ports", "10080").stdout
-    back = running("ports", "80").stdout
+def test_a_port_of_either_side_is_explained(running: Tool) -> None:
+    of_host = running("ports", "10080").stdout
+    of_service = running("ports", "80").stdout
     nothing = running("ports", "5432")
     unknown = running("ports", "nosuch")
 
-    for text in (inwards, back):
+    for text in (of_host, of_service):
         assert "kube-system/traefik:80 (web), tcp" in text
-        assert "from this host    http://localhost:10080 (a guess, by the port's name, web)" in text
-        assert "port 80 of this host itself is not K3s's" in text
-    assert "To have port 80 itself" in back
-    assert "tcp dport 80 redirect to :10080" in back
-    assert "K3s adds 10000 all the same" in back
-    assert "To have port 80 itself" not in inwards
-    assert (1, True) == (nothing.returncode, "no Service has it" in nothing.stdout)
+        assert "http://localhost:10080 (scheme guessed from the port name, web)" in text
+        assert "10080 only; port 80 of this host itself is not forwarded" in text
+    assert "To use port 80 itself" in of_service
+    assert "tcp dport 80 redirect to :10080" in of_service
+    assert "K3s still adds 10000" in of_service
+    assert "To use port 80 itself" not in of_host
+    assert (1, True) == (nothing.returncode, "no Service has this port" in nothing.stdout)
     assert (1, True) == (
         unknown.returncode,
-        "no Service and no port is called `nosuch`" in unknown.stderr,
+        "cannot look up `nosuch`: no Service and no port has this name" in unknown.stderr,
     )
     assert "http://localhost:10080\n" == running("ports", "kube-system/traefik:80", "--url").stdout
 
 
-def test_the_api_server_may_be_silent_and_the_rest_answers(running: Tool) -> None:
+def test_other_sources_are_read_if_the_api_server_does_not_answer(running: Tool) -> None:
     server = peers.server_pid(running.machine)
     running.machine.user("kill", "-STOP", server)
     try:
@@ -445,7 +448,7 @@ def test_the_api_server_may_be_silent_and_the_rest_answers(running: Tool) -> Non
     assert "services" in blind(document)
     unknown = [row for row in document["ports"] if row["parent_port"] == 10080]
     assert [("unknown", True, True)] == [
-        (row["status"], row["forwarded"], row["listening"]) for row in unknown
+        (row["status"], row["forwarded"], row["parent_listening"]) for row in unknown
     ]
 
 
@@ -471,7 +474,7 @@ spec: {containers: [{name: c, ports: [{containerPort: 1, hostPort: 9100}]}]}
 
 
 def test_a_plan_names_every_conflict_before_anything_is_applied(running: Tool) -> None:
-    with peers.holding(running.machine, 8500):
+    with peers.using_ports(running.machine, 8500):
         done = running.machine.user("k3s-rootless", "ports", "plan", "-", "--json", stdin=MANIFEST)
         text = running.machine.user("k3s-rootless", "ports", "plan", "-", stdin=MANIFEST)
 
@@ -479,30 +482,30 @@ def test_a_plan_names_every_conflict_before_anything_is_applied(running: Tool) -
         row["target"]: (row["status"], row["reason"]) for row in json.loads(done.stdout)["ports"]
     }
     assert (1, 1) == (done.returncode, text.returncode)
-    assert "collision" == found["default/a:80"][0]
+    assert "port-conflict" == found["default/a:80"][0]
     assert (
-        "port 10080 of the host is wanted by kube-system/traefik:80 as well"
+        "port 10080 of the host is also needed by kube-system/traefik:80"
         in found["default/a:80"][1]
     )
-    assert "wanted by default/c:90" in found["default/b:10090"][1]
-    assert "wanted by default/b:10090" in found["default/c:90"][1]
-    assert "blocked" == found["default/d:8500"][0]
-    assert "of holder-8500.service, on 127.0.0.1, holds port 8500" in found["default/d:8500"][1]
+    assert "also needed by default/c:90" in found["default/b:10090"][1]
+    assert "also needed by default/b:10090" in found["default/c:90"][1]
+    assert "port-in-use" == found["default/d:8500"][0]
+    assert "holder-8500.service, listening on 127.0.0.1)" in found["default/d:8500"][1]
     assert ("free", "") == found["default/e:8501"]
-    assert "wanted by Kubernetes API" in found["default/f:6443"][1]
-    assert "a ClusterIP Service stays inside" in found["default/inner:8502"][1]
-    assert "never the hostPorts of Pods" in found["default/Pod pod:9100 (hostPort)"][1]
-    assert "default/d:8500: your program `python3" in text.stdout
+    assert "also needed by Kubernetes API" in found["default/f:6443"][1]
+    assert "is reachable inside the cluster only" in found["default/inner:8502"][1]
+    assert "not hostPorts of Pods" in found["default/Pod pod:9100 (hostPort)"][1]
+    assert "default/d:8500: port 8500 is in use by python3" in text.stdout
 
 
-def test_the_schema_is_that_of_the_real_answer(running: Tool) -> None:
+def test_documents_follow_the_schemas(running: Tool) -> None:
     peers.open_forward(running.machine, "127.0.0.1:9997:9997/tcp")
     for name, answers in {
-        "ports-v1.json": [
+        "ports-v2.json": [
             running("ports", "--all", "--probe", "--json").stdout,
             running("ports", "nosuch", "--json").stdout,
         ],
-        "ports-plan-v1.json": [
+        "ports-plan-v2.json": [
             running.machine.user(
                 "k3s-rootless", "ports", "plan", "-", "--json", stdin=MANIFEST
             ).stdout,
@@ -515,7 +518,7 @@ def test_the_schema_is_that_of_the_real_answer(running: Tool) -> None:
     peers.close_forward(running.machine, 9997)
 
 
-def test_an_older_release_forwards_less_and_says_so(lab_tool: Tool) -> None:
+def test_an_older_release_forwards_less_and_the_reason_is_shown(lab_tool: Tool) -> None:
     lab_tool.order(
         version="v1.28.5+k3s1",
         services=[
@@ -527,33 +530,33 @@ def test_an_older_release_forwards_less_and_says_so(lab_tool: Tool) -> None:
     )
     lab_tool.up().check_returncode()
 
-    until(lab_tool, "default/dns:8080/tcp", "answering")
+    until(lab_tool, "default/dns:8080/tcp", "listening")
     found = rows(lab_tool, "--all")
 
     assert "K3s v1.28.5+k3s1 forwards TCP only" == found["default/dns:53/udp"]["reason"]
     assert (
-        "K3s v1.28.5+k3s1 forwards no nodePorts; v1.29.3 and later do"
+        "K3s v1.28.5+k3s1 does not forward nodePorts; v1.29.3 and later do"
         == found["default/dns:31180 (nodePort)/tcp"]["reason"]
     )
 
 
 WATCHED: tuple[tuple[str, Callable[[Machine], None], str], ...] = (
     (
-        "a forward that appears",
+        "a new forward",
         lambda lab: peers.open_forward(lab, "0.0.0.0:9998:9998/tcp"),
         "+ 0.0.0.0:9998 tcp",
     ),
-    ("a forward that vanishes", lambda lab: peers.close_forward(lab, 9998), "- 0.0.0.0:9998 tcp"),
+    ("a removed forward", lambda lab: peers.close_forward(lab, 9998), "- 0.0.0.0:9998 tcp"),
     (
-        "a Service that comes",
+        "a new Service",
         lambda lab: peers.create(lab, service("seen", 8400)),
         "default/seen:8400",
     ),
-    ("a Service that goes", lambda lab: peers.delete(lab, "seen"), "default/seen:8400"),
+    ("a removed Service", lambda lab: peers.delete(lab, "seen"), "default/seen:8400"),
 )
 
 
-def test_watch_sees_changes_within_a_second_and_ends_cleanly(lab_tool: Tool) -> None:
+def test_watch_shows_changes_within_a_second_and_ends_cleanly(lab_tool: Tool) -> None:
     lab_tool.up().check_returncode()
     lab = lab_tool.machine
     with lab.popen("k3s-rootless", "ports", "--watch") as process, reading(process) as lines:
@@ -571,29 +574,29 @@ def test_watch_sees_changes_within_a_second_and_ends_cleanly(lab_tool: Tool) -> 
 _TYPED = "import pty, sys; sys.exit(pty.spawn(['k3s-rootless', 'ports', '--watch']) >> 8)"
 
 
-def test_watch_draws_one_table_in_its_place_on_a_terminal(lab_tool: Tool) -> None:
+def test_watch_redraws_one_table_on_a_terminal(lab_tool: Tool) -> None:
     lab_tool.up().check_returncode()
     lab = lab_tool.machine
     begin = ("env", "TERM=xterm", "COLUMNS=140", "LINES=40", "python3", "-c", _TYPED)
     with lab.popen(*begin) as process, reading(process) as lines:
         assert process.stdin
-        lines.wait_for("Ctrl-C ends")
+        lines.wait_for("press Ctrl-C to exit")
         assert 1 == sum("HOST" in line for line in lines.seen)
         for what, change, shows in WATCHED[:2]:
             before = len(lines.seen)
             change(lab)
             lines.wait_for(shows)
-            lines.wait_for("Ctrl-C ends")
+            lines.wait_for("press Ctrl-C to exit")
             drawn = "".join(lines.seen[before:])
             # The cursor goes back to the top of the table, and each line is erased; the changed row
             # is marked.
             assert drawn.count("\x1b[1A\x1b[2K") >= 8, what
-            assert 1 == drawn.count("REACHES"), what
+            assert 1 == drawn.count("TARGET"), what
             assert re.search(rf"\x1b\[[0-9;]*m\{shows[0]}.*0\.0\.0\.0:9998", drawn), (what, drawn)
-        lines.wait_for("Ctrl-C ends")
+        lines.wait_for("press Ctrl-C to exit")
         assert (
             "0.0.0.0:9998 "
-            not in "".join(lines.seen[-20:]).partition("REACHES")[2].partition("\n\n")[0]
+            not in "".join(lines.seen[-20:]).partition("TARGET")[2].partition("\n\n")[0]
         )
         process.stdin.write("\x03")
         process.stdin.flush()
@@ -601,7 +604,7 @@ def test_watch_draws_one_table_in_its_place_on_a_terminal(lab_tool: Tool) -> Non
         assert "\x1b[?25l" not in "".join(lines.seen).rpartition("\x1b[?25h")[2]
 
 
-def test_watch_outlives_a_restart_and_speaks_json_by_the_line(lab_tool: Tool) -> None:
+def test_watch_continues_after_a_restart_and_prints_json_lines(lab_tool: Tool) -> None:
     lab_tool.up().check_returncode()
     with (
         lab_tool.machine.popen("k3s-rootless", "ports", "--watch", "--json") as process,
@@ -614,16 +617,16 @@ def test_watch_outlives_a_restart_and_speaks_json_by_the_line(lab_tool: Tool) ->
         process.send_signal(signal.SIGINT)
         assert 130 == process.wait(PATIENCE)
     documents = [json.loads(line) for line in lines.seen]
-    schema = Draft202012Validator(json.loads((SCHEMAS / "ports-v1.json").read_text("utf-8")))
+    schema = Draft202012Validator(json.loads((SCHEMAS / "ports-v2.json").read_text("utf-8")))
     for document in documents:
         schema.validate(document)
     assert [] == documents[0]["changes"]
     assert all(document["changes"] for document in documents[1:])
-    came = [one["port"]["target"] for one in documents[-1]["changes"] if one["change"] != "removed"]
-    assert "kube-system/traefik:443" in came
+    new = [one["port"]["target"] for one in documents[-1]["changes"] if one["change"] != "removed"]
+    assert "kube-system/traefik:443" in new
 
 
-def test_watch_ends_when_nobody_reads(lab_tool: Tool) -> None:
+def test_watch_ends_if_the_pipe_is_closed(lab_tool: Tool) -> None:
     lab_tool.up().check_returncode()
     command = "timeout 20 k3s-rootless ports --watch | head -1; echo ended ${PIPESTATUS[0]}"
 
@@ -636,9 +639,9 @@ def test_watch_ends_when_nobody_reads(lab_tool: Tool) -> None:
 def test_a_plan_needs_no_running_k3s(lab_tool: Tool) -> None:
     path = str(HOME / "web.yaml")
     lab_tool.machine.user("tee", path, stdin=MANIFEST).check_returncode()
-    with peers.holding(lab_tool.machine, 8500):
+    with peers.using_ports(lab_tool.machine, 8500):
         done = lab_tool("ports", "plan", path)
 
     assert 1 == done.returncode
-    assert "default/d:8500: your program `python3" in done.stdout
-    assert "could not ask services" in done.stderr
+    assert "default/d:8500: port 8500 is in use by python3" in done.stdout
+    assert "Services unknown: " in done.stderr

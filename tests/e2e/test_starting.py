@@ -46,7 +46,7 @@ class Followed:
 
     def story(self) -> str:
         """Return the other messages."""
-        return "\n".join(one["text"] for one in self.events if one["event"] == "story")
+        return "\n".join(one["text"] for one in self.events if one["event"] == "notice")
 
 
 def test_a_node_ready_in_the_previous_start_does_not_count(lab_tool: Tool) -> None:
@@ -247,10 +247,11 @@ def test_another_k3s_of_the_same_user_is_reported_and_not_stopped(lab_tool: Tool
 
     assert 5 == refused.returncode
     assert re.search(
-        rf"another K3s of yours, `\S+` \(pid \d+\) of other.service, holds `{STATE}/lock`",
+        r"another K3s of the same user, \S+ \(PID \d+, other.service\), uses its data"
+        rf" \(lock: `{STATE}/lock`\)",
         refused.stderr,
     )
-    assert "hint: stop it: systemctl --user stop other.service" in refused.stderr
+    assert "hint: stop the other K3s: systemctl --user stop other.service" in refused.stderr
     assert before == after
     assert 0 == lab_tool.up().returncode
 
@@ -277,21 +278,19 @@ def test_ports_in_use_are_reported_with_their_process_and_free_ports(lab_tool: T
             else lab_tool.up("--dry-run")
         )
 
-    whose = r"a program of uid 0 \(root\), who runs a K3s \(k3s.service, pid \d+\)"
+    owner = r"a process of user root \(uid 0\); the same user runs K3s \(k3s.service, PID \d+\)"
     assert 0 == dry_run.returncode, dry_run.stderr
     assert re.search(
-        rf"port 6443, which K3s wants for the forward of its API, is taken: {whose} holds it",
-        dry_run.stderr,
+        rf"port 6443, which K3s needs for its API server, is in use by {owner}", dry_run.stderr
     )
     assert re.search(
-        rf"port 10443, which K3s wants for the forward of traefik, is taken: {whose} holds it",
-        dry_run.stderr,
+        rf"port 10443, which K3s needs for Traefik, is in use by {owner}", dry_run.stderr
     )
     assert (
-        "free for the API is port 6543: k3s-rootless config set https-listen-port 6543"
+        "port 6543 is free for the API server: k3s-rootless config set https-listen-port 6543"
         in dry_run.stderr
     )
-    assert "8443 for 10443" in dry_run.stderr
+    assert "8443 instead of 10443" in dry_run.stderr
 
 
 def test_commands_for_ports_in_use_work_before_the_first_start(lab_tool: Tool) -> None:
@@ -319,7 +318,7 @@ def test_commands_for_ports_in_use_work_before_the_first_start(lab_tool: Tool) -
     assert 5 == refused.returncode
     assert ["config set https-listen-port 6543", "config set disable traefik"] == pasted
     assert 0 == up.returncode, up.stderr
-    assert "is taken" not in up.stderr
+    assert "is in use" not in up.stderr
     assert "port 6543 forwarded" in up.stderr
     assert found["ready"]
 
@@ -356,7 +355,7 @@ def test_a_restart_of_the_user_manager_stops_k3s_and_is_reported(
     )
 
     assert 1 == found.code, (found.text, found.events)
-    assert "K3s did not come up" in found.text or "lost the connection" in found.text
+    assert "K3s failed to start" in found.text or "lost the connection" in found.text
     machine.user("systemctl", "--user", "is-system-running", "--wait")
     lab_tool.order()
     assert 0 == lab_tool.up().returncode
@@ -403,7 +402,7 @@ def test_a_restart_loop_is_reported(lab_tool: Tool) -> None:
 
     assert 1 == found.code, found.events
     assert re.search(
-        r"it dies again and again: systemd has restarted it \d+ times, about every \d+ s, last at",
+        r"restart loop: systemd restarted K3s \d+ times, about every \d+ s, last at",
         found.text,
     ), found.text
     error = found.document["errors"][0]

@@ -24,8 +24,8 @@ from tests.e2e.causes import (
     VM,
     Case,
     both,
-    dies,
     drop_in,
+    exits_with,
     mask,
     no_drop_in,
     nothing,
@@ -61,24 +61,24 @@ _FATAL = {
 class Way:
     """How a start is made to fail, and the expected result.
 
-    `during` runs when the phase `at` was reached. `truth` is text in systemd's line about the exit;
-    it is None if there is no exit: the start is refused, or goes on. `cause` is the id of the
-    cause, None if none is reported.
+    `during` runs when the phase `at` was reached. `exit_text` is text in systemd's line about the
+    exit; it is None if there is no exit: the start is refused, or continues. `cause` is the id of
+    the cause, None if none is reported.
     """
 
     id: str
     what: str
     breaks: Step
-    mends: Step
+    undo: Step
     code: int
     cause: str | None = None
     phase: str | None = None
-    truth: str | None = _EXITED
+    exit_text: str | None = _EXITED
     during: Step | None = None
     at: str = "socket"
     ignore: tuple[str, ...] = GROUPS
     timeout: str = "60s"
-    words: str = ""
+    message: str = ""
     machines: frozenset[str] = LAB | VM
 
 
@@ -89,7 +89,7 @@ class Run:
     code: int
     document: dict[str, Any]
     events: list[dict[str, Any]] = field(default_factory=list)
-    late: float | None = None
+    delay: float | None = None
 
     @property
     def error(self) -> dict[str, Any]:
@@ -171,9 +171,9 @@ def _known() -> Iterator[Way]:
     for case in CASES:
         # One case breaks nothing before the start; in the other, `up` finds the moved program.
         if (
-            case.apart
+            case.not_in_ways
             or case.breaks is nothing
-            or (case.id == "exec-failed" and not case.seen.endswith(".conf"))
+            or (case.id == "exec-failed" and not case.observed.endswith(".conf"))
         ):
             continue
         count[case.id] += 1
@@ -202,11 +202,11 @@ _OWN = (
     _step("209/STDOUT", "StandardOutput=file:/nowhere/out"),
     # Not Group=root: systemd 252 reports 216/GROUP for it and 257 reports 219/CGROUP.
     replace(_step("216/GROUP", "SupplementaryGroups=root"), machines=LAB),
-    _step("217/USER", "User=nobody-of-that-name"),
+    _step("217/USER", "User=no-such-user"),
     _step("243/CREDENTIALS", "LoadCredential=key:/nowhere/key"),
     Way(
         "killed",
-        "SIGKILL while it starts",
+        "K3s is killed with SIGKILL while it starts",
         order(),
         nothing,
         1,
@@ -216,7 +216,7 @@ _OWN = (
     ),
     Way(
         "killed-after-reexec",
-        "the user manager is executed anew, and then K3s is killed",
+        "the user manager is re-executed, and then K3s is killed",
         order(node_ready=False),
         order(),
         1,
@@ -225,38 +225,38 @@ _OWN = (
     ),
     Way(
         "stopped",
-        "somebody stops it while it starts",
+        "K3s is stopped while it starts",
         order(),
         nothing,
         1,
         "stopped",
-        truth=_STOPS,
+        exit_text=_STOPS,
         during=systemctl("stop"),
     ),
     Way(
         "stopped-with-status",
-        "somebody stops it while it starts, and it ends with exit status 1",
+        "K3s is stopped while it starts, and ends with exit status 1",
         order(stop_exit=1, node_ready=False),
         order(),
         1,
         "stopped",
-        truth=_STOPS,
+        exit_text=_STOPS,
         during=systemctl("stop"),
         at="port",
     ),
     Way(
         "restarted",
-        "somebody restarts it while it starts",
+        "K3s is restarted while it starts",
         order(),
         nothing,
         1,
         "stopped",
-        truth=_STOPS,
+        exit_text=_STOPS,
         during=systemctl("restart"),
     ),
     Way(
-        "dies-late",
-        "it dies when its API is there",
+        "exits-late",
+        "K3s exits after its API server is ready",
         slowly(
             node_delay=5.0,
             die={
@@ -268,11 +268,11 @@ _OWN = (
         order(),
         1,
         "unknown",
-        words="the moon is full",
+        message="the moon is full",
     ),
     Way(
         "frozen-api",
-        "the API server accepts and never answers",
+        "the API server accepts connections and never answers",
         order(hang_api=True),
         order(),
         4,
@@ -283,7 +283,7 @@ _OWN = (
     ),
     Way(
         "frozen-and-killed",
-        "the API server accepts and never answers, and K3s is killed",
+        "the API server accepts connections and never answers, and K3s is killed",
         order(hang_api=True),
         order(),
         1,
@@ -305,7 +305,7 @@ _OWN = (
     ),
     Way(
         "slow",
-        "it takes longer than the time limit",
+        "the start takes longer than the time limit",
         slowly(delay=30.0),
         order(),
         4,
@@ -316,26 +316,26 @@ _OWN = (
     ),
     Way(
         "cgroup-controller",
-        "the controller cpuset is not delegated: a stock Debian",
+        "the controller cpuset is not delegated, as on a stock Debian",
         undelegated,
         delegated,
         1,
         "cgroup-controller",
         machines=VM,
     ),
-    Way("masked", "the unit is masked", mask, unmask, 7, truth=None, words="masked"),
+    Way("masked", "the unit is masked", mask, unmask, 7, exit_text=None, message="masked"),
     Way(
         "bad-setting",
-        "the unit has no program that could be started",
+        "the unit has no ExecStart=",
         drop_in("ExecStart=", "Type=oneshot", "Restart=always"),
         no_drop_in,
         1,
         "unit-broken",
-        truth=None,
+        exit_text=None,
     ),
     Way(
         "port-6443",
-        "a program holds the port of the API",
+        "another program uses the port of the API server",
         hold(6443),
         free(6443),
         4,
@@ -351,37 +351,37 @@ def _refused() -> Iterator[Way]:
     # Faults that `check` reports before the start, unless they are ignored.
     for case in CASES:
         if (
-            not case.apart
+            not case.not_in_ways
             and case.check in _FATAL
-            and case.relents is nothing
-            and not _played(case)
+            and case.end_simulation is nothing
+            and not _simulated(case)
         ):
             code = {"administrator": 6, "user": 5}[_BY_CHECK.get(case.id, case.fixable_by)]
-            what = f"the same, and nobody asks to ignore what `check` sees: {case.id}"
+            what = f"`{case.id}`, without --ignore: refused by `check`"
             yield Way(
                 f"before-{case.id}",
                 what,
                 case.breaks,
                 case.undo,
                 code,
-                truth=None,
+                exit_text=None,
                 ignore=(),
                 machines=case.machines,
             )
-    what = "the same, and nobody asks to ignore what `check` sees: cgroup-controller"
+    what = "`cgroup-controller`, without --ignore: refused by `check`"
     yield Way(
         "before-cgroup-controller",
         what,
         undelegated,
         delegated,
         6,
-        truth=None,
+        exit_text=None,
         ignore=(),
         machines=VM,
     )
 
 
-def _played(case: Case) -> bool:
+def _simulated(case: Case) -> bool:
     # Controllers of the lab are those of its host: the stand-in simulates a missing one, which
     # `check` cannot see.
     return case.id == "cgroup-controller"
@@ -408,11 +408,11 @@ def run(tool: Tool, way: Way) -> Run:
         found = _up(tool, way, [TOOL, "up", "--json", "--timeout", timeout, *tool.ignore, *ignored])
     finally:
         machine.user("systemctl", "--user", "stop", UNIT.name)
-        way.mends(tool)
-    died = next((event for event in found.events if event["event"] == "died"), None)
-    if died is not None and way.truth is not None:
-        truth = _truth(tool, way.truth, before)
-        found.late = _seconds(died["time"]) - truth if truth else None
+        way.undo(tool)
+    died = next((event for event in found.events if event["event"] == "exited"), None)
+    if died is not None and way.exit_text is not None:
+        exited = _exit_time(tool, way.exit_text, before)
+        found.delay = _seconds(died["time"]) - exited if exited else None
     return found
 
 
@@ -421,9 +421,9 @@ def _up(tool: Tool, way: Way, args: list[str]) -> Run:
     with tool.machine.popen(*args) as process:
         assert process.stderr
         assert process.stdout
-        told = ""
+        output = ""
         for line in process.stderr:
-            told += line
+            output += line
             with contextlib.suppress(ValueError):
                 events.append(json.loads(line))
                 if (
@@ -432,20 +432,20 @@ def _up(tool: Tool, way: Way, args: list[str]) -> Run:
                     and events[-1]["event"] == "phase"
                 ):
                     way.during(tool)
-        said = process.stdout.read()
+        document = process.stdout.read()
         code = process.wait()
-    assert "Traceback" not in told, told
-    return Run(code, json.loads(said), events)
+    assert "Traceback" not in output, output
+    return Run(code, json.loads(document), events)
 
 
-def _truth(tool: Tool, words: str, since: float) -> float | None:
+def _exit_time(tool: Tool, text: str, since: float) -> float | None:
     args = ("journalctl", "-q", "-o", "json", f"--since=@{since:.6f}", f"USER_UNIT={UNIT.name}")
     entries = [json.loads(line) for line in tool.machine.root(*args).stdout.splitlines()]
-    told = [entry for entry in entries if words in str(entry.get("MESSAGE", ""))]
-    if not told:
+    found = [entry for entry in entries if text in str(entry.get("MESSAGE", ""))]
+    if not found:
         return None
     # The time when systemd sent the line, rather than when journald received it.
-    return int(told[0].get("_SOURCE_REALTIME_TIMESTAMP") or told[0]["__REALTIME_TIMESTAMP"]) / 1e6
+    return int(found[0].get("_SOURCE_REALTIME_TIMESTAMP") or found[0]["__REALTIME_TIMESTAMP"]) / 1e6
 
 
 def _seconds(time: str) -> float:
@@ -454,4 +454,4 @@ def _seconds(time: str) -> float:
     return datetime.fromisoformat(time).timestamp()
 
 
-__all__ = ["SERVER", "WAYS", "Run", "Way", "both", "dies", "run", "ways"]
+__all__ = ["SERVER", "WAYS", "Run", "Way", "both", "exits_with", "run", "ways"]

@@ -7,19 +7,20 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-
-import pytest
+from typing import TYPE_CHECKING
 
 from k3s_rootless.operations.context import Context
 from k3s_rootless.operations.events import Event
 from k3s_rootless.paths import UNIT, Paths
 from tests.fakes.session import Session, session
 from tests.fakes.user import USER, ordinary_user
+
+if TYPE_CHECKING:
+    import pytest
 
 _JOURNALCTL = """\
 #!/bin/sh
@@ -52,7 +53,7 @@ class Host:
         (place / "calls").touch()
         (place / "calls").chmod(0o666)
         for name in ("existing", "new", "starts"):
-            self.says(name)
+            self.log(name)
 
     def program(self, name: str, text: str) -> Path:
         """Write a program to a directory on PATH."""
@@ -61,7 +62,7 @@ class Host:
         file.chmod(0o755)
         return file
 
-    def says(self, name: str, *entries: dict[str, str]) -> None:
+    def log(self, name: str, *entries: dict[str, str]) -> None:
         """Set the output of journalctl: `existing` lines, `new` lines, or the `starts`."""
         lines = (
             json.dumps({"__CURSOR": f"s=1;i={number}", "SYSLOG_IDENTIFIER": "k3s", **entry}) + "\n"
@@ -100,8 +101,6 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
 @contextmanager
 def user_session(host: Host) -> Iterator[Session]:
     """Open the bus of the user on a host, and run this process as that user until the end."""
-    if shutil.which("dbus-daemon") is None:
-        pytest.skip("there is no dbus-daemon to run a private bus with")
     (host.place / "session").mkdir()
     with session(host.place / "session", USER) as bus, ordinary_user():
         yield bus

@@ -38,9 +38,9 @@ def _serve(listener: socket.socket, behaviour: Behaviour) -> None:
 
 
 def _line(connection: socket.socket) -> None:
-    heard = b""
-    while not heard.endswith(b"\r\n"):
-        heard += connection.recv(4096)
+    received = b""
+    while not received.endswith(b"\r\n"):
+        received += connection.recv(4096)
 
 
 def hang_up(connection: socket.socket) -> None:
@@ -48,8 +48,8 @@ def hang_up(connection: socket.socket) -> None:
     _line(connection)
 
 
-def hang_up_in_a_word(connection: socket.socket) -> None:
-    """Close the connection in the middle of a word of the answer."""
+def hang_up_in_a_line(connection: socket.socket) -> None:
+    """Close the connection in the middle of a line of the answer."""
     _line(connection)
     connection.sendall(b"OK 0123")
 
@@ -84,10 +84,10 @@ def another_protocol(connection: socket.socket) -> None:
 def _authenticate(connection: socket.socket) -> bytes:
     _line(connection)
     connection.sendall(b"OK 0123456789abcdef0123456789abcdef\r\n")
-    heard = b""
-    while b"Hello" not in heard:
-        heard += connection.recv(4096)
-    return heard
+    received = b""
+    while b"Hello" not in received:
+        received += connection.recv(4096)
+    return received
 
 
 def silent_after_hello(connection: socket.socket) -> None:

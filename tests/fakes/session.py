@@ -38,21 +38,21 @@ class Orders(TypedDict, total=False):
     """Result of the job of a method: `done`, `failed`, `timeout`, `canceled`, `dependency`."""
     job_after: float
     """Seconds from the reply to JobRemoved; negative: never; without it: before the reply."""
-    unheard: bool
+    lose_job_removed: bool
     """JobRemoved is lost."""
     errors: dict[str, tuple[str, str | None]]
     """Error that a method returns: its name and text; with None, the error has no body."""
     mute: list[str]
     """Methods that are never answered."""
-    die_at: str
+    exit_at: str
     """Method that ends the manager when it is called."""
     leave_at: str
     """Method that makes the manager re-execute itself, at its first call.
 
     The manager carries out the call, but does not answer it.
     """
-    die_at_call: int
-    """The manager dies at this call, counted from its start, whatever the method."""
+    exit_at_call: int
+    """The manager exits at this call, counted from its start, whatever the method."""
     without: list[str]
     """Properties that this systemd does not have."""
     properties: dict[str, tuple[str, Any]]

@@ -40,7 +40,7 @@ JOBS = {
 
 
 class Manager:
-    """State of the manager, which survives a re-execution and so outlives one connection."""
+    """State of the manager, which is kept across a re-execution and hence across connections."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -49,23 +49,23 @@ class Manager:
         self.units: dict[str, Unit] = {}
         self.subscribers: set[str] = set()
         self.environment = {"HOME": "/home/alice"}
-        self.jobs = self.heard = 0
+        self.jobs = self.calls = 0
         self.running: set[int] = set()
         self.later: set[asyncio.Task[None]] = set()
         self.bus: Any = None
         self.reexecuting = False
         self.left = ""
 
-    def hear(self, message: Message) -> Message | bool | None:
+    def answer(self, message: Message) -> Message | bool | None:
         """Answer a call; True means that no answer is sent."""
         if message.message_type is not MessageType.METHOD_CALL:
             return None
         self._read_orders()
         with (self.directory / "calls.jsonl").open("a") as calls:
             calls.write(json.dumps([message.member, *_plain(message.body)]) + "\n")
-        self.heard += 1
-        if message.member == self.orders.get("die_at") or self.heard == self.orders.get(
-            "die_at_call"
+        self.calls += 1
+        if message.member == self.orders.get("exit_at") or self.calls == self.orders.get(
+            "exit_at_call"
         ):
             os._exit(1)
         if message.member in self.orders.get("mute", ()):
@@ -188,7 +188,7 @@ class Manager:
     def changed(self) -> None:
         """Signal to subscribers that each unit changed."""
         for unit in self.units.values():
-            self._tell(unit)
+            self._signal_change(unit)
 
     def _job(self, message: Message, unit: Unit) -> Message:
         if message.member != "StopUnit":
@@ -216,10 +216,10 @@ class Manager:
     def _end_job(self, number: int, job: str, unit: Unit, verb: str, result: str) -> None:
         self.running.discard(number)
         unit.became(verb, result, SLICE, self.orders.get("effective", ""))
-        self._tell(unit)
+        self._signal_change(unit)
         if unit.transient and verb == "stop":
             self.units.pop(unit.name, None)
-        if self.orders.get("unheard"):
+        if self.orders.get("lose_job_removed"):
             return
         # The job of another unit ends first, as can happen in practice.
         self._signal(
@@ -233,7 +233,7 @@ class Manager:
             ROOT, f"{NAME}.Manager", "JobRemoved", "uoss", [number, job, unit.name, result]
         )
 
-    def _tell(self, unit: Unit) -> None:
+    def _signal_change(self, unit: Unit) -> None:
         if self.subscribers:
             changed = [f"{NAME}.Unit", {"ActiveState": Variant("s", unit.active)}, []]
             self._signal(
@@ -307,7 +307,7 @@ async def serve(address: str, directory: Path) -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, manager.changed)
     while True:
         manager.bus = await MessageBus(bus_address=address).connect()
-        manager.bus.add_message_handler(manager.hear)
+        manager.bus.add_message_handler(manager.answer)
         await manager.bus.request_name(NAME)
         if not manager.reexecuting:
             (directory / "ready").touch()

@@ -87,12 +87,12 @@ class Unit:
             for line in text.splitlines()
             if line.startswith("Environment=")
         ]
-        words = [line.removeprefix("Environment=").strip('"') for line in lines]
+        assignments = [line.removeprefix("Environment=").strip('"') for line in lines]
         return [
             f"{name}={value}"
             for name, value in {
                 "PATH": "/usr/local/bin:/usr/bin",
-                **dict(w.split("=", 1) for w in words),
+                **dict(one.split("=", 1) for one in assignments),
             }.items()
         ]
 

@@ -132,8 +132,8 @@ def text_of(*measures: Measure, user: str = "alice") -> str:
 
 
 def verdict_of(check: str, **changes: Any) -> Finding:
-    (asked,) = (one for one in checklist.CHECKS if one.id == check)
-    return asked.of(replace(HEALTHY, **changes))
+    (found,) = (one for one in checklist.CHECKS if one.id == check)
+    return found.of(replace(HEALTHY, **changes))
 
 
 @needs_root
@@ -158,7 +158,7 @@ def test_every_name_gets_its_ids_once_and_loses_them_again(tmp_path: Path, shell
 
 
 @needs_root
-def test_every_path_of_k3s_gets_a_profile_of_its_own(tree: ScratchRoot) -> None:
+def test_every_path_of_k3s_gets_its_own_profile(tree: ScratchRoot) -> None:
     before = tree.state()
     texts = {path: text_of(*host.apparmor(path).measures) for path in PATHS}
 
@@ -218,14 +218,14 @@ def test_a_control_character_of_the_user_or_the_path_is_refused(control: str) ->
     with pytest.raises(RootlessError, match="control character"):
         text_of(host_change.Module("tun"), user=f"al{control}ice")
     with pytest.raises(RootlessError, match="control character"):
-        nixos.declared([host.subids("x")], f"al{control}ice")
+        nixos.render([host.subids("x")], f"al{control}ice")
     assert FixableBy.USER == host.apparmor(f"/home/al{control}ice/k3s").fixable_by
     with pytest.raises(ValueError, match="no system file"):
         host_change.Mode(f"/tmp/{control}")
 
 
 @pytest.mark.parametrize("control", CONTROLS, ids=ascii)
-def test_words_and_commands_with_control_characters_stay_on_their_line(control: str) -> None:
+def test_texts_and_commands_with_control_characters_stay_on_their_line(control: str) -> None:
     """A reason or an observation is a comment, and can contain any character.
 
     A command with control characters is left out.
@@ -274,7 +274,7 @@ def test_no_tmpdir_of_the_unit_reaches_the_script(temporary: str) -> None:
     assert not any(
         temporary in command for command in found.remedy.commands if temporary not in {"/tmp/", "."}
     )
-    assert {} == admin_script.wanted([found])
+    assert {} == admin_script.administrator_remedies([found])
 
 
 @pytest.mark.parametrize(
@@ -295,7 +295,7 @@ def test_no_tmpdir_of_the_unit_reaches_the_script(temporary: str) -> None:
         ("/home/alice", True, ALICE, "/home/alice/\x1b[2J"),
     ],
 )
-def test_no_command_gives_away_what_is_not_inside_the_users_own_home(
+def test_no_command_changes_the_owner_of_a_file_outside_the_home_of_the_user(
     home: str,
     exists: bool,  # noqa: FBT001
     owner: int,
@@ -469,7 +469,7 @@ def test_root_refuses_links_and_what_others_can_write(
         "chown 1500 /var/lib/k3s-rootless/1500",
     ],
 )
-def test_undo_refuses_them_too(tree: ScratchRoot, sabotage: str) -> None:
+def test_undo_refuses_links_and_what_others_can_write(tree: ScratchRoot, sabotage: str) -> None:
     """If a file or directory was replaced after the script ran, undo leaves it and reports this."""
     (tree.path / "etc/shadow").write_text("secret\n")
     text = text_of(FILE, IDS, host_change.Mode("/dev/net/tun"))

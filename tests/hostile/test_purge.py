@@ -163,7 +163,7 @@ def test_a_bind_mount_of_the_home_directory_is_the_home_directory(host: Path, ta
 
 
 @ROOT
-def test_a_home_directory_that_lies_in_a_data_directory_by_another_name_stays(host: Path) -> None:
+def test_a_home_directory_that_is_mounted_from_the_data_directory_stays(host: Path) -> None:
     """The home directory is a bind mount of a part of the data directory.
 
     Nothing in the data directory shows that this part is mounted elsewhere.
@@ -296,7 +296,7 @@ def test_a_directory_that_is_not_k3ss_is_refused(
     "marker",
     [*data_directory.MARKERS, f"data/{SHA}/bin/k3s", f"data/{SHA}-tmp/bin/k3s", "data/.lock", ""],
 )
-def test_what_k3s_has_used_is_purged_and_nothing_beside_it(host: Path, marker: str) -> None:
+def test_a_data_directory_of_k3s_is_purged_and_nothing_beside_it(host: Path, marker: str) -> None:
     place = host / "home/alice/k3s"
     (place / marker).parent.mkdir(parents=True) if marker else place.mkdir()
     if marker:
@@ -359,7 +359,7 @@ def farm(place: Path, outside: Path, seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(24))
-def test_a_farm_of_links_goes_and_what_it_leads_to_stays(
+def test_links_are_removed_and_their_targets_stay(
     host: Path, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
     monkeypatch.chdir(host)
@@ -394,7 +394,7 @@ def nothing(place: Path, _: Path) -> None:
 @pytest.mark.parametrize(
     "swap", [another_directory, a_link, nothing], ids=lambda swap: swap.__name__
 )
-def test_a_directory_that_was_put_in_its_place_after_the_question_stays(
+def test_a_directory_that_replaced_the_data_directory_after_confirmation_stays(
     host: Path, swap: Callable[[Path, Path], None]
 ) -> None:
     place, precious = marked(host / "home/alice/k3s"), marked(host / "home/alice/precious")
@@ -453,8 +453,8 @@ def programs(tmp_path: Path) -> Path:
 
 
 def started(place: Path, home: Path, programs: Path) -> subprocess.Popen[str]:
-    words = [sys.executable, "-c", textwrap.dedent(PURGE), str(place), str(home), str(programs)]
-    return subprocess.Popen(words, cwd=PROJECT, stdout=subprocess.PIPE, text=True)
+    command = [sys.executable, "-c", textwrap.dedent(PURGE), str(place), str(home), str(programs)]
+    return subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True)
 
 
 def child_of(process: subprocess.Popen[str]) -> Iterator[int]:
@@ -500,13 +500,13 @@ def test_a_purge_whose_parent_is_killed_ends_and_can_be_run_again(
         os.kill(child, signal.SIGCONT)
     while lives(child) and time.monotonic() < deadline:
         time.sleep(0.01)
-    said, _ = purging.communicate()
+    output, _ = purging.communicate()
 
-    if "there can be no user namespace" in said:
+    if "there can be no user namespace" in output:
         pytest.skip("this machine makes no user namespaces")
     assert list(place.glob("agent/*")), "the purge went on without its parent"
     assert "it is neither empty" not in data_directory.unusable(place, home)
     with started(place, home, programs) as again:
-        said, _ = again.communicate()
-    assert " []\n" == said
+        output, _ = again.communicate()
+    assert " []\n" == output
     assert not place.exists()

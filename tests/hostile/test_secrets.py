@@ -189,7 +189,7 @@ LINES: dict[str, tuple[str, Carrier]] = {
 @pytest.mark.parametrize("carrier", LINES)
 @EXAMPLES
 @given(st.data())
-def test_a_value_whose_name_promises_a_secret_is_hidden(carrier: str, data: st.DataObject) -> None:
+def test_a_value_with_the_name_of_a_secret_is_hidden(carrier: str, data: st.DataObject) -> None:
     alphabet, write = LINES[carrier]
     secret = data.draw(secrets(alphabet))
 
@@ -315,7 +315,7 @@ def test_each_output_hides_the_password_of_a_proxy(name: str, scheme: str, secre
     assert [] == leaks(Redactor(declared([written])).unit(written), secret)
     assert [] == leaks(json.dumps(Redactor().document({"unit": {name: value}})), secret)
     knowing = Redactor(known_secrets.from_environment({name: value}))
-    assert [] == leaks(knowing.text(f"said {json.dumps(secret)}, {go_quoted(value)}"), secret)
+    assert [] == leaks(knowing.text(f"printed {json.dumps(secret)}, {go_quoted(value)}"), secret)
 
 
 @EXAMPLES
@@ -376,7 +376,7 @@ SEEN: tuple[Callable[[str], str], ...] = (
 @pytest.mark.parametrize("name", FILES)
 @EXAMPLES
 @given(secret=secrets(WORD + '@:/ "éß'))
-def test_what_a_file_declares_is_hidden_wherever_it_is_seen(
+def test_a_secret_of_a_file_is_hidden_everywhere(
     root: str, name: str, secret: str, tmp_path: Path
 ) -> None:
     path = tmp_path / root / name
@@ -464,7 +464,7 @@ def test_harmless_text_stays(line: str) -> None:
     assert not redactor.counts
 
 
-def test_what_follows_a_block_of_yaml_stays() -> None:
+def test_text_after_a_yaml_block_stays() -> None:
     text = "\n".join(
         (
             *(
@@ -485,7 +485,7 @@ def test_what_follows_a_block_of_yaml_stays() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_names_that_promise_a_secret(name: str) -> None:
+def test_names_of_secrets(name: str) -> None:
     assert names.secret(name)
 
 
@@ -528,7 +528,7 @@ def test_names_that_promise_a_secret(name: str) -> None:
         "SecretKeyRef",
     ],
 )
-def test_names_that_do_not(name: str) -> None:
+def test_names_of_other_values(name: str) -> None:
     assert not names.secret(name)
 
 

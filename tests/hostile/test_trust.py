@@ -171,7 +171,7 @@ def test_a_group_of_the_callers_own_can_write(chain: dict[str, Path]) -> None:
 
 
 @pytest.mark.parametrize("target", ["k3s", "../bin/k3s", "nowhere", "nowhere/k3s"])
-def test_a_link_that_ends_nowhere_is_a_risk_and_no_error(tmp_path: Path, target: str) -> None:
+def test_a_dangling_link_is_a_risk_and_not_an_error(tmp_path: Path, target: str) -> None:
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin/k3s").symlink_to(target)
 
@@ -183,7 +183,7 @@ RELATIVE = ("", ".", "./", "bin", "./bin", "..", "../here", "bin/../bin", "here/
 
 @pytest.mark.parametrize("name", ["busctl", "journalctl", "systemctl", "getsubids"])
 @pytest.mark.parametrize("entry", RELATIVE, ids=lambda entry: entry or "empty")
-def test_no_program_is_taken_from_the_directory_one_is_in(
+def test_no_program_is_run_from_the_current_directory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, entry: str, name: str
 ) -> None:
     for place in ("here", "here/bin", "."):
@@ -207,7 +207,7 @@ def test_no_program_is_taken_from_the_directory_one_is_in(
 
 
 @pytest.mark.parametrize("name", ["busctl", "journalctl", "systemctl"])
-def test_a_program_that_others_can_change_is_passed_over(tmp_path: Path, name: str) -> None:
+def test_a_program_that_others_can_change_is_skipped(tmp_path: Path, name: str) -> None:
     program(tmp_path / "open" / name, f"touch {tmp_path}/started")
     (tmp_path / "open").chmod(0o777)
     program(tmp_path / "usr" / name, "echo real")
@@ -241,7 +241,7 @@ FIELDS = ("SYSLOG_IDENTIFIER", "MESSAGE", "__CURSOR", "_SYSTEMD_INVOCATION_ID", 
 def entry(field: str, value: Any) -> bytes:
     plain = {
         "__REALTIME_TIMESTAMP": "1764000000000000",
-        "MESSAGE": "said",
+        "MESSAGE": "text",
         "SYSLOG_IDENTIFIER": "k3s",
         "_PID": "42",
     }
@@ -259,7 +259,7 @@ def as_bytes(value: str) -> list[int]:
 @pytest.mark.parametrize("shape", [as_text, as_bytes], ids=["text", "bytes"])
 @pytest.mark.parametrize("field", FIELDS)
 @pytest.mark.parametrize("value", HOSTILE, ids=range(len(HOSTILE)))
-def test_no_field_of_the_journal_is_printed_as_it_came(
+def test_no_field_of_the_journal_is_printed_without_escaping(
     value: str, field: str, shape: Callable[[str], Any]
 ) -> None:
     found = journald.parse(entry(field, shape(value)))
@@ -275,15 +275,15 @@ def test_no_field_of_the_journal_is_printed_as_it_came(
         "cursor": found.cursor,
         "unit": found.unit,
     }
-    said = stream.json_line(document | {"invocation": found.invocation})
-    assert said.isprintable()
-    assert found.message == json.loads(said)["message"], "JSON holds the message itself, escaped"
+    printed = stream.json_line(document | {"invocation": found.invocation})
+    assert printed.isprintable()
+    assert found.message == json.loads(printed)["message"], "JSON holds the message itself, escaped"
     for short in (found.identifier, found.cursor, found.unit, found.invocation):
         assert short is None or (short.isprintable() and len(short) <= 300)
 
 
 @pytest.mark.parametrize("value", HOSTILE, ids=range(len(HOSTILE)))
-def test_a_journal_from_another_machine_is_cleaned_as_well(tmp_path: Path, value: str) -> None:
+def test_a_journal_from_another_machine_is_escaped(tmp_path: Path, value: str) -> None:
     length = len(value.encode()).to_bytes(8, "little")
     binary = b"SYSLOG_IDENTIFIER\n" + length + value.encode() + b"\n"
     (tmp_path / "export").write_bytes(
@@ -297,12 +297,12 @@ def test_a_journal_from_another_machine_is_cleaned_as_well(tmp_path: Path, value
 
 
 def test_the_support_archive_holds_no_escape_sequence(tmp_path: Path) -> None:
-    said = [
+    entries = [
         json.loads(entry(field, value))
         for field in ("SYSLOG_IDENTIFIER", "MESSAGE")
         for value in HOSTILE
     ]
-    started = [{"_SYSTEMD_INVOCATION_ID": "a" * 32, **one} for one in said]
+    started = [{"_SYSTEMD_INVOCATION_ID": "a" * 32, **one} for one in entries]
     (tmp_path / "journal").write_text("".join(f"{json.dumps(one)}\n" for one in started))
     program(tmp_path / "bin/journalctl", f"cat {tmp_path}/journal")
     environ = {
@@ -311,9 +311,16 @@ def test_the_support_archive_holds_no_escape_sequence(tmp_path: Path) -> None:
         "XDG_RUNTIME_DIR": str(tmp_path),
     }
 
-    words = [sys.executable, "-m", "k3s_rootless", "bundle", "-o", str(tmp_path / "archive.tar.gz")]
+    command_line = [
+        sys.executable,
+        "-m",
+        "k3s_rootless",
+        "bundle",
+        "-o",
+        str(tmp_path / "archive.tar.gz"),
+    ]
     done = subprocess.run(
-        words, cwd=PROJECT, env=environ, capture_output=True, text=True, check=False
+        command_line, cwd=PROJECT, env=environ, capture_output=True, text=True, check=False
     )
 
     assert (tmp_path / "archive.tar.gz").exists(), done.stderr
@@ -334,7 +341,7 @@ def test_the_support_archive_holds_no_escape_sequence(tmp_path: Path) -> None:
     assert "\x1b" not in done.stderr + done.stdout
 
 
-def test_logs_clean_what_every_process_can_write(tmp_path: Path) -> None:
+def test_logs_escape_fields_that_every_process_can_write(tmp_path: Path) -> None:
     (tmp_path / "journal").write_bytes(
         b"\n".join(entry(field, value) for field in FIELDS for value in HOSTILE) + b"\n"
     )
@@ -345,8 +352,8 @@ def test_logs_clean_what_every_process_can_write(tmp_path: Path) -> None:
         "XDG_RUNTIME_DIR": str(tmp_path),
     }
 
-    for words in ([], ["--json"], ["--level", "info"]):
-        call = [sys.executable, "-m", "k3s_rootless", "logs", "--since", "yesterday", *words]
+    for options in ([], ["--json"], ["--level", "info"]):
+        call = [sys.executable, "-m", "k3s_rootless", "logs", "--since", "yesterday", *options]
         done = subprocess.run(call, cwd=PROJECT, env=environ, capture_output=True, check=True)
         text = io.TextIOWrapper(io.BytesIO(done.stdout), "utf-8", newline="").read()
         assert text

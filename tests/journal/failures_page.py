@@ -1,6 +1,6 @@
-"""`python -m tests.journal.failures_page` renews docs/reference/failures.md.
+"""`python -m tests.journal.failures_page` writes docs/reference/failures.md.
 
-The page is made from the catalogue and its lines.
+The page is generated from the catalogue and its log lines.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from k3s_rootless.finding import Remedy
 from k3s_rootless.journal import exits, verdict
 from k3s_rootless.journal.catalogue import CATALOGUE, Failure
 from k3s_rootless.journal.facts import Cause, Ending
@@ -19,18 +20,23 @@ PAGE = ROOT / "docs/reference/failures.md"
 LINES = ROOT / "tests/data/fatal-lines.json"
 _HEAD = """# Failures
 
-The failures that `k3s-rootless diagnose` knows. This page is generated from its data. Under each id
-are its meaning, who can fix it and how, the check for the same problem, and log lines that show it.
-After a `fatal` line K3s exits, or waits without end. After a `survived` line K3s continues, but
-something does not work. A `note` also appears in starts that succeed, and is printed only beside a
-cause. A `benign` line is harmless.
+The failures that `k3s-rootless diagnose` recognises. This page is generated from the catalogue of
+failures. Each section has the id of a failure, its meaning, the check for the same problem, how to
+fix it, and log lines that show it. `Fix` is for the user of K3s, `Fix (administrator)` needs root.
+
+The weight of a failure is in parentheses:
+
+- `fatal`: K3s exits, or waits without end.
+- `survived`: K3s keeps running, but a function does not work.
+- `note`: the line also occurs in successful starts. It is shown only together with a cause.
+- `benign`: the line is harmless.
 """
 
 
 _BY_SYSTEMD = """# Failures that only systemd reports
 
-K3s logs no line about these. They are recognised by the unit's state, its result and its exit
-status.
+K3s logs no line about these failures. `diagnose` recognises them by the state, the result and the
+exit status of the unit.
 """
 _FAILED = Ending("loaded", "failed", "failed")
 ENDINGS = (
@@ -57,42 +63,41 @@ def by_systemd() -> tuple[Cause, ...]:
 def page() -> str:
     """Return the text of the page."""
     known = json.loads(LINES.read_text("utf-8"))
-    told = (part for cause in by_systemd() for part in _told(cause))
+    from_systemd = (part for cause in by_systemd() for part in _systemd_section(cause))
     return "\n".join(
         (
             _HEAD,
             *(part for failure in CATALOGUE for part in _section(failure, known)),
             _BY_SYSTEMD,
-            *told,
+            *from_systemd,
         )
     )
 
 
-def _told(cause: Cause) -> Iterator[str]:
+def _systemd_section(cause: Cause) -> Iterator[str]:
     yield f"## {cause.id}\n"
     yield f"**{cause.title}**: {cause.why}.\n"
     if cause.check:
         yield f"Check: `{cause.check}`.\n"
     if cause.remedy is not None:
         commands = "\n".join(cause.remedy.commands)
-        yield f"Remedy ({cause.remedy.fixable_by.value}): {cause.remedy.text}.\n"
+        yield f"{_fix(cause.remedy)}\n"
         yield f"```sh\n{commands}\n```\n"
 
 
 def _section(failure: Failure, known: list[dict[str, str]]) -> Iterator[str]:
     yield f"## {failure.id}\n"
-    yield (
-        f"**{_open(failure.title)}** ({failure.weight.value})."
-        f" {failure.why[:1].upper()}{failure.why[1:]}.\n"
-    )
+    title = _with_placeholders(failure.title)
+    yield f"**{title}** ({failure.weight.value}): {failure.why}.\n"
     if failure.check:
-        yield f"Check: `{_open(failure.check)}`.\n"
-    if failure.told_by:
+        yield f"Check: `{_with_placeholders(failure.check)}`.\n"
+    if failure.same_lines_as:
+        other = failure.same_lines_as
         yield (
-            f"Its lines are those of [{failure.told_by}](#{failure.told_by}); what the host shows"
-            " tells them apart.\n"
+            f"The log lines are the same as for [{other}](#{other}); the state of the host or of"
+            " the unit shows which failure it is.\n"
         )
-    yield f"Remedy ({failure.remedy.fixable_by.value}): {failure.remedy.text}.\n"
+    yield f"{_fix(failure.remedy)}\n"
     commands = "\n".join(failure.remedy.commands)
     if commands:
         yield f"```sh\n{commands}\n```\n"
@@ -101,7 +106,12 @@ def _section(failure: Failure, known: list[dict[str, str]]) -> Iterator[str]:
         yield "```text\n" + "\n".join(lines) + "\n```\n"
 
 
-def _open(text: str) -> str:
+def _fix(remedy: Remedy) -> str:
+    label = remedy.label
+    return f"{label[0].upper()}{label[1:]}: {remedy.text}."
+
+
+def _with_placeholders(text: str) -> str:
     return text.replace("{", "[").replace("}", "]")
 
 

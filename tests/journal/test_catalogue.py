@@ -33,7 +33,7 @@ MODES = {f"F{number:02}" for number in range(1, 68)} - {"F38"}
 
 
 @pytest.mark.parametrize("case", KNOWN, ids=[case["line"][:60] for case in KNOWN])
-def test_each_line_is_known_in_each_of_its_forms(case: dict[str, Any]) -> None:
+def test_each_line_is_recognised_in_all_forms(case: dict[str, Any]) -> None:
     """The forms: as written, with escaped or plain quotes, after a klog prefix, and in colour."""
     line = case["line"]
     plain = diagnosis.normal(line)
@@ -48,7 +48,7 @@ def test_each_line_is_known_in_each_of_its_forms(case: dict[str, Any]) -> None:
         assert (seen[0].id if seen else None) == (case["id"] if case["id"] in IDS else None), form
 
 
-def test_every_mode_has_a_line() -> None:
+def test_each_failure_mode_has_a_line() -> None:
     assert MODES == {case["mode"] for case in KNOWN if "mode" in case}
 
 
@@ -57,7 +57,7 @@ def test_every_mode_has_a_line() -> None:
     SIGNS,
     ids=lambda one: getattr(one, "id", None) or getattr(one, "literal", ""),
 )
-def test_each_sign_has_a_line_that_it_is_known_by(failure: Failure, sign: Sign) -> None:
+def test_each_sign_is_the_first_match_of_a_line(failure: Failure, sign: Sign) -> None:
     known_by = [
         case["line"]
         for case in KNOWN
@@ -69,24 +69,24 @@ def test_each_sign_has_a_line_that_it_is_known_by(failure: Failure, sign: Sign) 
 
 
 @pytest.mark.parametrize("failure", CATALOGUE, ids=lambda failure: failure.id)
-def test_each_entry_says_why_and_who_mends_it(failure: Failure) -> None:
+def test_each_entry_has_a_reason_and_a_fix(failure: Failure) -> None:
     assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", failure.id)
     assert failure.title
     assert failure.why
     assert failure.remedy.fixable_by in FixableBy
     assert failure.remedy.text
-    assert failure.signs or failure.told_by in IDS
-    assert failure.signs == () or not failure.told_by
+    assert failure.signs or failure.same_lines_as in IDS
+    assert failure.signs == () or not failure.same_lines_as
 
 
-def test_a_failure_that_k3s_waits_in_names_a_phase_of_a_start() -> None:
+def test_a_failure_without_an_exit_names_the_phase_that_is_never_reached() -> None:
     waiting = {failure.id: failure.waits for failure in CATALOGUE if failure.waits}
 
     assert {"datastore-damaged", "snapshotter-fuse"} == waiting.keys()
     assert set(waiting.values()) <= set(phases.KEYS)
 
 
-def test_the_remedy_for_the_socket_of_containerd_enters_the_namespace_and_names_the_data() -> None:
+def test_the_fix_for_the_containerd_socket_enters_the_namespace_of_k3s() -> None:
     """Without these, a real K3s v1.36.3 unpacks itself into the namespace.
 
     It then does not find its own program.
@@ -106,26 +106,26 @@ def test_ids_are_unique() -> None:
 @pytest.mark.parametrize(
     "case", [case for case in KNOWN if case["check"]], ids=lambda case: case["line"][:60]
 )
-def test_each_check_that_is_named_is_one_of_preflight(case: dict[str, Any]) -> None:
+def test_each_named_check_exists(case: dict[str, Any]) -> None:
     assert any(matches(check.id, case["check"]) for check in CHECKS)
 
 
-def test_texts_name_only_what_their_patterns_give() -> None:
+def test_texts_use_only_groups_of_their_patterns() -> None:
     for failure, sign in SIGNS:
         groups = dict.fromkeys(sign.pattern.groupindex, "x")
         for text in (sign.title or failure.title, sign.check or failure.check):
             assert "{" not in text.format_map(groups)
 
 
-def test_no_line_of_a_start_that_succeeds_is_a_cause() -> None:
+def test_no_line_of_a_successful_start_is_a_cause() -> None:
     """Some of its lines are notes, which also occur in failed starts."""
     with (DATA / "journal-successful-start.jsonl").open("rb") as lines:
         found = [entry for line in lines if (entry := journald.parse(line)) is not None]
 
     assert 38 == len(found)
     assert all(diagnosis.first_cause([entry]) is None for entry in found)
-    story = diagnosis.story(found)
-    assert (None, ()) == (story.cause, story.others)
+    log = diagnosis.read_start(found)
+    assert (None, ()) == (log.cause, log.others)
 
 
 @pytest.mark.parametrize(
@@ -138,19 +138,19 @@ def test_no_line_can_make_the_diagnosis_slow(line: str) -> None:
     assert time.process_time() - begun < PATIENCE
 
 
-def test_the_page_of_failures_is_made_of_the_catalogue() -> None:
+def test_the_page_of_failures_is_up_to_date() -> None:
     written = failures_page.PAGE.read_text("utf-8")
 
     assert written == failures_page.page(), "renew it: python -m tests.journal.failures_page"
 
 
-def test_each_cause_that_systemd_tells_of_has_its_section() -> None:
+def test_each_cause_that_only_systemd_reports_has_a_section() -> None:
     """The `documentation` of an answer links to this section."""
     headings = set(re.findall(r"^## (\S+)$", failures_page.PAGE.read_text("utf-8"), re.MULTILINE))
-    told = {cause.id for cause in failures_page.by_systemd()}
+    from_systemd = {cause.id for cause in failures_page.by_systemd()}
 
-    assert len(told) == len(failures_page.ENDINGS)
-    assert {exits.identifier(status) for status in exits.STEPS} | IDS | told == headings
+    assert len(from_systemd) == len(failures_page.ENDINGS)
+    assert {exits.identifier(status) for status in exits.STEPS} | IDS | from_systemd == headings
 
 
 def test_weights_are_used() -> None:

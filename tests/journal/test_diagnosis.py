@@ -53,7 +53,7 @@ def test_each_known_line_gives_its_cause(case: dict[str, Any]) -> None:
         assert found.fatal or case["weight"] == "survived"
 
 
-def test_a_start_that_succeeds_has_no_cause_however_it_sounds() -> None:
+def test_a_successful_start_has_no_cause() -> None:
     with (DATA / "journal-successful-start.jsonl").open("rb") as lines:
         found = [entry for line in lines if (entry := journald.parse(line)) is not None]
 
@@ -61,7 +61,7 @@ def test_a_start_that_succeeds_has_no_cause_however_it_sounds() -> None:
     assert diagnosis.first_cause(found) is None
 
 
-def test_the_first_line_counts_and_nothing_behind_it_is_read() -> None:
+def test_reading_stops_after_the_first_fatal_line() -> None:
     def journal() -> Any:
         yield from entries("k3s starts", *SECONDARY[:1], FATAL)
         raise AssertionError("read too far")
@@ -89,7 +89,7 @@ def test_after_a_requested_stop_no_line_is_a_cause() -> None:
         unit=UNIT,
     )
 
-    found = diagnosis.story([*entries("k3s starts"), STOPPING, *entries(FATAL), killed])
+    found = diagnosis.read_start([*entries("k3s starts"), STOPPING, *entries(FATAL), killed])
 
     assert (found.stopped, found.cause) == (True, None)
 
@@ -99,29 +99,29 @@ def test_after_a_requested_stop_no_line_is_a_cause() -> None:
     [replace(STOPPING, identifier="k3s"), replace(STOPPING, unit="user@1000.service")],
     ids=["K3s", "another unit"],
 )
-def test_only_systemds_line_about_the_unit_is_a_stop(line: Entry) -> None:
-    found = diagnosis.story([line, *entries(FATAL)])
+def test_only_a_line_of_systemd_about_the_unit_is_a_stop(line: Entry) -> None:
+    found = diagnosis.read_start([line, *entries(FATAL)])
 
     assert found.cause is not None
     assert not found.stopped
 
 
 def test_a_stop_after_the_fatal_line_changes_nothing() -> None:
-    found = diagnosis.story([*entries(FATAL), STOPPING])
+    found = diagnosis.read_start([*entries(FATAL), STOPPING])
 
     assert found.cause is not None
     assert not found.stopped
 
 
 @pytest.mark.parametrize("line", SECONDARY)
-def test_a_consequence_is_no_cause(line: str) -> None:
+def test_a_consequence_is_not_a_cause(line: str) -> None:
     assert diagnosis.first_cause(entries(line)) is None
     found = diagnosis.first_cause(entries(line, 'level=fatal msg="something new"', line))
     assert found is not None
     assert "something new" == found.title
 
 
-def test_what_k3s_survives_is_a_cause_only_when_nothing_fatal_follows() -> None:
+def test_a_survived_problem_is_a_cause_only_without_a_fatal_line() -> None:
     alone, followed = (
         diagnosis.first_cause(entries(CONFLICT, CONFLICT)),
         diagnosis.first_cause(entries(CONFLICT, FATAL)),
@@ -135,7 +135,7 @@ def test_what_k3s_survives_is_a_cause_only_when_nothing_fatal_follows() -> None:
         datetime(2026, 11, 23, 21, 35, 0, tzinfo=UTC),
     )
     assert (
-        "K3s cannot make all forwards: listen tcp :10080: bind: address already in use"
+        "K3s cannot create all forwards: listen tcp :10080: bind: address already in use"
         == alone.title
     )
     assert ("cgroup-controller", True) == (followed.id, followed.fatal)
@@ -156,7 +156,7 @@ def test_what_k3s_survives_is_a_cause_only_when_nothing_fatal_follows() -> None:
         ('level=fatal msg="\u202eevil \x07"', "\ufffdevil \ufffd"),
     ],
 )
-def test_a_fatal_line_that_nobody_knows_is_told_as_it_is(line: str, title: str) -> None:
+def test_an_unknown_fatal_line_is_the_title_of_its_cause(line: str, title: str) -> None:
     found = diagnosis.first_cause(entries(line))
 
     assert isinstance(found, Cause)
@@ -166,14 +166,14 @@ def test_a_fatal_line_that_nobody_knows_is_told_as_it_is(line: str, title: str) 
 
 
 @given(st.lists(st.text(max_size=300)))
-def test_no_text_can_upset_the_diagnosis(messages: list[str]) -> None:
+def test_no_text_raises_an_exception(messages: list[str]) -> None:
     found = diagnosis.first_cause(Entry(None, message) for message in messages)
 
     assert found is None or found.line.isprintable()
 
 
 @given(st.sampled_from(KNOWN), st.text(max_size=50), st.text(max_size=50))
-def test_text_around_a_known_line_does_not_make_it_worse(
+def test_text_around_a_known_line_leaves_no_placeholder(
     case: dict[str, Any], before: str, after: str
 ) -> None:
     found = diagnosis.first_cause(entries(before + case["line"] + after))
@@ -181,7 +181,7 @@ def test_text_around_a_known_line_does_not_make_it_worse(
     assert found is None or not re.search(r"\{\w+\}", found.check)
 
 
-def test_a_crash_is_told_by_its_first_line() -> None:
+def test_a_panic_is_named_by_its_first_line() -> None:
     found = diagnosis.first_cause(
         entries("panic: runtime error: index out of range\n\ngoroutine 1 [running]:")
     )
@@ -227,9 +227,7 @@ FRAMES = (
 
 
 @pytest.mark.parametrize("apart", [True, False], ids=["a line each", "in one entry"])
-def test_a_crash_is_told_with_the_first_frames_of_the_goroutine_that_crashed(
-    *, apart: bool
-) -> None:
+def test_a_panic_has_the_first_frames_of_its_goroutine(*, apart: bool) -> None:
     lines = CRASH if apart else ["\n".join(CRASH)]
 
     found = diagnosis.first_cause(Entry(None, line) for line in ["x", *lines])
@@ -238,7 +236,7 @@ def test_a_crash_is_told_with_the_first_frames_of_the_goroutine_that_crashed(
     assert ("panic", FRAMES) == (found.id, found.frames)
 
 
-def test_what_others_write_into_a_crash_is_left_out_of_its_frames() -> None:
+def test_other_lines_within_a_panic_are_not_frames() -> None:
     noise = 'E1127 07:04:16.958447      34 controller.go:1] "x (y)"'
     mixed = [part for line in CRASH for part in (line, noise)]
 
@@ -248,7 +246,7 @@ def test_what_others_write_into_a_crash_is_left_out_of_its_frames() -> None:
     assert set(found.frames) <= set(FRAMES)
 
 
-def test_of_a_crash_without_frames_little_is_read() -> None:
+def test_a_panic_without_frames_is_read_only_in_part() -> None:
     read = 0
 
     def journal() -> Any:
@@ -264,7 +262,7 @@ def test_of_a_crash_without_frames_little_is_read() -> None:
     assert read < 500
 
 
-def test_of_a_deep_crash_five_frames_are_told() -> None:
+def test_a_deep_panic_has_five_frames() -> None:
     deep = [
         line
         for number in range(50)
@@ -279,34 +277,34 @@ def test_of_a_deep_crash_five_frames_are_told() -> None:
     assert [f"main.f{number} (/src/main.go:{number})" for number in range(5)] == list(found.frames)
 
 
-def test_a_failure_behind_many_later_starts_is_remembered() -> None:
+def test_a_failure_before_many_later_starts_is_found() -> None:
     lines = [(0, FATAL), *((number, "Starting k3s") for number in range(1, 40))]
 
-    story = diagnosis.last_start(
+    log = diagnosis.last_start(
         Entry(None, message, invocation=f"{start:032x}") for start, message in lines
     )
 
-    assert story.cause is not None
+    assert log.cause is not None
     assert ("cgroup-controller", True, f"{0:032x}") == (
-        story.cause.id,
-        story.cause.earlier,
-        story.invocation,
+        log.cause.id,
+        log.cause.earlier,
+        log.invocation,
     )
 
 
-def test_of_many_failures_behind_later_starts_the_last_is_remembered() -> None:
+def test_the_last_failure_before_many_later_starts_is_found() -> None:
     lines = [
         (0, FATAL),
         (1, 'level=fatal msg="the last"'),
         *((number, "Starting k3s") for number in range(2, 40)),
     ]
 
-    story = diagnosis.last_start(
+    log = diagnosis.last_start(
         Entry(None, message, invocation=f"{start:032x}") for start, message in lines
     )
 
-    assert story.cause is not None
-    assert "the last" == story.cause.title
+    assert log.cause is not None
+    assert "the last" == log.cause.title
 
 
 UP = 'time="x" level=info msg="k3s is up and running"'
@@ -321,18 +319,18 @@ UP = 'time="x" level=info msg="k3s is up and running"'
         ([("a", FATAL), ("b", "x"), ("c", UP)], True, False),
     ],
 )
-def test_a_failure_that_is_not_of_the_last_start_is_marked_with_what_became_of_the_next(
+def test_an_earlier_failure_is_marked_with_the_result_of_the_next_start(
     lines: list[tuple[str, str]], *, earlier: bool, recovered: bool | None
 ) -> None:
-    story = diagnosis.last_start(
+    log = diagnosis.last_start(
         Entry(None, message, invocation=start * 32) for start, message in lines
     )
 
-    assert story.cause is not None
-    assert (earlier, recovered) == (story.cause.earlier, story.recovered)
+    assert log.cause is not None
+    assert (earlier, recovered) == (log.cause.earlier, log.recovered)
 
 
-def test_of_many_starts_the_last_one_with_a_cause_is_told() -> None:
+def test_the_last_start_with_a_cause_is_found() -> None:
     """During a restart of K3s by systemd, the newest start has not failed yet."""
     lines = [
         ("a", FATAL),
@@ -341,34 +339,34 @@ def test_of_many_starts_the_last_one_with_a_cause_is_told() -> None:
         ("b", "Stopped"),
     ]
 
-    story = diagnosis.last_start(
+    log = diagnosis.last_start(
         Entry(None, message, invocation=start * 32) for start, message in lines
     )
 
-    assert story.cause is not None
-    assert ("something new", "b" * 32) == (story.cause.title, story.invocation)
+    assert log.cause is not None
+    assert ("something new", "b" * 32) == (log.cause.title, log.invocation)
 
 
-def test_a_million_starts_are_heard_in_bounded_memory() -> None:
+def test_many_starts_are_read_in_bounded_memory() -> None:
     tracemalloc.start()
-    story = diagnosis.last_start(
+    log = diagnosis.last_start(
         Entry(None, CONFLICT, invocation=f"{number:032x}") for number in range(20_000)
     )
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
 
-    assert story.cause is not None
+    assert log.cause is not None
     assert peak < 2_000_000
 
 
-def test_a_forward_that_was_made_after_all_is_no_cause() -> None:
+def test_a_forward_that_was_created_later_is_not_a_cause() -> None:
     bound = 'level=info msg="Bound parent port :10080 to child namespace port 80"'
 
     assert diagnosis.first_cause(entries(CONFLICT, bound)) is None
     assert diagnosis.first_cause(entries(CONFLICT, bound.replace("10080", "10443"))) is not None
 
 
-def test_what_systemd_quotes_of_the_unit_is_no_cause() -> None:
+def test_a_quoted_unit_description_is_not_a_cause() -> None:
     quoting = Entry(
         None, f"Started k3s-rootless.service - /bin/sh -c '{FATAL}'.", identifier="systemd"
     )
@@ -384,39 +382,39 @@ def test_what_systemd_quotes_of_the_unit_is_no_cause() -> None:
     assert "exec-failed" == found.id
 
 
-def test_what_else_was_wrong_before_the_cause_is_told_once() -> None:
-    story = diagnosis.story(
+def test_other_problems_before_the_cause_are_reported_once() -> None:
+    log = diagnosis.read_start(
         entries(CONFLICT, CONFLICT, MODULE, FATAL, "listen tcp :1: bind: address already in use")
     )
 
-    assert story.cause is not None
-    assert ["forward-failed"] == [one.id for one in story.others]
-    assert ["kernel-modules"] == [one.id for one in story.notes]
-    assert 4 == story.lines
+    assert log.cause is not None
+    assert ["forward-failed"] == [one.id for one in log.others]
+    assert ["kernel-modules"] == [one.id for one in log.notes]
+    assert 4 == log.lines
 
 
-def test_of_a_start_that_is_ready_nothing_was_fatal() -> None:
+def test_a_ready_start_has_no_fatal_line() -> None:
     """K3s retries until its snapshotter works, and then continues."""
     fuse = (
         'level=info msg="Waiting to retrieve agent configuration; server is not ready:'
         ' fuse-overlayfs not functional"'
     )
 
-    assert diagnosis.story(entries(fuse), ready=True).cause is None
-    assert diagnosis.story(entries(fuse)).cause is not None
+    assert diagnosis.read_start(entries(fuse), ready=True).cause is None
+    assert diagnosis.read_start(entries(fuse)).cause is not None
 
 
 @pytest.mark.parametrize("times", [[5, 3, 1], [1, 1, 1], [None, 2, None]])
-def test_clocks_may_jump(times: list[int | None]) -> None:
-    heard = [
+def test_the_clock_can_jump(times: list[int | None]) -> None:
+    lines_read = [
         Entry(datetime(2026, 1, at, tzinfo=UTC) if at else None, line)
         for at, line in zip(times, ["x", FATAL, "y"], strict=True)
     ]
 
-    found = diagnosis.first_cause(heard)
+    found = diagnosis.first_cause(lines_read)
 
     assert found is not None
-    assert found.time == heard[1].time
+    assert found.time == lines_read[1].time
 
 
 def test_a_goroutine_dump_is_read_quickly() -> None:

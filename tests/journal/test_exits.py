@@ -12,21 +12,21 @@ from k3s_rootless.journal.facts import Ending
 
 
 @pytest.mark.skipif(
-    shutil.which("systemd-analyze") is None, reason="there is no systemd here to ask"
+    shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed"
 )
-def test_the_names_are_those_of_systemd() -> None:
+def test_the_names_of_exit_statuses_match_systemd() -> None:
     """The statuses of the installed systemd; an older one lacks some, and 234 was never used."""
-    asked = subprocess.run(
+    output = subprocess.run(
         ["systemd-analyze", "exit-status"], capture_output=True, text=True, check=True
     ).stdout
-    rows = [line.split() for line in asked.splitlines()[1:]]
-    given = {
+    rows = [line.split() for line in output.splitlines()[1:]]
+    names = {
         int(status): name for name, status, kind in rows if kind == "systemd" and status != "255"
     }
 
-    assert len(given) > 30
-    assert given == {
-        status: name for status, (name, _) in exits.STEPS.items() if status <= max(given)
+    assert len(names) > 30
+    assert names == {
+        status: name for status, (name, _) in exits.STEPS.items() if status <= max(names)
     }
 
 
@@ -53,7 +53,7 @@ def test_each_status_is_a_cause_with_a_remedy(status: int) -> None:
         (2, 9, "killed"),
     ],
 )
-def test_a_start_limit_is_told_where_the_last_death_tells_no_more(
+def test_the_start_limit_is_the_cause_if_the_exit_status_names_none(
     code: int, status: int, expected: str
 ) -> None:
     found = verdict.of_ending(

@@ -32,7 +32,7 @@ def journal(directory: Path, script: str) -> str:
     ["x" * TEN_MEGABYTES, '\\"\u00e4' * (TEN_MEGABYTES // 4), [255] * (TEN_MEGABYTES // 2)],
     ids=["letters", "escapes", "bytes"],
 )
-def test_a_line_of_ten_megabytes_is_cut(message: Any) -> None:
+def test_a_line_of_ten_megabytes_is_truncated(message: Any) -> None:
     line = json.dumps({"PRIORITY": "3", "MESSAGE": message, "_PID": "7"}).encode()
     begun = time.process_time()
 
@@ -50,14 +50,14 @@ from k3s_rootless.journal import diagnosis
 from k3s_rootless.journal.sources import journald as reader
 from k3s_rootless.journal.facts import Query
 with reader.read(Query(1000), journalctl=sys.argv[1]) as entries:
-    story = diagnosis.last_start(entries)
+    log = diagnosis.last_start(entries)
 # Not ru_maxrss: it begins with the memory of the process that started this one (getrusage(2)).
 memory = re.search(r"VmHWM:\\s*([0-9]+) kB", pathlib.Path("/proc/self/status").read_text())[1]
-print(story.lines, story.cause.id if story.cause else None, memory)
+print(log.lines, log.cause.id if log.cause else None, memory)
 """
 
 
-def told(program: str) -> tuple[int, str, int]:
+def diagnosed(program: str) -> tuple[int, str, int]:
     run = subprocess.run(
         [sys.executable, "-c", CHILD, program], capture_output=True, text=True, check=True, cwd=ROOT
     )
@@ -71,21 +71,21 @@ def test_a_hundred_times_the_lines_need_no_more_memory(tmp_path: Path) -> None:
         {"MESSAGE": "I1123 21:35:11.953595 21 x.go:1] Waiting", "_SYSTEMD_INVOCATION_ID": "a" * 32}
     )
     few = journal(tmp_path, f"sys.stdout.write({noise + chr(10)!r} * 1000)")
-    small = told(few)
+    small = diagnosed(few)
     many = journal(tmp_path, f"for _ in range(100): sys.stdout.write({noise + chr(10)!r} * 1000)")
-    large = told(many)
+    large = diagnosed(many)
 
     assert (1000, 100_000) == (small[0], large[0])
     assert large[2] < small[2] + 2 * 1024
 
 
-def test_a_panic_of_20000_lines_is_not_read_to_its_end(tmp_path: Path) -> None:
+def test_a_panic_of_20000_lines_is_read_only_in_part(tmp_path: Path) -> None:
     script = (
         "print(json.dumps({'MESSAGE': 'panic: runtime error: nil pointer'}))\n"
         "for n in range(20000): print(json.dumps({'MESSAGE': f'goroutine {n} [select]:'}))"
     )
     with journald.read(Query(1000), journalctl=journal(tmp_path, script)) as entries:
-        story = diagnosis.story(entries)
+        log = diagnosis.read_start(entries)
 
-    assert story.cause is not None
-    assert ("panic", 1) == (story.cause.id, story.lines)
+    assert log.cause is not None
+    assert ("panic", 1) == (log.cause.id, log.lines)

@@ -101,13 +101,11 @@ def test_a_line_names_its_level_and_its_component(
         ("plain", 99, "info"),
     ],
 )
-def test_a_line_is_as_serious_as_its_writer_says(
-    message: str, priority: int | None, level: str
-) -> None:
+def test_a_line_has_the_level_that_it_names(message: str, priority: int | None, level: str) -> None:
     assert level == lines.parse(message, "k3s", priority).level
 
 
-def test_lines_that_differ_in_their_time_alone_fold() -> None:
+def test_lines_that_differ_only_in_time_are_equal_when_folded() -> None:
     first, second = (f"E1123 21:36:2{second}.006508      21 x.go:114] same" for second in (3, 4))
 
     assert lines.folded(first) == lines.folded(second)

@@ -20,7 +20,7 @@ def entries(*seconds: float) -> list[Entry]:
 
 
 @pytest.mark.parametrize(
-    ("said", "restarts", "expected"),
+    ("seconds", "restarts", "expected"),
     [
         ((), 0, None),
         ((), 57, None),
@@ -37,50 +37,40 @@ def entries(*seconds: float) -> list[Entry]:
     ],
 )
 def test_a_loop_has_a_count_and_a_period(
-    said: tuple[float, ...], restarts: int, expected: Loop | None
+    seconds: tuple[float, ...], restarts: int, expected: Loop | None
 ) -> None:
-    assert expected == loops.of(entries(*said), restarts)
+    assert expected == loops.of(entries(*seconds), restarts)
 
 
-def test_entries_without_a_time_tell_nothing() -> None:
+def test_entries_without_a_time_are_no_loop() -> None:
     assert loops.of([Entry(None, ""), Entry(None, "")], 9) is None
 
 
-@pytest.mark.parametrize(
-    ("after", "expected"), [(0, True), (122, True), (124, False), (86400, False)]
-)
-def test_a_loop_is_over_when_k3s_has_lived_longer_than_ever(
-    after: float,
-    expected: bool,  # noqa: FBT001
-) -> None:
-    assert expected == loops.goes_on(Loop(9, 41.0, NOON), NOON + timedelta(seconds=after))
-
-
-def test_it_is_told_in_words() -> None:
+def test_the_description_of_a_loop() -> None:
     last = f"{NOON.astimezone():%H:%M:%S}"
 
-    assert f"systemd has restarted it 57 times, about every 41 s, last at {last}" == loops.words(
+    assert f"systemd restarted K3s 57 times, about every 41 s, last at {last}" == loops.describe(
         Loop(57, 41.2, NOON)
     )
-    assert f"systemd has restarted it 3 times, about every 10 min, last at {last}" == loops.words(
+    assert f"systemd restarted K3s 3 times, about every 10 min, last at {last}" == loops.describe(
         Loop(3, 600, NOON)
     )
-    assert f"systemd has restarted it 2 times, last at {last}" == loops.words(Loop(2, None, NOON))
+    assert f"systemd restarted K3s 2 times, last at {last}" == loops.describe(Loop(2, None, NOON))
 
 
 @given(st.lists(st.floats(-1e6, 1e6), max_size=20), st.integers(0, 100))
-def test_no_clock_makes_a_negative_period(said: list[float], restarts: int) -> None:
-    found = loops.of(entries(*said), restarts)
+def test_no_clock_makes_a_negative_period(seconds: list[float], restarts: int) -> None:
+    found = loops.of(entries(*seconds), restarts)
 
     assert found is None or found.period is None or found.period > 0
-    assert found is None or found.count >= len(said)
+    assert found is None or found.count >= len(seconds)
 
 
 @pytest.mark.parametrize(
     ("seconds", "period", "past"),
     [(59, None, False), (61, None, True), (61, 30, False), (91, 30, True)],
 )
-def test_a_k3s_that_has_lived_much_longer_since_has_left_its_deaths_behind(
+def test_a_loop_is_over_after_a_much_longer_run(
     seconds: float, period: float | None, *, past: bool
 ) -> None:
     assert past is loops.is_past(seconds, period)

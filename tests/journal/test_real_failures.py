@@ -13,7 +13,7 @@ import pytest
 
 from k3s_rootless.finding import FixableBy
 from k3s_rootless.journal import diagnosis, limits, verdict
-from k3s_rootless.journal.facts import Cause, Ending, Entry, Limit, Place, Story
+from k3s_rootless.journal.facts import Cause, Ending, Entry, Limit, Place, StartLog
 from k3s_rootless.journal.sources.exported import Exported
 
 DATA = Path(__file__).parents[1] / "data"
@@ -27,44 +27,44 @@ LOW = {
 }
 
 
-def captured(name: str) -> Story:
+def captured(name: str) -> StartLog:
     return diagnosis.last_start(Exported(DATA / "failed-starts" / f"{name}.jsonl"))
 
 
 @pytest.mark.parametrize("file", CAPTURED, ids=lambda file: file.stem)
-def test_each_failure_is_named_with_a_remedy_and_nothing_harmless_beside_it(file: Path) -> None:
-    story = captured(file.stem)
+def test_each_failure_has_its_fix_and_no_harmless_lines(file: Path) -> None:
+    log = captured(file.stem)
     limit = LOW.get(file.stem)
 
-    cause = verdict.of_story(story, replace(FAILED, limits=(limit,) if limit else ()))
+    cause = verdict.of_log(log, replace(FAILED, limits=(limit,) if limit else ()))
 
     assert cause is not None
     assert (file.stem, True) == (cause.id, cause.fatal)
     assert cause.line
     assert cause.remedy is not None
     assert cause.remedy.commands
-    assert {one.id for one in (*story.others, *story.notes)} <= {cause.id, "restart-limit"}
+    assert {one.id for one in (*log.others, *log.notes)} <= {cause.id, "restart-limit"}
 
 
-def test_there_is_a_journal_of_each_of_seven_failures() -> None:
+def test_there_are_journals_of_seven_failures() -> None:
     assert 7 == len(CAPTURED)
 
 
-def test_no_line_of_a_start_that_succeeds_is_told_at_all() -> None:
+def test_no_line_of_a_successful_start_is_reported() -> None:
     """The lines: a slow start, missing optional modules, and limits of a user namespace."""
-    story = diagnosis.last_start(Exported(DATA / "journal-benign-1.36.jsonl"))
+    log = diagnosis.last_start(Exported(DATA / "journal-benign-1.36.jsonl"))
 
-    assert 17 == story.lines
-    assert (None, (), ()) == (story.cause, story.others, story.notes)
+    assert 17 == log.lines
+    assert (None, (), ()) == (log.cause, log.others, log.notes)
 
 
 @pytest.mark.parametrize("name", LOW)
-def test_a_limit_of_the_unit_is_named_with_the_file_that_sets_it_and_raised_there(
+def test_a_limit_is_reported_with_its_file_and_raised_there(
     name: str,
 ) -> None:
     limit = LOW[name]
 
-    cause = verdict.of_story(captured(name), replace(FAILED, limits=(limit,)))
+    cause = verdict.of_log(captured(name), replace(FAILED, limits=(limit,)))
 
     assert cause is not None
     assert cause.seen[0].endswith(f" is set in {DROP_IN}")
@@ -79,8 +79,8 @@ def test_a_limit_of_the_unit_is_named_with_the_file_that_sets_it_and_raised_ther
 
 
 def remedy(limit: Limit, peak: int | None = None) -> tuple[FixableBy, str]:
-    story = captured("unit-memory-limit")
-    cause = verdict.of_story(story, replace(FAILED, limits=(limit,), memory_peak=peak))
+    log = captured("unit-memory-limit")
+    cause = verdict.of_log(log, replace(FAILED, limits=(limit,), memory_peak=peak))
     assert cause is not None
     assert cause.remedy is not None
     return cause.remedy.fixable_by, cause.remedy.commands[0]
@@ -99,34 +99,34 @@ def test_a_limit_is_raised_where_it_was_set() -> None:
     )
 
 
-def test_a_generous_limit_is_named_only_where_the_unit_reached_it() -> None:
+def test_a_high_limit_is_a_cause_only_if_the_unit_reached_it() -> None:
     generous = Limit("MemoryMax", 4096 * 2**20, ours=True)
-    story = captured("unit-memory-limit")
+    log = captured("unit-memory-limit")
     ending = replace(FAILED, limits=(generous,))
     unknown, low, reached = (
-        verdict.of_story(story, replace(ending, memory_peak=peak))
+        verdict.of_log(log, replace(ending, memory_peak=peak))
         for peak in (None, 30 * 2**20, 4090 * 2**20)
     )
 
     assert ["killed-by-memory"] * 2 == [one.id for one in (unknown, low) if one]
     assert reached is not None
     assert "unit-memory-limit" == reached.id
-    assert "the unit used at most 4090 MiB" in reached.seen
+    assert "the peak memory use of the unit was 4090 MiB" in reached.seen
     assert (FixableBy.USER, "k3s-rootless config set MemoryMax 8192M") == remedy(
         generous, 4090 * 2**20
     )
 
 
-def test_without_a_limit_of_the_unit_the_line_is_told_as_it_is() -> None:
-    told = {name: verdict.of_story(captured(name), FAILED) for name in LOW}
+def test_without_a_unit_limit_the_log_line_is_the_cause() -> None:
+    causes = {name: verdict.of_log(captured(name), FAILED) for name in LOW}
 
     assert ["killed-by-memory", "unit-tasks-limit", "unit-open-files-limit"] == [
-        one.id for one in told.values() if one
+        one.id for one in causes.values() if one
     ]
-    assert all(one is not None and "=" not in one.title for one in told.values())
+    assert all(one is not None and "=" not in one.title for one in causes.values())
 
 
-def test_a_limit_explains_a_death_whose_last_words_do_not() -> None:
+def test_a_limit_explains_an_exit_with_an_unknown_last_line() -> None:
     """As in a real start: the API server exits first, since no more files can be opened."""
     lines = [
         (
@@ -135,19 +135,19 @@ def test_a_limit_explains_a_death_whose_last_words_do_not() -> None:
         ),
         'level=error msg="Shutdown request received: \\"apiserver exited: context deadline\\""',
     ]
-    story = diagnosis.story(Entry(None, line) for line in lines)
+    log = diagnosis.read_start(Entry(None, line) for line in lines)
 
-    assert story.cause is not None
-    assert "unknown" == story.cause.id
-    found = verdict.of_story(story, replace(FAILED, limits=(LOW["unit-open-files-limit"],)))
+    assert log.cause is not None
+    assert "unknown" == log.cause.id
+    found = verdict.of_log(log, replace(FAILED, limits=(LOW["unit-open-files-limit"],)))
     assert found is not None
     assert "unit-open-files-limit" == found.id
 
 
-def test_the_result_oom_kill_outranks_last_words_that_say_nothing() -> None:
-    story = diagnosis.story([Entry(None, 'level=fatal msg="something new"')])
+def test_the_result_oom_kill_outranks_an_unknown_last_line() -> None:
+    log = diagnosis.read_start([Entry(None, 'level=fatal msg="something new"')])
 
-    found = verdict.of_story(story, replace(FAILED, result="oom-kill"))
+    found = verdict.of_log(log, replace(FAILED, result="oom-kill"))
 
     assert found is not None
     assert "killed-by-memory" == found.id
@@ -167,7 +167,7 @@ def test_the_last_file_that_sets_a_limit_is_found(texts: dict[str, str], expecte
     assert expected == limits.found_in("TasksMax", texts)
 
 
-def test_only_low_limits_are_looked_for_in_files() -> None:
+def test_only_low_limits_are_searched_in_files() -> None:
     usual = {"MemoryMax": None, "TasksMax": 4915, "LimitNOFILE": 524_288, "CPUWeight": 100}
 
     assert [] == limits.relevant(usual)
@@ -176,11 +176,11 @@ def test_only_low_limits_are_looked_for_in_files() -> None:
 
 
 def kubeconfig(*places: Place) -> tuple[FixableBy, str] | None:
-    found = verdict.opened(places, "alice", 1500)
+    found = verdict.owner_remedy(places, "alice", 1500)
     return (found.fixable_by, found.commands[0]) if found else None
 
 
-def test_who_owns_the_kubeconfig_decides_who_can_fix_it() -> None:
+def test_the_owner_of_the_kubeconfig_decides_who_can_fix_it() -> None:
     directory, file = (
         Place("/home/a b/.kube", 1500, writable=True),
         Place("/home/a b/.kube/k3s.yaml", 0, writable=False),
@@ -208,7 +208,7 @@ def relocated(name: str, data: str, *, usual: bool) -> tuple[str, ...]:
     return found.commands
 
 
-def test_commands_name_the_data_directory_that_k3s_has() -> None:
+def test_commands_use_the_data_directory_of_k3s() -> None:
     assert (
         "mv ~/.rancher/k3s/server/db ~/"
         in relocated("datastore-damaged", "/home/a/.rancher/k3s", usual=True)[1]
@@ -241,21 +241,21 @@ OF_OOM = "k3s-rootless.service: A process of this unit has been killed by the OO
 TIMED_OUT = "k3s-rootless.service: State 'stop-sigterm' timed out. Killing."
 
 
-def told(*lines: tuple[float, str], ready: bool = False) -> Cause | None:
+def cause_of(*lines: tuple[float, str], ready: bool = False) -> Cause | None:
     assert OOM is not None
     assert OOM.time is not None
     begun = OOM.time
     entries = (
         Entry(begun + timedelta(seconds=at), line, identifier="systemd") for at, line in lines
     )
-    return diagnosis.story(entries, ready=ready).cause
+    return diagnosis.read_start(entries, ready=ready).cause
 
 
-def test_memory_is_blamed_for_a_kill_only_on_evidence() -> None:
+def test_a_kill_has_memory_as_its_cause_only_with_evidence() -> None:
     alone, near, long_ago = (
-        told((0, KILLED)),
-        told((0, OF_OOM), (1, KILLED)),
-        told((0, OF_OOM), (3600, KILLED)),
+        cause_of((0, KILLED)),
+        cause_of((0, OF_OOM), (1, KILLED)),
+        cause_of((0, OF_OOM), (3600, KILLED)),
     )
 
     assert alone is not None
@@ -267,12 +267,12 @@ def test_memory_is_blamed_for_a_kill_only_on_evidence() -> None:
     assert "killed" == long_ago.id
 
 
-def test_a_pod_that_the_oom_killer_ended_does_not_make_a_ready_k3s_a_failure() -> None:
-    assert told((0, OF_OOM), ready=True) is None
+def test_an_oom_kill_of_a_pod_is_not_a_failure_of_a_ready_k3s() -> None:
+    assert cause_of((0, OF_OOM), ready=True) is None
 
 
-def test_what_systemd_kills_after_its_time_limit_was_not_killed_by_somebody() -> None:
-    assert told((0, TIMED_OUT), (1, KILLED)) is None
+def test_a_kill_after_a_stop_timeout_is_a_timeout() -> None:
+    assert cause_of((0, TIMED_OUT), (1, KILLED)) is None
     by_status = verdict.of_ending(replace(FAILED, result="timeout", code=2, status=9))
     assert by_status is not None
     assert "timeout" == by_status.id

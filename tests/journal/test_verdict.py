@@ -33,7 +33,7 @@ def finding(check: str, observed: str, state: Verdict = Verdict.FAIL) -> Finding
 
 
 @pytest.mark.parametrize(
-    ("ending", "identifier", "words"),
+    ("ending", "identifier", "title"),
     [
         (replace(FAILED, status=203), "exec-failed", "203/EXEC"),
         (replace(FAILED, status=200), "exit-chdir", "200/CHDIR"),
@@ -45,7 +45,7 @@ def finding(check: str, observed: str, state: Verdict = Verdict.FAIL) -> Finding
         (
             replace(FAILED, code=2, status=9, result="oom-kill"),
             "killed-by-memory",
-            "the memory ran out",
+            "out of memory",
         ),
         (replace(FAILED, code=3, status=6, result="core-dump"), "signal", "signal 6"),
         (replace(FAILED, result="timeout"), "timeout", "longer than systemd allows"),
@@ -53,14 +53,14 @@ def finding(check: str, observed: str, state: Verdict = Verdict.FAIL) -> Finding
         (replace(FAILED, status=255), None, ""),
     ],
 )
-def test_an_exit_status_is_read_where_no_line_says_more(
-    ending: Ending, identifier: str | None, words: str
+def test_an_exit_status_names_a_cause_without_log_lines(
+    ending: Ending, identifier: str | None, title: str
 ) -> None:
     found = verdict.of_ending(ending)
 
     assert (found and found.id) == identifier
     if found:
-        assert words in found.title
+        assert title in found.title
         assert found.remedy is not None
 
 
@@ -68,7 +68,7 @@ def test_an_exit_status_is_read_where_no_line_says_more(
     ("load_state", "identifier"),
     [("masked", "unit-masked"), ("error", "unit-broken"), ("bad-setting", "unit-broken")],
 )
-def test_a_unit_that_cannot_be_started_at_all_is_told(load_state: str, identifier: str) -> None:
+def test_a_unit_that_systemd_cannot_start_is_a_cause(load_state: str, identifier: str) -> None:
     found = verdict.of_unit(Ending(load_state, "inactive", "dead", load_error="no ExecStart="))
 
     assert found is not None
@@ -76,7 +76,7 @@ def test_a_unit_that_cannot_be_started_at_all_is_told(load_state: str, identifie
     assert verdict.of_unit(FAILED) is None
 
 
-def test_a_failed_check_gives_its_observation_and_its_remedy() -> None:
+def test_a_failed_check_adds_its_observation_and_its_fix() -> None:
     found = verdict.with_host(
         FORWARD, [finding("sysctl.ip_forward", "0"), finding("userns.max", "0")], (), FAILED
     )
@@ -86,7 +86,7 @@ def test_a_failed_check_gives_its_observation_and_its_remedy() -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "warned", "explains"),
+    ("named", "warned", "explains"),
     [
         ("storage.space", "storage.space", True),
         ("kernel", "kernel.br_netfilter", True),
@@ -95,36 +95,36 @@ def test_a_failed_check_gives_its_observation_and_its_remedy() -> None:
         ("cgroup.delegation", "cgroup.delegation.io", False),
     ],
 )
-def test_a_warning_explains_what_asks_for_it_and_not_whatever_else_is_in_its_group(
-    asked: str, warned: str, *, explains: bool
+def test_a_warning_explains_only_a_cause_that_names_its_check(
+    named: str, warned: str, *, explains: bool
 ) -> None:
-    mended = replace(ADMINISTRATOR, text="mend it")
-    warning = Finding(warned, warned, Verdict.WARN, "so", reason="because", remedy=mended)
+    fix = replace(ADMINISTRATOR, text="fix it")
+    warning = Finding(warned, warned, Verdict.WARN, "so", reason="because", remedy=fix)
 
-    found = verdict.with_host(replace(CPUSET, id="disk-full", check=asked), [warning], (), FAILED)
+    found = verdict.with_host(replace(CPUSET, id="disk-full", check=named), [warning], (), FAILED)
 
-    assert (found.check, found.remedy == mended) == ((warned, True) if explains else (asked, False))
+    assert (found.check, found.remedy == fix) == ((warned, True) if explains else (named, False))
 
 
-def test_what_was_mended_since_is_told_and_then_up_is_the_remedy() -> None:
+def test_if_the_host_was_fixed_since_the_fix_is_up() -> None:
     found = verdict.with_host(
         FORWARD, [finding("sysctl.ip_forward", "1", Verdict.PASS)], (), FAILED
     )
 
     assert found.remedy is not None
     assert ("k3s-rootless up",) == found.remedy.commands
-    assert "finds nothing wrong now" in found.seen[0]
+    assert "reports no failure now" in found.seen[0]
 
 
 @pytest.mark.parametrize("observed", ["configured, not realized", "realized, not effective"])
-def test_delegation_that_is_configured_and_not_effective_is_its_own_cause(observed: str) -> None:
+def test_configured_but_not_effective_delegation_is_a_separate_cause(observed: str) -> None:
     found = verdict.with_host(CPUSET, [finding("cgroup.delegation.cpuset", observed)], (), FAILED)
 
     assert ("delegation-stale", ADMINISTRATOR) == (found.id, found.remedy)
     assert "cpuset" in found.title
 
 
-def test_a_systemd_that_cannot_delegate_cpuset_is_its_own_cause() -> None:
+def test_an_old_systemd_without_cpuset_delegation_is_a_separate_cause() -> None:
     findings = [
         finding("cgroup.delegation.cpuset", "not delegated"),
         finding("systemd.user", "systemd 239.5", Verdict.PASS),
@@ -134,7 +134,7 @@ def test_a_systemd_that_cannot_delegate_cpuset_is_its_own_cause() -> None:
     assert "cgroup-controller" == verdict.with_host(CPUSET, findings[:1], (), FAILED).id
 
 
-def test_a_unit_that_does_not_ask_for_delegation_is_the_cause_whatever_the_host_delegates() -> None:
+def test_a_unit_without_delegation_is_the_cause_regardless_of_the_host() -> None:
     ending = replace(FAILED, delegate=False, drop_ins=("/x/50.conf",))
 
     found = verdict.with_host(
@@ -145,7 +145,7 @@ def test_a_unit_that_does_not_ask_for_delegation_is_the_cause_whatever_the_host_
     assert "/x/50.conf" in found.seen[0]
 
 
-def test_nobody_who_could_look_says_nothing() -> None:
+def test_an_unknown_finding_adds_nothing() -> None:
     unknown = finding("sysctl.ip_forward", "", Verdict.UNKNOWN)
 
     found = verdict.with_host(FORWARD, [unknown], (), FAILED)
@@ -157,8 +157,10 @@ OPTION = cause('level=fatal msg="flag provided but not defined: -no-such-flag"')
 A, B = "/home/a b/10-a.conf", "/x/20-b.conf"
 
 
-def test_the_one_drop_in_that_sets_it_is_put_aside_as_can_be_pasted() -> None:
-    remedy = verdict.aside(OPTION, {A: "ExecStart=/k3s server --no-such-flag", B: "MemoryMax=1G"})
+def test_the_only_drop_in_with_the_setting_is_disabled() -> None:
+    remedy = verdict.drop_in_remedy(
+        OPTION, {A: "ExecStart=/k3s server --no-such-flag", B: "MemoryMax=1G"}
+    )
 
     assert remedy is not None
     assert remedy.fixable_by is FixableBy.USER
@@ -167,7 +169,7 @@ def test_the_one_drop_in_that_sets_it_is_put_aside_as_can_be_pasted() -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "drop_ins"),
+    ("found", "drop_ins"),
     [
         (OPTION, {}),
         (OPTION, {A: "ExecStart=/k3s server"}),
@@ -177,14 +179,14 @@ def test_the_one_drop_in_that_sets_it_is_put_aside_as_can_be_pasted() -> None:
     ],
     ids=["none", "another option", "two", "no setting", "which of two"],
 )
-def test_where_no_drop_in_is_known_to_be_to_blame_none_is_moved(
-    told: Cause, drop_ins: dict[str, str]
+def test_no_drop_in_is_disabled_unless_exactly_one_sets_it(
+    found: Cause, drop_ins: dict[str, str]
 ) -> None:
-    assert verdict.aside(told, drop_ins) is None
+    assert verdict.drop_in_remedy(found, drop_ins) is None
 
 
-def test_the_remedy_of_a_failed_check_comes_before_that() -> None:
-    other = Remedy(FixableBy.USER, "put it aside")
+def test_the_fix_of_a_failed_check_has_priority() -> None:
+    other = Remedy(FixableBy.USER, "disable it")
 
     assert (
         ADMINISTRATOR

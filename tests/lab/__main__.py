@@ -24,20 +24,22 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.lab", description=__doc__)
-    parser.add_argument("--name", default="play", help="which lab (default: %(default)s)")
+    parser.add_argument("--name", default="play", help="name of the lab (default: %(default)s)")
     actions = parser.add_subparsers(dest="action", required=True)
-    up = actions.add_parser("up", help="boot a lab that stays")
-    shell = actions.add_parser("shell", help="a shell as its user; boots it first if need be")
+    up = actions.add_parser("up", help="boot a lab that keeps running")
+    shell = actions.add_parser("shell", help="open a shell as its user; boot the lab if necessary")
     for action in (up, shell):
         action.add_argument(
-            "--release", choices=releases.NAMES, help="of Debian (default: what this host runs)"
+            "--release",
+            choices=releases.NAMES,
+            help="release of Debian (default: the release of this host)",
         )
     for who in ("user", "root"):
         action = actions.add_parser(who, help=f"run a command as its {who}")
         action.add_argument("command", nargs=argparse.REMAINDER)
-    actions.add_parser("status", help="say whether it is up, and how it fares")
-    actions.add_parser("down", help="take it down, or what is left of it")
-    actions.add_parser("demo", help="show k3s-rootless at work in a lab of its own")
+    actions.add_parser("status", help="show whether the lab is running, and its state")
+    actions.add_parser("down", help="remove the lab")
+    actions.add_parser("demo", help="demonstrate k3s-rootless in a separate lab")
     for action in actions.choices.values():
         action.add_argument("--name", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     return parser

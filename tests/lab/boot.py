@@ -41,12 +41,12 @@ class Holder:
                         return
                 elif ready:
                     raise LabError(
-                        f"lab {self.site.label} died while it booted:\n{self._console()}"
+                        f"lab {self.site.label} exited during the boot:\n{self._console()}"
                     )
                 else:
                     raise LabError(
-                        f"lab {self.site.label} was not up after {_PATIENCE:g}"
-                        f" s:\n{self._console()}"
+                        f"lab {self.site.label} did not boot within {_PATIENCE:g} s:\n"
+                        f"{self._console()}"
                     )
         finally:
             os.close(ended)
@@ -60,8 +60,8 @@ def boot(site: Site, lower: Path, contents: Path, *, stay: bool) -> Holder:
     """Start a lab at `site`, and return without waiting for it."""
     reports = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     reports.bind(str(site.state / "notify"))
-    # The holder dies with this process, unless the lab may stay. Systemd dies with the holder, and
-    # all other processes with systemd.
+    # The holder exits with this process, unless the lab may stay. systemd exits with the holder,
+    # and all other processes exit with systemd.
     mortal = [] if stay else ["setpriv", "--pdeathsig", "KILL"]
     command = [
         *mortal,

@@ -20,16 +20,16 @@ _IGNORE = ("--ignore", "cgroup.delegation")
 
 def demonstrate() -> int:
     """Run the demonstration, and return 0 if every step succeeded."""
-    _say(
+    _print(
         "booting a lab: a real systemd in namespaces of its own, with a K3s stand-in; nothing of"
         " this host changes"
     )
     with Lab.up(f"demo-{os.getpid()}") as lab:
         failed = next((name for name, step in _steps(lab) if not step()), None)
     if failed:
-        _say(f"{failed} is not as it should be; the lab is gone")
+        _print(f"failed: {failed}; the lab was removed")
         return 1
-    _say("all as it should be; the lab is gone")
+    _print("success; the lab was removed")
     return 0
 
 
@@ -51,7 +51,7 @@ def _check(lab: Lab) -> bool:
         # A fresh Debian does not delegate cpuset to users. The check shows the commands for an
         # administrator; the demonstration can run them as root.
         return good and _administer(lab)
-    _say(
+    _print(
         f"this host keeps {', '.join(lab.lacking)} on cgroup v1, so no user in the lab can be given"
         f" them; the stand-in does without, hence {' '.join(_IGNORE)}"
     )
@@ -62,19 +62,19 @@ def _administer(lab: Lab) -> bool:
     findings = json.loads(lab.user("k3s-rootless", "check", "--json").stdout)["checks"]
     failed = [one["remedy"] for one in findings if one["verdict"] == "fail"]
     # Several checks can have the same remedy.
-    asked = dict.fromkeys(
+    commands = dict.fromkeys(
         command
         for one in failed
         if one["fixable_by"] == "administrator"
         for command in one["commands"]
     )
-    for command in asked:
+    for command in commands:
         sys.stdout.write(f"\nadministrator$ {command}\n")
         sys.stdout.flush()
         if lab.attached("bash", "-euc", command.replace("sudo ", ""), as_root=True) != 0:
             return False
-    if asked:
-        _say(f"{USER} logs in again; `up` does what is left")
+    if commands:
+        _print(f"{USER} logs in again; `up` completes the work")
         lab.log_in_again()
     return True
 
@@ -84,10 +84,10 @@ def _shown(lab: Lab, *command: str, expected: Collection[int] = (0,)) -> bool:
     sys.stdout.flush()
     status = lab.attached(*command)
     if status not in expected:
-        _say(f"exit status {status}")
+        _print(f"exit status {status}")
     return status in expected
 
 
-def _say(text: str) -> None:
+def _print(text: str) -> None:
     sys.stdout.write(f"\n# {text}\n")
     sys.stdout.flush()

@@ -109,7 +109,7 @@ class Lab:
         """Return the lab `label`, which was booted with `stay`."""
         site = Site(label)
         if not site.settled():
-            raise LabError(f"no lab named {label} is up")
+            raise LabError(f"no lab named {label} is running")
         return cls(site)
 
     @staticmethod
@@ -122,9 +122,9 @@ class Lab:
         """Write the default orders for the stand-in, and print which controllers are missing."""
         if self.lacking:
             sys.stderr.write(
-                f"lab {self.site.label}: this host does not give {', '.join(self.lacking)} to"
-                " cgroup v2: delegation of controllers cannot work here, and the K3s stand-in does"
-                " not insist on it\n"
+                f"lab {self.site.label}: this host does not provide {', '.join(self.lacking)}"
+                " in cgroup v2: delegation of controllers cannot work here, and the K3s stand-in"
+                " does not require it\n"
             )
         give_default_orders(self)
 

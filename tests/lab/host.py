@@ -16,7 +16,7 @@ _TOOLS = {"unshare": "util-linux", "setpriv": "util-linux", "mount": "mount"}
 def require(lower: Path) -> None:
     """Raise LabError for the first requirement that is not met."""
     if os.geteuid() != 0:
-        raise LabError("a lab needs root: it mounts, and makes namespaces and cgroups")
+        raise LabError("a lab needs root, because it creates mounts, namespaces and cgroups")
     for tool, package in _TOOLS.items():
         if shutil.which(tool) is None:
             raise LabError(f"{tool} is not installed (Debian: {package})")

@@ -28,7 +28,7 @@ class Site:
     def __post_init__(self) -> None:
         if not _LABEL.fullmatch(self.label):
             raise LabError(
-                f"{self.label!r} is no name for a lab: small letters, digits and hyphens"
+                f"{self.label!r} is not a name for a lab: use small letters, digits and hyphens"
             )
 
     @property
@@ -46,7 +46,7 @@ class Site:
         try:
             self.state.mkdir(mode=0o755)
         except FileExistsError:
-            raise LabError(f"a lab named {self.label} is up already") from None
+            raise LabError(f"a lab named {self.label} is already running") from None
         (self.state / "scratch").mkdir()
         cgroups.create(self.cgroup.name)
 
@@ -83,7 +83,7 @@ def one_at_a_time() -> Iterator[None]:
 
 
 def sweep() -> None:
-    """Clear the sites of labs that died with their driver; call this inside `one_at_a_time`."""
+    """Clear the sites of labs that exited with their driver; call this inside `one_at_a_time`."""
     for site in sites():
         if not site.settled():
             site.clear()

@@ -1,4 +1,4 @@
-"""Tests of concurrent calls: each is answered or given up separately."""
+"""Tests of concurrent calls: each has its own result or timeout."""
 
 from __future__ import annotations
 
@@ -16,37 +16,37 @@ def soon(seconds: float = 5) -> float:
     return time.monotonic() + seconds
 
 
-def test_an_answer_is_an_answer() -> None:
+def test_the_result_is_returned() -> None:
     assert 42 == background.answer(background.begin(lambda: 42), soon())
 
 
-def test_our_own_errors_arrive_as_they_are() -> None:
-    def ask() -> None:
+def test_our_own_errors_are_raised_unchanged() -> None:
+    def query() -> None:
         raise NotRunning("not now", hint="later")
 
     with pytest.raises(NotRunning) as raised:
-        background.answer(background.begin(ask), soon())
+        background.answer(background.begin(query), soon())
 
     assert "later" == raised.value.hint
 
 
-def test_what_nobody_foresaw_takes_nothing_along() -> None:
-    with pytest.raises(RootlessError, match="it failed: ZeroDivisionError"):
+def test_an_unexpected_error_does_not_affect_other_queries() -> None:
+    with pytest.raises(RootlessError, match="internal error: ZeroDivisionError"):
         background.answer(background.begin(lambda: 1 // 0), soon())
 
 
-def test_what_hangs_is_given_up_and_keeps_nobody() -> None:
+def test_a_hanging_query_times_out_and_its_result_can_be_read_later() -> None:
     held = threading.Event()
     future = background.begin(held.wait)
 
-    with pytest.raises(RootlessError, match="no answer in time"):
+    with pytest.raises(RootlessError, match="no answer within the time limit"):
         background.answer(future, soon(0.05))
 
     held.set()
     assert background.answer(future, soon())
 
 
-def test_several_hang_at_the_same_time() -> None:
+def test_several_queries_hang_at_the_same_time() -> None:
     held = threading.Event()
     begun = time.monotonic()
     futures = [background.begin(held.wait) for _ in range(8)]
@@ -58,7 +58,7 @@ def test_several_hang_at_the_same_time() -> None:
     held.set()
 
 
-def test_the_latest_value_is_given_without_a_wait() -> None:
+def test_the_latest_value_is_returned_without_a_wait() -> None:
     go_on, put = threading.Event(), threading.Event()
 
     def follow(value: background.Followed[int]) -> None:
@@ -74,7 +74,7 @@ def test_the_latest_value_is_given_without_a_wait() -> None:
     assert (1, 2) == (before, followed.latest())
 
 
-def test_the_first_value_is_waited_for() -> None:
+def test_the_first_value_is_awaited() -> None:
     def follow(value: background.Followed[str]) -> None:
         value.pause(0.05)
         value.put("known")
@@ -82,7 +82,7 @@ def test_the_first_value_is_waited_for() -> None:
     assert "known" == background.Followed("test", "unknown", follow).latest(PATIENCE)
 
 
-def test_what_a_thread_raises_reaches_the_reader_who_is_woken() -> None:
+def test_an_error_of_the_thread_wakes_the_reader() -> None:
     woken = threading.Event()
 
     def follow(value: background.Followed[int]) -> None:

@@ -6,7 +6,7 @@ from k3s_rootless.finding import Finding, FixableBy, Remedy, Severity, Verdict, 
 
 
 @pytest.mark.parametrize(
-    ("check", "asked", "expected"),
+    ("check", "requested", "expected"),
     [
         ("cgroup.delegation.cpu", "cgroup.delegation.cpu", True),
         ("cgroup.delegation.cpu", "cgroup.delegation", True),
@@ -19,8 +19,8 @@ from k3s_rootless.finding import Finding, FixableBy, Remedy, Severity, Verdict, 
         ("cgroup.delegation.cpu", "cgroup.delegation.cpu.", False),
     ],
 )
-def test_an_id_names_a_check_or_a_whole_group(check: str, asked: str, *, expected: bool) -> None:
-    assert expected == matches(check, asked)
+def test_an_id_matches_a_check_or_its_group(check: str, requested: str, *, expected: bool) -> None:
+    assert expected == matches(check, requested)
 
 
 @pytest.mark.parametrize(
@@ -30,14 +30,26 @@ def test_an_id_names_a_check_or_a_whole_group(check: str, asked: str, *, expecte
         ("session.runtime_dir", "sessionruntime_dir"),
     ],
 )
-def test_a_finding_knows_where_it_is_explained(check: str, anchor: str) -> None:
+def test_the_link_to_the_documentation_of_a_finding(check: str, anchor: str) -> None:
     """GitHub removes dots from the anchor of a heading, and keeps underscores."""
     assert f"docs/reference/checks.md#{anchor}" == Finding(check, "", Verdict.PASS, "").anchor
 
 
-def test_verdicts_and_severities_are_spelled_as_scripts_know_them() -> None:
+def test_the_values_of_verdicts_and_severities_do_not_change() -> None:
     assert ["pass", "info", "warn", "fail", "unknown"] == [verdict.value for verdict in Verdict]
     assert ["fatal", "degraded", "informative"] == [severity.value for severity in Severity]
+
+
+@pytest.mark.parametrize(
+    ("fixable_by", "label"),
+    [
+        (FixableBy.USER, "fix"),
+        (FixableBy.ADMINISTRATOR, "fix (administrator)"),
+        (FixableBy.NONE, "cannot be fixed on this host"),
+    ],
+)
+def test_the_label_of_a_remedy(fixable_by: FixableBy, label: str) -> None:
+    assert label == Remedy(fixable_by, "").label == fixable_by.label
 
 
 def test_the_json_of_a_finding_has_its_remedy_without_the_measures() -> None:

@@ -51,7 +51,7 @@ def test_an_answer_is_read_from_a_connection_that_stays_open(
     assert time.monotonic() - start < PATIENCE
 
 
-def test_an_answer_without_a_length_lasts_until_the_peer_hangs_up(tmp_path: Path) -> None:
+def test_an_answer_without_a_length_ends_with_the_connection(tmp_path: Path) -> None:
     assert Answer(200, b"all of it") == ask(tmp_path, sending(b"HTTP/1.0 200 OK\r\n\r\nall of it"))
 
 
@@ -61,7 +61,7 @@ def test_a_large_answer_is_read_whole(tmp_path: Path) -> None:
     assert ask(tmp_path, sending(OK + b"Content-Length: 25600000\r\n\r\n" + body)).body == body
 
 
-def test_the_question_is_a_plain_get(tmp_path: Path) -> None:
+def test_the_request_is_a_plain_get(tmp_path: Path) -> None:
     asked: list[bytes] = []
 
     def behave(connection: socket.socket, question: bytes) -> None:
@@ -121,21 +121,21 @@ def test_one_deadline_holds_for_the_whole_exchange(tmp_path: Path, behave: Behav
     ("sent", "why"),
     [
         (b"", "closed connection without response"),
-        (OK + b"Content-Length: 9\r\n\r\nhalf", "its answer ended in the middle"),
-        (OK + b"Content-Length: 9\r\n\r\n", "its answer ended in the middle"),
-        (OK + b"Transfer-Encoding: chunked\r\n\r\n5\r\nab", "its answer ended in the middle"),
-        (OK + b"Transfer-Encoding: chunked\r\n\r\n2\r\nab\r\n", "its answer ended in the middle"),
+        (OK + b"Content-Length: 9\r\n\r\nhalf", "the answer is incomplete"),
+        (OK + b"Content-Length: 9\r\n\r\n", "the answer is incomplete"),
+        (OK + b"Transfer-Encoding: chunked\r\n\r\n5\r\nab", "the answer is incomplete"),
+        (OK + b"Transfer-Encoding: chunked\r\n\r\n2\r\nab\r\n", "the answer is incomplete"),
         (
             OK + b"Transfer-Encoding: chunked\r\n\r\nzz\x1b[2J\r\nab",
-            "its answer ended in the middle",
+            "the answer is incomplete",
         ),
-        (b"220 mail.example ESMTP\r\n\r\n", "its answer is no HTTP"),
-        (b"\x1b[2J\x1b]0;owned\x07\r\n\r\n", "its answer is no HTTP"),
-        (b"\0\xff" * 5000, "its answer is no HTTP"),
-        (b"x" * 200_000, "its answer is no HTTP"),
-        (b"HTTP/1.1 9999 OK\r\n\r\n", "its answer is no HTTP"),
+        (b"220 mail.example ESMTP\r\n\r\n", "the answer is not valid HTTP"),
+        (b"\x1b[2J\x1b]0;owned\x07\r\n\r\n", "the answer is not valid HTTP"),
+        (b"\0\xff" * 5000, "the answer is not valid HTTP"),
+        (b"x" * 200_000, "the answer is not valid HTTP"),
+        (b"HTTP/1.1 9999 OK\r\n\r\n", "the answer is not valid HTTP"),
         (OK + b"A: b\r\n" * 200 + b"\r\n", "more than 100 headers"),
-        (OK + b"A: " + b"b" * 70_000 + b"\r\n\r\n", "its answer is no HTTP"),
+        (OK + b"A: " + b"b" * 70_000 + b"\r\n\r\n", "the answer is not valid HTTP"),
     ],
     ids=[
         *(
@@ -153,18 +153,18 @@ def test_one_deadline_holds_for_the_whole_exchange(tmp_path: Path, behave: Behav
         *("status", "headers", "long header"),
     ],
 )
-def test_what_is_no_whole_answer_is_refused_and_not_repeated(
+def test_an_incomplete_answer_is_refused_and_not_quoted(
     tmp_path: Path, sent: bytes, why: str
 ) -> None:
     with pytest.raises(PeerError) as caught:
         ask(tmp_path, sending(sent))
 
-    assert caught.value.message.startswith(f"cannot ask the socket {tmp_path}/api.sock: ")
+    assert caught.value.message.startswith(f"cannot query the socket {tmp_path}/api.sock: ")
     assert why in caught.value.message
     assert caught.value.message.isprintable()
 
 
-def test_more_than_the_largest_answer_is_not_kept(tmp_path: Path) -> None:
+def test_an_answer_above_the_limit_is_refused(tmp_path: Path) -> None:
     def flood(connection: socket.socket, _: bytes) -> None:
         connection.sendall(b"HTTP/1.0 200 OK\r\n\r\n")
         for _part in range(100):
@@ -183,11 +183,11 @@ def test_more_than_the_largest_answer_is_not_kept(tmp_path: Path) -> None:
     ],
     ids=["none", "dead", "too long"],
 )
-def test_a_socket_that_nobody_serves_is_said(tmp_path: Path, name: str, why: str) -> None:
+def test_a_socket_without_a_server_is_reported(tmp_path: Path, name: str, why: str) -> None:
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(tmp_path / "dead"))
 
-    with pytest.raises(PeerError, match=f"^cannot ask the socket .*: .*{why}$"):
+    with pytest.raises(PeerError, match=f"^cannot query the socket .*: .*{why}$"):
         UnixPeer(tmp_path / name).get("/", timeout=PATIENCE)
 
 
@@ -221,7 +221,7 @@ def test_an_answer_comes_over_tls() -> None:
     ],
     ids=["wrong CA", "wrong name"],
 )
-def test_a_stranger_is_not_asked(
+def test_an_unverified_server_gets_no_request(
     names: list[str], trusted: Callable[[], trustme.CA], why: str
 ) -> None:
     asked: list[bytes] = []
@@ -230,7 +230,7 @@ def test_a_stranger_is_not_asked(
         with pytest.raises(PeerError, match=why) as caught:
             TlsPeer("127.0.0.1", port, context(trusted())).get("/readyz", timeout=PATIENCE)
 
-        assert caught.value.message.startswith(f"cannot ask https://127.0.0.1:{port}: ")
+        assert caught.value.message.startswith(f"cannot query https://127.0.0.1:{port}: ")
     assert asked in ([], [b""])
 
 
@@ -239,7 +239,7 @@ def test_a_stranger_is_not_asked(
     [sending(b"", linger=LATE), dripping(b"", b"\x16"), dripping(b"\x16\x03\x03\x40\x00", b"\x02")],
     ids=["silence", "bytes drip", "a record drips"],
 )
-def test_a_handshake_that_does_not_end_is_given_up(behave: Behaviour) -> None:
+def test_an_endless_handshake_times_out(behave: Behaviour) -> None:
     start = time.monotonic()
 
     with on_port(behave) as port, pytest.raises(PeerError):
@@ -265,7 +265,7 @@ def test_the_deadline_holds_over_tls_as_well(behave: Behaviour) -> None:
     assert time.monotonic() - start < PATIENCE
 
 
-def test_who_speaks_no_tls_is_no_peer() -> None:
+def test_a_server_without_tls_is_refused() -> None:
     with (
         on_port(sending(OK + b"Content-Length: 2\r\n\r\nok")) as port,
         pytest.raises(PeerError, match="wrong version number"),
@@ -273,12 +273,12 @@ def test_who_speaks_no_tls_is_no_peer() -> None:
         TlsPeer("127.0.0.1", port, context()).get("/readyz", timeout=PATIENCE)
 
 
-def test_a_port_that_nobody_serves_is_said() -> None:
+def test_a_port_without_a_server_is_reported() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
 
     with pytest.raises(
-        PeerError, match=f"^cannot ask https://127.0.0.1:{port}: connection refused$"
+        PeerError, match=f"^cannot query https://127.0.0.1:{port}: connection refused$"
     ):
         TlsPeer("127.0.0.1", port, context()).get("/readyz", timeout=PATIENCE)
 
@@ -293,7 +293,7 @@ def test_a_port_that_nobody_serves_is_said() -> None:
         (b" panic\n", "panic"),
         (b"\xff", "\ufffd"),
         (b"x" * 1000, "x" * 300),
-        (b"", "it did not say why"),
+        (b"", "no reason given"),
     ],
     ids=["Status", "control", "number", "list", "text", "no UTF-8", "long", "empty"],
 )

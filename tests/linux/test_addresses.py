@@ -20,7 +20,7 @@ def test_loopback_comes_last_and_is_marked() -> None:
         socket.inet_pton(family, one.text.partition("%")[0])
 
 
-def test_an_address_that_is_not_in_use_yet_is_none(tmp_path: Path) -> None:
+def test_tentative_and_duplicate_addresses_are_left_out(tmp_path: Path) -> None:
     table = tmp_path / "if_inet6"
     table.write_text(
         "20010db8000000000000000000000001 02 40 00 80     eth0\n"
@@ -33,16 +33,16 @@ def test_an_address_that_is_not_in_use_yet_is_none(tmp_path: Path) -> None:
     assert {"2001:db8::1", "fe80::1%eth0"} == found
 
 
-def test_a_kernel_without_ipv6_has_ipv4_all_the_same(tmp_path: Path) -> None:
+def test_a_kernel_without_ipv6_has_ipv4_addresses(tmp_path: Path) -> None:
     assert any(one.text == "127.0.0.1" for one in addresses.addresses(tmp_path / "none"))
 
 
-def test_when_nobody_could_look_that_is_said(tmp_path: Path) -> None:
+def test_addresses_that_cannot_be_read_are_an_error(tmp_path: Path) -> None:
     with pytest.raises(RootlessError, match="cannot list the addresses of this host"):
         addresses.addresses(tmp_path)
 
 
-def test_all_ipv6_addresses_are_listed_also_those_that_do_not_answer(tmp_path: Path) -> None:
+def test_all_ipv6_addresses_include_tentative_ones(tmp_path: Path) -> None:
     file = tmp_path / "if_inet6"
     file.write_text(
         "00000000000000000000000000000001 01 80 10 80 lo\n"

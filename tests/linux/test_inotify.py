@@ -30,9 +30,9 @@ def rename_into(path: Path) -> None:
 @pytest.mark.parametrize(
     "change",
     [Path.touch, Path.mkdir, rename_into, lambda path: path.write_text("more")],
-    ids=["made", "made a directory", "renamed", "written"],
+    ids=["created", "directory created", "renamed", "written"],
 )
-def test_what_comes_is_told_at_once(
+def test_a_change_ends_the_wait_immediately(
     tmp_path: Path, watched: Directories, change: Callable[[Path], object]
 ) -> None:
     watched.arm([tmp_path / "api.sock"])
@@ -43,7 +43,7 @@ def test_what_comes_is_told_at_once(
     assert time.monotonic() - begun < PATIENCE
 
 
-def test_a_directory_that_is_not_there_yet_is_followed_on_its_way(
+def test_a_missing_directory_is_followed_while_it_is_created(
     tmp_path: Path, watched: Directories
 ) -> None:
     file = tmp_path / "a" / "b" / "api.sock"
@@ -59,10 +59,8 @@ def test_a_directory_that_is_not_there_yet_is_followed_on_its_way(
     assert watched.wait(LONG)
 
 
-def test_what_is_watched_already_is_told_from_what_is_new(
-    tmp_path: Path, watched: Directories
-) -> None:
-    """Callers look again after arming only if a file may have appeared before the watch."""
+def test_arming_reports_whether_a_directory_is_new(tmp_path: Path, watched: Directories) -> None:
+    """Callers read again after arming only if a file may have appeared before the watch."""
     (tmp_path / "a").mkdir()
     assert watched.arm([tmp_path / "a" / "api.sock"])
     assert not watched.arm([tmp_path / "a" / "api.sock", tmp_path / "a" / "other"])
@@ -72,7 +70,7 @@ def test_what_is_watched_already_is_told_from_what_is_new(
     assert watched.arm([tmp_path / "a" / "api.sock"])
 
 
-def test_what_happened_between_arming_and_waiting_is_not_missed(
+def test_a_change_between_arming_and_waiting_is_not_missed(
     tmp_path: Path, watched: Directories
 ) -> None:
     watched.arm([tmp_path / "api.sock"])
@@ -82,9 +80,7 @@ def test_what_happened_between_arming_and_waiting_is_not_missed(
     assert not watched.wait(0)
 
 
-def test_a_wait_without_news_takes_its_time_and_no_more(
-    tmp_path: Path, watched: Directories
-) -> None:
+def test_a_wait_without_a_change_takes_its_full_time(tmp_path: Path, watched: Directories) -> None:
     watched.arm([tmp_path / "api.sock"])
     begun = time.monotonic()
 
@@ -92,7 +88,7 @@ def test_a_wait_without_news_takes_its_time_and_no_more(
     assert 0.19 < time.monotonic() - begun < PATIENCE
 
 
-def test_a_closed_watch_only_takes_time() -> None:
+def test_a_wait_on_a_closed_watch_takes_its_full_time() -> None:
     watched = Directories()
     watched.close()
     watched.close()

@@ -29,24 +29,24 @@ def elsewhere() -> Iterator[int]:
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout
         if process.stdout.readline() != b"ready\n":
-            pytest.skip("this host lets nobody make a user namespace")
+            pytest.skip("this host allows no user namespaces")
         yield process.pid
         process.kill()
 
 
-def test_another_namespace_is_looked_into_without_entering_it(elsewhere: int) -> None:
+def test_another_namespace_is_read_without_entering_it(elsewhere: int) -> None:
     found = namespaces.listeners(elsewhere, uid=UID, unit_group=GROUP)
 
     bound = ("tcp", "0.0.0.0", 8080)  # noqa: S104 (the address of the process)
     assert [bound] == [(one.proto, one.address, one.port) for one in found]
 
 
-def test_a_number_that_went_to_another_process_is_refused(elsewhere: int) -> None:
-    with pytest.raises(RootlessError, match="not in the unit's control group"):
+def test_a_pid_of_another_process_is_refused(elsewhere: int) -> None:
+    with pytest.raises(RootlessError, match="not in the control group of the unit"):
         namespaces.listeners(elsewhere, uid=UID, unit_group="/user.slice/k3s-rootless.service")
-    with pytest.raises(RootlessError, match="not in the unit's control group"):
+    with pytest.raises(RootlessError, match="not in the control group of the unit"):
         namespaces.listeners(elsewhere, uid=UID, unit_group="")
-    with pytest.raises(RootlessError, match=f"is not of uid {UID + 1}"):
+    with pytest.raises(RootlessError, match=f"does not belong to uid {UID + 1}"):
         namespaces.listeners(elsewhere, uid=UID + 1, unit_group=GROUP)
-    with pytest.raises(RootlessError, match="in the host's own network namespace"):
+    with pytest.raises(RootlessError, match="in the network namespace of the host"):
         namespaces.listeners(os.getpid(), uid=UID, unit_group=GROUP)

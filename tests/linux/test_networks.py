@@ -53,7 +53,7 @@ def test_each_network_is_named_with_its_interface(tmp_path: Path) -> None:
     } == networks.networks(tmp_path)
 
 
-def test_this_host_can_be_asked() -> None:
+def test_the_networks_of_this_host_are_read() -> None:
     found = networks.networks()
 
     assert "127.0.0.1/32" in found
@@ -61,6 +61,6 @@ def test_this_host_can_be_asked() -> None:
     assert {interface for interface in found.values() if interface} <= interfaces
 
 
-def test_when_nobody_could_look_that_is_said(tmp_path: Path) -> None:
+def test_networks_that_cannot_be_read_are_an_error(tmp_path: Path) -> None:
     with pytest.raises(RootlessError, match="cannot list the networks of this host: no such file"):
         networks.networks(tmp_path)

@@ -85,7 +85,7 @@ def test_this_host_is_read() -> None:
     assert all(one.interface for one in routes.main_table(net))
 
 
-def test_a_table_that_is_no_table_is_an_error(tmp_path: Path) -> None:
+def test_an_invalid_table_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "route").write_text(HEAD + row("10.0.0.0", "255.0.0.0", "none"))
 
     with pytest.raises(ValueError, match="none"):

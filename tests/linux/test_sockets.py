@@ -68,19 +68,19 @@ def test_real_sockets_are_found_with_owner_and_inode(bound: dict[str, socket.soc
     assert list(found) == sorted(found, key=lambda one: (one.proto, one.port, one.address))
 
 
-def test_it_works_where_an_event_loop_runs(bound: dict[str, socket.socket]) -> None:
-    async def ask() -> set[Listener]:
+def test_sockets_are_listed_while_an_event_loop_runs(bound: dict[str, socket.socket]) -> None:
+    async def read() -> set[Listener]:
         return set(sockets.listeners())
 
-    assert expected(bound) <= asyncio.run(ask())
+    assert expected(bound) <= asyncio.run(read())
 
 
 @pytest.mark.parametrize("crowded", [0, 10**9], ids=["the kernel's diagnosis", "/proc/net"])
-def test_both_ways_tell_the_same(bound: dict[str, socket.socket], crowded: int) -> None:
+def test_both_sources_list_the_same_sockets(bound: dict[str, socket.socket], crowded: int) -> None:
     assert expected(bound) <= set(sockets.listeners(crowded=crowded))
 
 
-def test_without_an_answer_of_the_kernel_proc_tells_the_same(
+def test_without_an_answer_of_the_kernel_proc_net_is_read(
     bound: dict[str, socket.socket],
 ) -> None:
     assert expected(bound) <= set(sockets.listeners(timeout=0, crowded=0))
@@ -96,15 +96,17 @@ def test_the_sockets_of_a_process_are_those_of_its_namespace(
         os.close(directory)
 
 
-def test_a_process_that_is_gone_cannot_be_looked_at() -> None:
+def test_a_process_that_has_ended_cannot_be_read() -> None:
     with subprocess.Popen(["true"]) as ended:
         directory = sockets.open_process(ended.pid)
     try:
-        with pytest.raises(RootlessError, match=r"the process has ended|is no table|there is no"):
+        with pytest.raises(
+            RootlessError, match=r"the process has ended|is not a table|does not exist"
+        ):
             sockets.of_process(directory)
     finally:
         os.close(directory)
-    with pytest.raises(RootlessError, match=f"cannot look at process {ended.pid}"):
+    with pytest.raises(RootlessError, match=f"cannot read process {ended.pid}"):
         sockets.open_process(ended.pid)
 
 
@@ -122,7 +124,7 @@ def test_a_kernel_without_ipv6_has_no_tables_for_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "content", [None, "rubbish\n", f"{HEAD} 0: 0100007F:ZZZZ 0:0 0A 0 0 0 1 0 1\n", "\x00\xff"]
 )
-def test_when_nobody_could_look_that_is_said(tmp_path: Path, content: str | None) -> None:
+def test_sockets_that_cannot_be_read_are_an_error(tmp_path: Path, content: str | None) -> None:
     if content is not None:
         (tmp_path / "tcp").write_text(content, "latin-1")
 

@@ -45,7 +45,7 @@ def soon() -> float:
 
 
 @needs_namespaces
-def test_it_prepares_inside_of_its_namespace() -> None:
+def test_the_child_prepares_inside_its_namespace() -> None:
     with child(lambda: str(Path("/proc/self/ns/user").readlink()).encode()) as one:
         assert 0 == one.error(soon())
         found = one.receive(len("user:[4026531837]"), soon())
@@ -56,7 +56,7 @@ def test_it_prepares_inside_of_its_namespace() -> None:
 
 
 @needs_namespaces
-def test_without_proceed_it_does_not_work() -> None:
+def test_without_proceed_the_child_does_not_work() -> None:
     with child(work=lambda: b"worked") as one:
         assert 0 == one.error(soon())
         assert one.receive(6, time.monotonic() + 0.1) is None
@@ -64,7 +64,7 @@ def test_without_proceed_it_does_not_work() -> None:
 
 @needs_root
 @needs_namespaces
-def test_it_works_as_root_once_its_ids_are_mapped(tmp_path: Path) -> None:
+def test_the_child_works_as_root_after_its_ids_are_mapped(tmp_path: Path) -> None:
     script = '#!/bin/sh\necho "0 %d 1" > /proc/$1/%s\n'
     programs = (
         str(write(tmp_path / "newuidmap", script % (os.getuid(), "uid_map"), 0o755)),
@@ -94,7 +94,7 @@ def test_ranges_follow_each_other_inside(tmp_path: Path) -> None:
     assert "0 1000 1 1 100000 1000 1001 300000 64536\n" == done.stdout
 
 
-def test_a_large_answer_arrives_whole(tmp_path: Path) -> None:
+def test_a_large_result_is_received_completely(tmp_path: Path) -> None:
     if os.geteuid() != 0 or not MAY_UNSHARE:
         pytest.skip("needs root, and a user namespace")
     script = '#!/bin/sh\necho "0 0 1" > /proc/$1/%s\n'
@@ -107,7 +107,7 @@ def test_a_large_answer_arrives_whole(tmp_path: Path) -> None:
         assert 1_000_000 == len(one.receive_all())
 
 
-def test_a_child_that_is_killed_gives_no_answer() -> None:
+def test_a_killed_child_returns_no_result() -> None:
     def die() -> bytes:
         os.kill(os.getpid(), signal.SIGKILL)
         return b""
@@ -116,7 +116,7 @@ def test_a_child_that_is_killed_gives_no_answer() -> None:
         assert one.error(soon()) is None
 
 
-def test_it_keeps_no_descriptor_of_its_parent() -> None:
+def test_the_child_keeps_no_descriptor_of_its_parent() -> None:
     reading, writing = os.pipe()
     with os.fdopen(reading, "rb", buffering=0) as ends, child():
         os.close(writing)
@@ -124,7 +124,7 @@ def test_it_keeps_no_descriptor_of_its_parent() -> None:
         assert b"" == ends.read()
 
 
-def test_it_dies_with_its_parent() -> None:
+def test_the_child_ends_with_its_parent() -> None:
     code = (
         "import os\n"
         "from k3s_rootless.linux.user_namespace import Child\n"

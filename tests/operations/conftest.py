@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +12,8 @@ import pytest
 from k3s_rootless.operations.context import Context
 from k3s_rootless.operations.events import Event
 from k3s_rootless.paths import Paths
+from k3s_rootless.service.systemd import client
+from tests.fakes.impatient import RETURN_SECONDS
 from tests.fakes.managed_host import ManagedHost
 from tests.fakes.managed_host import host as managed
 from tests.fakes.session import Session, session
@@ -32,11 +33,15 @@ def home() -> Iterator[Path]:
         yield directory
 
 
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shorten the wait for a lost user manager; tests/cli/test_bad_bus.py has the wait of users."""
+    monkeypatch.setattr(client, "RETURN_SECONDS", RETURN_SECONDS)
+
+
 @pytest.fixture
-def bus(home: Path) -> Iterator[Session]:
+def bus(home: Path, dbus_daemon: None) -> Iterator[Session]:
     """Yield a private bus with a fake user manager, which has its own unit directory."""
-    if shutil.which("dbus-daemon") is None:
-        pytest.skip("there is no dbus-daemon to run a private bus with")
     (home / "session").mkdir()
     with session(home / "session", USER) as opened:
         (opened.directory / "user").symlink_to(opened.units)
@@ -59,7 +64,7 @@ def context(home: Path, bus: Session, events: list[Event]) -> Iterator[Context]:
 
 
 @pytest.fixture
-def host() -> Iterator[ManagedHost]:
+def host(dbus_daemon: None) -> Iterator[ManagedHost]:
     """Yield a host with a user manager, which most operations need."""
     with managed() as one:
         yield one

@@ -127,7 +127,7 @@ def test_an_undone_change_leaves_no_copy(installed: ManagedHost) -> None:
 def test_a_manager_that_is_gone_at_the_reload_is_reported_with_the_undo(
     installed: ManagedHost,
 ) -> None:
-    installed.bus.order(die_at="Reload")
+    installed.bus.order(exit_at="Reload")
 
     with pytest.raises(RootlessError):
         perform(installed)

@@ -38,7 +38,7 @@ def host(monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
 
 
 @pytest.fixture
-def bus(host: Host) -> Iterator[Session]:
+def bus(host: Host, dbus_daemon: None) -> Iterator[Session]:
     with user_session(host) as found:
         yield found
 
@@ -57,8 +57,8 @@ def messages(records: Iterable[logs.Record]) -> list[str]:
     return ["…" if isinstance(one, CaughtUp) else one.entry.message for one in records]
 
 
-def test_the_lines_come_in_order_with_what_they_say_of_themselves(host: Host) -> None:
-    host.says("existing", said(INFO), said(KUBELET), said("plain", PRIORITY="4"))
+def test_lines_are_in_order_with_level_and_component(host: Host) -> None:
+    host.log("existing", said(INFO), said(KUBELET), said("plain", PRIORITY="4"))
 
     found = [one for one in logs.read(host.context, Request(boot=True)) if isinstance(one, LogLine)]
 
@@ -82,7 +82,7 @@ def test_the_lines_come_in_order_with_what_they_say_of_themselves(host: Host) ->
     ],
 )
 def test_filters_and_the_last_lines(host: Host, request_: Request, expected: list[str]) -> None:
-    host.says("existing", said(INFO), said(DEBUG), said(FATAL), said(KUBELET))
+    host.log("existing", said(INFO), said(DEBUG), said(FATAL), said(KUBELET))
 
     assert expected == messages(logs.read(host.context, request_))
     # journalctl cannot count lines that pass these filters.
@@ -96,7 +96,7 @@ def test_journalctl_counts_lines_without_a_filter(host: Host) -> None:
 
 
 def test_weights_on_request(host: Host) -> None:
-    host.says("existing", said(INFO), said(DEBUG), said(FATAL), said(KUBELET), said(USUAL))
+    host.log("existing", said(INFO), said(DEBUG), said(FATAL), said(KUBELET), said(USUAL))
 
     records = logs.read(host.context, Request(boot=True, follow=True), weighed=True)
 
@@ -105,8 +105,8 @@ def test_weights_on_request(host: Host) -> None:
 
 
 def test_new_lines_follow_the_last_line_that_was_read(host: Host) -> None:
-    host.says("existing", said("one"), said("two"))
-    host.says("new", said("three", _SYSTEMD_INVOCATION_ID=SECOND))
+    host.log("existing", said("one"), said("two"))
+    host.log("new", said("three", _SYSTEMD_INVOCATION_ID=SECOND))
 
     records = logs.read(host.context, Request(boot=True, follow=True, grep="t"))
 
@@ -133,7 +133,7 @@ def test_without_any_line_only_new_lines_are_followed(host: Host) -> None:
 
 
 def test_journalctl_ends_with_its_reader(host: Host) -> None:
-    host.says("existing", said("one"), said("two"))
+    host.log("existing", said("one"), said("two"))
     (host.place / "bin/journalctl").write_text(
         f"#!/bin/sh\necho $$ > {host.place}/pid\ncat {host.place}/existing\nexec sleep 600\n"
     )
@@ -150,23 +150,23 @@ def test_journalctl_ends_with_its_reader(host: Host) -> None:
 def test_the_current_start_is_the_default(host: Host, bus: Session) -> None:
     bus.order(properties={"InvocationID": ("ay", FIRST)})
     host.install(bus)
-    host.says("existing", said("one"))
+    host.log("existing", said("one"))
 
     assert ["one"] == messages(logs.read(host.context, Request()))
     assert f"_SYSTEMD_INVOCATION_ID={FIRST}" in host.calls()[0]
     assert [] == host.events
 
 
-def test_the_start_before_and_the_last_start_of_a_unit_that_is_not_loaded(
+def test_the_previous_and_the_last_start_of_a_unit_that_is_not_loaded(
     host: Host, bus: Session
 ) -> None:
     bus.start_manager()
     started = [{"MESSAGE": "Started K3s", "USER_INVOCATION_ID": one} for one in (FIRST, SECOND)]
-    host.says("starts", *started)
-    host.says("existing", said("one"))
+    host.log("starts", *started)
+    host.log("existing", said("one"))
 
     assert ["one"] == messages(logs.read(host.context, Request()))
-    assert [Notice("K3s is not loaded; this is its last start")] == host.events
+    assert [Notice("the K3s unit is not loaded; showing the log of its last start")] == host.events
     assert f"_SYSTEMD_INVOCATION_ID={SECOND}" in host.calls()[1]
     host.events.clear()
     assert ["one"] == messages(logs.read(host.context, Request(previous=True)))
@@ -176,8 +176,8 @@ def test_the_start_before_and_the_last_start_of_a_unit_that_is_not_loaded(
 @pytest.mark.parametrize(
     ("request_", "reason"),
     [
-        (Request(), "K3s has not been started since you logged in"),
-        (Request(previous=True), "the journal knows of no start before this one"),
+        (Request(), "the journal contains no start of K3s"),
+        (Request(previous=True), "the journal contains no start before this one"),
     ],
 )
 def test_a_k3s_that_was_never_started_has_no_log(
@@ -231,7 +231,9 @@ def test_containerd_has_a_file(host: Host, bus: Session) -> None:
     assert [] == host.calls()
 
 
-def test_containerd_without_a_user_manager_is_read_in_the_default_place(host: Host) -> None:
+def test_without_a_user_manager_the_log_of_containerd_is_read_in_the_default_directory(
+    host: Host,
+) -> None:
     write_containerd_log(host, "one")
     host.paths.runtime.mkdir(parents=True)
     os.chown(host.paths.runtime, USER, USER)
@@ -242,19 +244,19 @@ def test_containerd_without_a_user_manager_is_read_in_the_default_place(host: Ho
 
     (notice,) = host.events
     assert isinstance(notice, Notice)
-    assert "reading the log in K3s's own default place, of all its starts" in notice.text
+    assert "reading the log of all starts in the default data directory" in notice.text
 
 
 def test_containerd_that_never_ran_has_no_log(host: Host, bus: Session) -> None:
     bus.start_manager()
 
-    with pytest.raises(NotRunning, match="containerd has written no log") as refused:
+    with pytest.raises(NotRunning, match="containerd has not written a log") as refused:
         logs.read(host.context, Request(component="containerd"))
 
     assert "start K3s with: k3s-rootless up" == refused.value.hint
 
 
-def test_a_pattern_that_is_none_is_refused(host: Host, bus: Session) -> None:
+def test_an_invalid_pattern_is_refused(host: Host, bus: Session) -> None:
     write_containerd_log(host, "one")
     host.install(bus)
 
@@ -263,7 +265,7 @@ def test_a_pattern_that_is_none_is_refused(host: Host, bus: Session) -> None:
 
 
 def test_a_line_as_json(host: Host) -> None:
-    host.says("existing", said(FATAL, PRIORITY="6", _PID="21", __REALTIME_TIMESTAMP="1000000"))
+    host.log("existing", said(FATAL, PRIORITY="6", _PID="21", __REALTIME_TIMESTAMP="1000000"))
 
     (record,) = logs.read(host.context, Request(boot=True))
 

@@ -196,7 +196,7 @@ def test_files_are_kept_if_systemd_does_not_stop_k3s(installed: ManagedHost) -> 
 
 
 def test_a_user_manager_that_exits_during_the_reload_is_a_problem(installed: ManagedHost) -> None:
-    installed.bus.order(die_at="Reload")
+    installed.bus.order(exit_at="Reload")
 
     done = uninstalled(installed)
 

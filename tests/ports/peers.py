@@ -22,7 +22,7 @@ class Handler(BaseHTTPRequestHandler):
     server: Server
 
     def do_GET(self) -> None:
-        self.server.asked.append(self.path)
+        self.server.requested.append(self.path)
         self.server.behaviour(self)
 
     def send(self, status: int, body: bytes, content_type: str = "application/json") -> None:
@@ -40,11 +40,11 @@ Behaviour = Callable[[Handler], None]
 
 
 class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
-    """A threaded server; `asked` lists the requested paths, `stopped` ends waiting behaviours."""
+    """A threaded server; `requested` lists the paths, `stopped` ends waiting behaviours."""
 
     daemon_threads = True
     behaviour: Behaviour
-    asked: list[str]
+    requested: list[str]
     stopped: threading.Event
 
     def handle_error(self, *_: object) -> None:
@@ -60,7 +60,7 @@ class _UnixServer(Server):
 
 @contextlib.contextmanager
 def _running(server: Server, behaviour: Behaviour) -> Iterator[Server]:
-    server.behaviour, server.asked, server.stopped = behaviour, [], threading.Event()
+    server.behaviour, server.requested, server.stopped = behaviour, [], threading.Event()
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:

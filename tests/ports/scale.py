@@ -126,7 +126,7 @@ def main(directory: Path) -> None:
 
     Report(json_for="ports").document(document)
     taken = time.process_time() - begun
-    answering = sum(row.status.value == "answering" for row in found.rows)
+    listening = sum(row.status.value == "listening" for row in found.rows)
     # Not getrusage(2): after exec(2), it still contains the peak of the parent process.
     (peak,) = (
         int(line.split()[1]) / 1024
@@ -135,7 +135,7 @@ def main(directory: Path) -> None:
     )
     sys.stderr.write(
         json.dumps(
-            {"rows": len(found.rows), "answering": answering, "seconds": taken, "peak_mib": peak}
+            {"rows": len(found.rows), "listening": listening, "seconds": taken, "peak_mib": peak}
         )
     )
 

@@ -35,7 +35,7 @@ def test_ten_thousand_services_take_ten_times_as_long_as_a_thousand(tmp_path: Pa
     )
     large = taken(tmp_path / "large", 10_000)
 
-    assert (20_001, 20_000) == (large["rows"], large["answering"])
+    assert (20_001, 20_000) == (large["rows"], large["listening"])
     assert large["peak_mib"] < 150, large
     # Ten times the input takes ten times as long if the time is linear, and a hundred times if it
     # is quadratic.

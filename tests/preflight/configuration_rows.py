@@ -18,7 +18,7 @@ from k3s_rootless.k3s.issued import Baked
 from k3s_rootless.k3s.origin import Origin, Source, Variable
 from k3s_rootless.k3s.settings import Inputs, Settings
 from k3s_rootless.observation import Known, Unknown
-from k3s_rootless.preflight.records import Beside, Cluster, Registered, Target, Token, Unit
+from k3s_rootless.preflight.records import Cluster, Registered, Surroundings, Target, Token, Unit
 from tests.preflight.row import FAIL, PASS, UNKNOWN, USER, WARN, Row, row
 from tests.strategies import HOST, k3s, version
 
@@ -44,17 +44,22 @@ def start(
 
 
 def _set(
-    check: str, verdict: Verdict, said: str, fixable_by: FixableBy | None, *argv: str, **given: Any
+    check: str,
+    verdict: Verdict,
+    expected: str,
+    fixable_by: FixableBy | None,
+    *argv: str,
+    **given: Any,
 ) -> Row:
     found = start(*argv, **given)
     unit = Unit("loaded", delegate=True, argv=(*_BASE, *argv))
-    return row(check, verdict, said, fixable_by, server=found, unit=Known(unit, "systemd"))
+    return row(check, verdict, expected, fixable_by, server=found, unit=Known(unit, "systemd"))
 
 
 def _release(
-    verdict: Verdict, said: str, fixable_by: FixableBy | None, release: str, *argv: str
+    verdict: Verdict, expected: str, fixable_by: FixableBy | None, release: str, *argv: str
 ) -> Row:
-    found = _set("config.options", verdict, said, fixable_by, *argv)
+    found = _set("config.options", verdict, expected, fixable_by, *argv)
     return replace(found, host=replace(found.host, k3s=k3s(release)))
 
 
@@ -62,31 +67,35 @@ _BROKEN = "data-dir: /srv\nfoo: [\n"
 FILES = (
     row("config.syntax", PASS, "none", None),
     _set("config.syntax", PASS, "config.yaml", None, text="debug: true"),
-    _set("config.syntax", FAIL, "K3s does not start with it", USER, text=_BROKEN),
-    _set("config.syntax", FAIL, "K3s does not start with it", USER, text=_BROKEN, path=_HOST),
+    _set("config.syntax", FAIL, "not valid YAML", USER, text=_BROKEN),
+    _set("config.syntax", FAIL, "not valid YAML", USER, text=_BROKEN, path=_HOST),
     row(
         "config.syntax",
         PASS,
         str(_HOST),
         None,
         server=start(text=_BROKEN, path=_HOST),
-        beside=Known(Beside(frozenset(), frozenset(), {str(_HOST): errno.EACCES}, ufw=False)),
+        surroundings=Known(
+            Surroundings(frozenset(), frozenset(), {str(_HOST): errno.EACCES}, ufw=False)
+        ),
     ),
-    row("config.options", PASS, "all known", None),
+    row("config.options", PASS, "valid", None),
     _set("config.options", FAIL, "has no such option", USER, "--frobnicate"),
     _set("config.options", FAIL, "has no such option", USER, "--frobnicate", command=_DROP_IN),
     _set("config.options", FAIL, "has no such option", USER, "--frobnicate", command=_OURS),
-    _release(FAIL, "v1.25 was the last with it", USER, "v1.33.4+k3s1", "--cluster-secret=x"),
-    _release(FAIL, "does not have it yet", USER, "v1.25.4+k3s1", "--embedded-registry"),
-    _set("config.options", WARN, "K3s skips it", USER, text="frobnicate: 1"),
-    _set("config.options", WARN, "K3s skips it", USER, text="frobnicate: 1", path=_HOST),
-    _set("config.options", FAIL, "it takes a number", USER, text="https-listen-port: http"),
-    _set("config.options", FAIL, "true or false", USER, K3S_SELINUX="yes"),
-    _set("config.options", FAIL, "true or false", USER, text='debug: "yes"', path=_HOST),
+    _release(
+        FAIL, "v1.25 was the last release with it", USER, "v1.33.4+k3s1", "--cluster-secret=x"
+    ),
+    _release(FAIL, "does not have this option yet", USER, "v1.25.4+k3s1", "--embedded-registry"),
+    _set("config.options", WARN, "K3s ignores it", USER, text="frobnicate: 1"),
+    _set("config.options", WARN, "K3s ignores it", USER, text="frobnicate: 1", path=_HOST),
+    _set("config.options", FAIL, "must be a number", USER, text="https-listen-port: http"),
+    _set("config.options", FAIL, "must be true or false", USER, K3S_SELINUX="yes"),
+    _set("config.options", FAIL, "must be true or false", USER, text='debug: "yes"', path=_HOST),
     _set(
         "config.options",
         FAIL,
-        "two forms of one option",
+        "two forms of the same flag",
         USER,
         "-d",
         "/srv/a",
@@ -97,7 +106,7 @@ FILES = (
 
 def _token(
     verdict: Verdict,
-    said: str,
+    expected: str,
     fixable_by: FixableBy | None,
     origin: Origin,
     *,
@@ -107,7 +116,7 @@ def _token(
     return row(
         "config.token",
         verdict,
-        said,
+        expected,
         fixable_by,
         token=Known(Token(origin, fits, reason), "server/token"),
     )
@@ -115,16 +124,16 @@ def _token(
 
 _VARIABLE = Origin(Source.ENVIRONMENT, _DROP_IN, variable="K3S_TOKEN", place="drop-in")
 TOKEN = (
-    row("config.token", PASS, "none given", None),
+    row("config.token", PASS, "not set", None),
     row(
         "config.token",
         PASS,
-        "the same",
+        "same as in the datastore",
         None,
         server=start("--token=x"),
         token=Known(Token(Origin(Source.COMMAND_LINE), fits=True)),
     ),
-    _token(FAIL, "another token, from K3S_TOKEN", USER, _VARIABLE, fits=False),
+    _token(FAIL, "not the token of the datastore, set in K3S_TOKEN", USER, _VARIABLE, fits=False),
     _token(FAIL, "config.yaml:3", USER, Origin(Source.CONFIG_FILE, _OWN, 3), fits=False),
     _token(
         FAIL,
@@ -139,16 +148,16 @@ TOKEN = (
         None,
         _VARIABLE,
         fits=None,
-        reason="one of the two is not a server token",
+        reason="the token of the datastore is not a server token",
     ),
     row("config.token", UNKNOWN, "locked", None, token=Unknown("it is locked")),
 )
 
 
-def _target(said: str, blocking: str, *, own: bool = True, directory: bool = True) -> Row:
+def _target(expected: str, blocking: str, *, own: bool = True, directory: bool = True) -> Row:
     path = "/home/alice/.kube/k3s.yaml"
-    found = Target(path, f"{blocking} {said}", blocking, own, directory)
-    return row("config.kubeconfig", FAIL, said, USER, target=Known(found, "access"))
+    found = Target(path, f"{blocking} {expected}", blocking, own, directory)
+    return row("config.kubeconfig", FAIL, expected, USER, target=Known(found, "access"))
 
 
 KUBECONFIGS = (
@@ -163,12 +172,17 @@ KUBECONFIGS = (
 
 
 def _baked(
-    verdict: Verdict, said: str, fixable_by: FixableBy | None, found: Baked, *argv: str, **unit: Any
+    verdict: Verdict,
+    expected: str,
+    fixable_by: FixableBy | None,
+    found: Baked,
+    *argv: str,
+    **unit: Any,
 ) -> Row:
     return row(
         "config.certificates",
         verdict,
-        said,
+        expected,
         fixable_by,
         kubeconfigs=Known((found,), "server/cred"),
         server=start(*argv),
@@ -184,14 +198,19 @@ _CONTROLLER = Baked(
 )
 _OTHER_PORT = "--https-listen-port=7443"
 CERTIFICATES = (
-    row("config.certificates", PASS, "not issued yet", None),
+    row("config.certificates", PASS, "not created yet", None),
     _baked(PASS, "port 6444", None, _CONTROLLER),
     _baked(PASS, "port 6444", None, _CONTROLLER, _OTHER_PORT, "--apiserver-port=6444"),
     _baked(
         FAIL, "names port 6444, and K3s's internal port is 7444 now", USER, _CONTROLLER, _OTHER_PORT
     ),
     _baked(
-        FAIL, "K3s dies at its next start", USER, _CONTROLLER, _OTHER_PORT, active_state="active"
+        FAIL,
+        "K3s exits during its next start",
+        USER,
+        _CONTROLLER,
+        _OTHER_PORT,
+        active_state="active",
     ),
     _baked(FAIL, "not in this data directory", USER, replace(_CONTROLLER, elsewhere=True)),
     row("config.certificates", UNKNOWN, "dark", None, kubeconfigs=Unknown("dark")),
@@ -201,7 +220,7 @@ CERTIFICATES = (
 def _cluster(
     check: str,
     verdict: Verdict,
-    said: str,
+    expected: str,
     fixable_by: FixableBy | None,
     *argv: str,
     **environ: Any,
@@ -210,7 +229,7 @@ def _cluster(
     return row(
         check,
         verdict,
-        said,
+        expected,
         fixable_by,
         cluster=Known(found, "state.db"),
         server=start(*argv, **environ),
@@ -223,13 +242,17 @@ CLUSTER = (
     _cluster("config.networks", PASS, "10.42.0.0/15", None, "--cluster-cidr=10.42.0.0/15"),
     _cluster("config.networks", PASS, "fd00::/56", None, "--cluster-cidr=10.42.0.0/16,fd00::/56"),
     _cluster(
-        "config.networks", FAIL, "controller manager dies", USER, "--cluster-cidr=10.50.0.0/16"
+        "config.networks",
+        FAIL,
+        "controller manager of K3s exits",
+        USER,
+        "--cluster-cidr=10.50.0.0/16",
     ),
     _cluster("config.networks", FAIL, "pods lose their DNS", USER, "--service-cidr=10.53.0.0/16"),
     row(
         "config.networks",
         FAIL,
-        "controller manager dies",
+        "controller manager of K3s exits",
         USER,
         cluster=Known(Cluster((Registered(HOST.hostname, ("10.50.0.0/24",)),), ()), "state.db"),
     ),
@@ -238,10 +261,10 @@ CLUSTER = (
         UNKNOWN,
         "etcd",
         None,
-        cluster=Unknown("the cluster is in etcd, which is not read"),
+        cluster=Unknown("the datastore is etcd, which k3s-rootless does not read"),
     ),
     _cluster("config.node", PASS, HOST.hostname, None, f"--node-name={HOST.hostname.upper()}"),
-    _cluster("config.node", PASS, "not compared", None, "--with-node-id"),
+    _cluster("config.node", PASS, "not checked", None, "--with-node-id"),
     _cluster("config.node", WARN, _NAMED, USER, "--node-name=other"),
     _cluster("config.node", WARN, _NAMED, USER, K3S_NODE_NAME="other"),
     row(
@@ -258,14 +281,14 @@ CLUSTER = (
 def _limited(
     check: str,
     verdict: Verdict,
-    said: str,
+    expected: str,
     fixable_by: FixableBy | None,
     limits: Mapping[str, int | None],
 ) -> Row:
     return row(
         check,
         verdict,
-        said,
+        expected,
         fixable_by,
         unit=Known(Unit("loaded", delegate=True, limits=limits), "systemd"),
     )
@@ -279,7 +302,7 @@ LIMITS = (
     _limited("unit.memory", PASS, "800 MiB", None, {"MemoryMax": 800 * _MIB}),
     _limited("unit.memory", PASS, "no limit", None, {"MemoryMax": None}),
     _limited("unit.tasks", FAIL, "TasksMax is 24", USER, {"TasksMax": 24}),
-    _limited("unit.tasks", WARN, "may be too low", USER, {"TasksMax": 2047}),
+    _limited("unit.tasks", WARN, "can be too low", USER, {"TasksMax": 2047}),
     _limited("unit.tasks", PASS, "2048", None, {"TasksMax": 2048}),
     _limited("unit.files", FAIL, "LimitNOFILE is 64", USER, {"LimitNOFILE": 64}),
     _limited("unit.files", WARN, "too many open files", USER, {"LimitNOFILE": 1024}),

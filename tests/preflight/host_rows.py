@@ -14,7 +14,7 @@ from k3s_rootless.finding import FixableBy, Verdict
 from k3s_rootless.k3s.settings import Settings, of_command
 from k3s_rootless.observation import Known, Unknown
 from k3s_rootless.preflight.facts import SubidFiles, SubidRange
-from k3s_rootless.preflight.records import Confinement, Held, Modules, Problem, Unit
+from k3s_rootless.preflight.records import Confinement, Modules, Problem, Unit, UsedPort
 from tests.preflight import configuration_rows
 from tests.preflight.row import ADMIN, FAIL, INFO, PASS, UNKNOWN, USER, WARN, Row, row
 from tests.strategies import ALL_MODULES, HEALTHY, HOST, SPACES, TRIED, k3s, place, sysctl
@@ -29,30 +29,30 @@ def _of(field: str) -> Any:
 def _changed(
     check: str,
     verdict: Verdict,
-    said: str,
+    expected: str,
     fixable_by: FixableBy | None,
     field: str,
     **changes: Any,
 ) -> Row:
     found = Known(replace(_of(field), **changes), "seen")
-    return row(check, verdict, said, fixable_by, **{field: found})
+    return row(check, verdict, expected, fixable_by, **{field: found})
 
 
 def _host(
-    check: str, verdict: Verdict, said: str, fixable_by: FixableBy | None, **changes: Any
+    check: str, verdict: Verdict, expected: str, fixable_by: FixableBy | None, **changes: Any
 ) -> Row:
-    return _changed(check, verdict, said, fixable_by, "host", **changes)
+    return _changed(check, verdict, expected, fixable_by, "host", **changes)
 
 
 def _unit(
     check: str,
     verdict: Verdict,
-    said: str,
+    expected: str,
     fixable_by: FixableBy | None,
     *args: Any,
     **changes: Any,
 ) -> Row:
-    return row(check, verdict, said, fixable_by, unit=Known(Unit(*args, **changes), "systemd"))
+    return row(check, verdict, expected, fixable_by, unit=Known(Unit(*args, **changes), "systemd"))
 
 
 def _argv(*argv: str, **environ: str) -> Settings:
@@ -75,50 +75,54 @@ SESSION = (
     row(
         "systemd.version",
         UNKNOWN,
-        "names no number",
+        "not a number",
         None,
         user_manager=Known("v25x", "the user bus"),
     ),
-    _changed("session.caller", INFO, "through sudo, by bob", None, "caller", sudo="bob"),
+    _changed("session.caller", INFO, "through sudo by bob", None, "caller", sudo="bob"),
     _changed(
         "session.caller",
         INFO,
-        "belongs to no session",
+        "not in a session",
         None,
         "caller",
         cgroup="/system.slice/cron.service",
     ),
-    _changed("session.caller", INFO, "belongs to no session", None, "caller", cgroup="/"),
-    row("session.linger", WARN, "ends with your last session", USER, lingers=Known(value=False)),
+    _changed("session.caller", INFO, "not in a session", None, "caller", cgroup="/"),
+    row(
+        "session.linger",
+        WARN,
+        "stops when your last session ends",
+        USER,
+        lingers=Known(value=False),
+    ),
     row("session.linger", UNKNOWN, "locked", None, lingers=Unknown("it is locked")),
     _host("session.journal", INFO, "volatile", None, journal=False),
-    row("unit.state", PASS, "not installed yet", None),
+    row("unit.state", PASS, "not installed", None),
     _unit("unit.state", PASS, "active", None, "loaded", active_state="active", delegate=True),
-    _unit("unit.state", FAIL, "linked it to /dev/null", USER, "masked"),
+    _unit("unit.state", FAIL, "linked to /dev/null", USER, "masked"),
     _unit("unit.state", FAIL, "no ExecStart=", USER, "bad-setting", "Service has no ExecStart=."),
-    _unit("unit.state", FAIL, "it does not say why", USER, "error"),
+    _unit("unit.state", FAIL, "no reason is reported", USER, "error"),
     _unit("unit.state", FAIL, "Delegate=no", USER, "loaded", delegate=False, drop_ins=("/x.conf",)),
     _unit(
         "unit.state", INFO, "diagnose", None, "loaded", active_state="failed", result="exit-code"
     ),
-    _unit("unit.state", INFO, "has not read it", None, "loaded", needs_reload=True),
+    _unit("unit.state", INFO, "has not reloaded", None, "loaded", needs_reload=True),
     _unit("unit.state", INFO, "/x/50.conf", None, "loaded", drop_ins=("/x/50.conf",)),
-    row("env.valid", PASS, "no bad value", None),
+    row("env.valid", PASS, "valid", None),
     row(
         "env.valid",
         FAIL,
-        "of it",
+        "B: fatal",
         USER,
-        problems=Known(
-            (Problem("A", "it warns", fatal=False), Problem("B", "dies of it", fatal=True))
-        ),
+        problems=Known((Problem("A", "harmless", fatal=False), Problem("B", "fatal", fatal=True))),
     ),
     row(
         "env.valid",
         WARN,
-        "it warns",
+        "harmless",
         USER,
-        problems=Known((Problem("A", "it warns", fatal=False),)),
+        problems=Known((Problem("A", "harmless", fatal=False),)),
     ),
 )
 
@@ -126,12 +130,12 @@ SESSION = (
 def _setting(
     check: str,
     verdict: Verdict,
-    said: str,
+    expected: str,
     fixable_by: FixableBy | None,
     key: str,
     value: str | None,
 ) -> Row:
-    return Row(check, verdict, sysctl(key, Known(value, f"/proc/sys/{key}")), said, fixable_by)
+    return Row(check, verdict, sysctl(key, Known(value, f"/proc/sys/{key}")), expected, fixable_by)
 
 
 _INSTANCES, _WATCHES, _KEYS = (
@@ -142,13 +146,15 @@ _INSTANCES, _WATCHES, _KEYS = (
 _START, _PING = "net.ipv4.ip_unprivileged_port_start", "net.ipv4.ping_group_range"
 SYSCTLS = (
     _setting("sysctl.inotify_instances", WARN, "too many open files", ADMIN, _INSTANCES, "127"),
-    _setting("sysctl.inotify_instances", INFO, "enough to begin with", ADMIN, _INSTANCES, "128"),
+    _setting("sysctl.inotify_instances", INFO, "enough for a few pods", ADMIN, _INSTANCES, "128"),
     _setting("sysctl.inotify_instances", PASS, "no such limit", None, _INSTANCES, None),
     _setting("sysctl.inotify_watches", WARN, "no space left", ADMIN, _WATCHES, "8191"),
-    _setting("sysctl.inotify_watches", INFO, "enough to begin with", ADMIN, _WATCHES, "65536"),
+    _setting("sysctl.inotify_watches", INFO, "enough for a few pods", ADMIN, _WATCHES, "65536"),
     _setting("sysctl.keys", WARN, "disk quota exceeded", ADMIN, _KEYS, "199"),
     _setting("sysctl.keys", PASS, "200", None, _KEYS, "200"),
-    _setting("sysctl.port_start", FAIL, "may not listen at port 6443", ADMIN, _START, "6444"),
+    _setting(
+        "sysctl.port_start", FAIL, "not allowed to listen on port 6443", ADMIN, _START, "6444"
+    ),
     _setting("sysctl.port_start", PASS, "6443", None, _START, "6443"),
     _setting("sysctl.port_start", INFO, "adds 10000", None, _START, "80"),
     _setting("sysctl.ping", INFO, "NET_RAW", ADMIN, _PING, "1\t0"),
@@ -156,7 +162,9 @@ SYSCTLS = (
     _setting(
         "userns.limits", FAIL, "user.max_net_namespaces = 0", ADMIN, "user.max_net_namespaces", "0"
     ),
-    _setting("userns.limits", WARN, "too few", ADMIN, "user.max_pid_namespaces", "255"),
+    _setting(
+        "userns.limits", WARN, "too low for many pods", ADMIN, "user.max_pid_namespaces", "255"
+    ),
     *(
         Row(check, UNKNOWN, sysctl(key, Unknown("it is locked")), "locked")
         for check, key in (
@@ -172,7 +180,7 @@ SYSCTLS = (
 def _restricted(
     check: str,
     verdict: Verdict,
-    said: str,
+    expected: str,
     fixable_by: FixableBy | None,
     label: str | Unknown,
     **changes: Any,
@@ -181,7 +189,7 @@ def _restricted(
     return row(
         check,
         verdict,
-        said,
+        expected,
         fixable_by,
         confinement=Known(Confinement(restricted=True, label=known), "the switch"),
         **changes,
@@ -192,14 +200,14 @@ _FIVE_REFUSED = {**dict.fromkeys(SPACES, 0), "mnt": errno.EPERM}
 _CONTAINER = ((0, 100000, 65536),)
 IDENTITY = (
     row("userns.apparmor", PASS, "not restricted", None),
+    _restricted("userns.apparmor", PASS, "k3s (unconfined)", None, "k3s (unconfined)"),
+    _restricted("userns.apparmor", FAIL, "no profile matches the path of k3s", ADMIN, "unconfined"),
     _restricted(
-        "userns.apparmor", PASS, "k3s has the profile k3s (unconfined)", None, "k3s (unconfined)"
-    ),
-    _restricted(
-        "userns.apparmor", FAIL, "no profile attaches to the path of k3s", ADMIN, "unconfined"
-    ),
-    _restricted(
-        "userns.apparmor", UNKNOWN, "and there is no k3s", None, Unknown("there is no k3s")
+        "userns.apparmor",
+        UNKNOWN,
+        "on this host; there is no k3s",
+        None,
+        Unknown("there is no k3s"),
     ),
     *(
         made
@@ -217,18 +225,21 @@ IDENTITY = (
             _restricted(
                 "userns.create",
                 INFO,
-                "AppArmor refused this program",
+                "AppArmor does not allow",
                 None,
                 "k3s",
                 trial=Known(replace(TRIED, user=code, spaces={}, mapped={})),
             ),
         )
     ),
+    _changed("userns.spaces", FAIL, "EPERM (mnt namespace)", ADMIN, "trial", spaces=_FIVE_REFUSED),
     _changed(
-        "userns.spaces", FAIL, "EPERM for the mnt namespace", ADMIN, "trial", spaces=_FIVE_REFUSED
-    ),
-    _changed(
-        "userns.spaces", FAIL, "the limit of these", ADMIN, "trial", spaces={"net": errno.ENOSPC}
+        "userns.spaces",
+        FAIL,
+        "the limit of net namespaces",
+        ADMIN,
+        "trial",
+        spaces={"net": errno.ENOSPC},
     ),
     _changed(
         "userns.spaces", FAIL, "no ipc namespaces", ADMIN, "trial", spaces={"ipc": errno.EINVAL}
@@ -240,7 +251,7 @@ IDENTITY = (
         _restricted(
             check,
             INFO,
-            "AppArmor refused this program",
+            "AppArmor does not allow",
             None,
             "k3s",
             trial=Known(
@@ -262,19 +273,22 @@ IDENTITY = (
             reason,
             ADMIN,
             "trial",
-            mapped={"newuidmap": "", "newgidmap": said},
+            mapped={"newuidmap": "", "newgidmap": expected},
         )
-        for said, reason in (
+        for expected, reason in (
             (
                 "newgidmap: gid range [1-65537) -> [100000-165536) not allowed",
-                "/etc/subgid does not give alice",
+                "/etc/subgid does not assign all of these ids to alice",
             ),
-            ("newgidmap: write to gid_map failed: Invalid argument", "no id twice"),
+            (
+                "newgidmap: write to gid_map failed: Invalid argument",
+                "rejects ids that are mapped twice",
+            ),
             (
                 "newgidmap: write to gid_map failed: Operation not permitted",
-                "refused by the kernel",
+                "the kernel refused newgidmap",
             ),
-            ("newgidmap: Could not set caps", "refused by the kernel"),
+            ("newgidmap: Could not set caps", "the kernel refused newgidmap"),
         )
     ),
     _changed(
@@ -285,14 +299,30 @@ IDENTITY = (
         "trial",
         mapped={"newuidmap": None, "newgidmap": None},
     ),
-    _changed("uidmap.nested", FAIL, "do not exist in it", ADMIN, "process", id_map=_CONTAINER),
     _changed(
-        "uidmap.nested", INFO, "has the ids", None, "process", id_map=((0, 1000000, 1000000),)
+        "uidmap.nested", FAIL, "without the ids in /etc/subuid", ADMIN, "process", id_map=_CONTAINER
     ),
-    _changed("subid.files", FAIL, "follow no links", ADMIN, "subid_files", links=("/etc/subuid",)),
+    _changed(
+        "uidmap.nested",
+        INFO,
+        "has the subordinate ids",
+        None,
+        "process",
+        id_map=((0, 1000000, 1000000),),
+    ),
+    _changed(
+        "subid.files",
+        FAIL,
+        "do not follow symbolic links",
+        ADMIN,
+        "subid_files",
+        links=("/etc/subuid",),
+    ),
     *(
-        row("subid.overlap", WARN, said, ADMIN, subid_files=Known(SubidFiles((), others, users)))
-        for said, others, users in (
+        row(
+            "subid.overlap", WARN, expected, ADMIN, subid_files=Known(SubidFiles((), others, users))
+        )
+        for expected, others, users in (
             ("bob in /etc/subuid", (("subuid", "bob", SubidRange(165535, 10)),), ()),
             ("bob in /etc/subgid", (("subgid", "bob", SubidRange(1, 200000)),), ()),
             ("user carol (uid 100007)", (), (("carol", 100007),)),
@@ -301,7 +331,7 @@ IDENTITY = (
     row(
         "subid.overlap",
         PASS,
-        "nobody",
+        "only alice",
         None,
         subid_files=Known(SubidFiles((), (("subuid", "bob", SubidRange(1, 99999)),), ())),
     ),
@@ -311,14 +341,16 @@ IDENTITY = (
 def _modules(
     check: str,
     verdict: Verdict,
-    said: str,
+    expected: str,
     fixable_by: FixableBy | None,
     *gone: str,
     **changes: Any,
 ) -> Row:
     loadable = frozenset(gone) if changes.pop("loadable", False) else frozenset()
     found = Modules(ALL_MODULES - set(gone), loadable, changes.pop("complete", True))
-    return row(check, verdict, said, fixable_by, modules=Known(found, "/proc/modules"), **changes)
+    return row(
+        check, verdict, expected, fixable_by, modules=Known(found, "/proc/modules"), **changes
+    )
 
 
 _LOCKED = {**HEALTHY.sysctls, "kernel.modules_disabled": Known("1", "/proc/sys")}
@@ -340,12 +372,19 @@ KERNEL = (
         kernel=Known((5, 10)),
         **_OVERLAY,
     ),
-    row("kernel.release", WARN, "from Linux 5.2", ADMIN, kernel=Known((5, 1))),
+    row("kernel.release", WARN, "incomplete before Linux 5.2", ADMIN, kernel=Known((5, 1))),
     row("kernel.release", PASS, "5.2", None, kernel=Known((5, 2))),
-    _modules("kernel.br_netfilter", WARN, "may not load it", ADMIN, "br_netfilter", loadable=True),
+    _modules(
+        "kernel.br_netfilter", WARN, "not allowed to load it", ADMIN, "br_netfilter", loadable=True
+    ),
     _modules("kernel.br_netfilter", WARN, "not in this kernel", ADMIN, "br_netfilter"),
     _modules(
-        "kernel.br_netfilter", UNKNOWN, "nothing here tells", None, "br_netfilter", complete=False
+        "kernel.br_netfilter",
+        UNKNOWN,
+        "does not show whether the",
+        None,
+        "br_netfilter",
+        complete=False,
     ),
     _modules("kernel.bridge", PASS, "loaded on demand", None, "bridge", loadable=True),
     _modules(
@@ -357,14 +396,20 @@ KERNEL = (
         loadable=True,
         sysctls=_LOCKED,
     ),
-    _modules("kernel.veth", WARN, "no pod gets a network", ADMIN, "veth"),
+    _modules("kernel.veth", WARN, "pods have no network", ADMIN, "veth"),
     _modules("kernel.vxlan", FAIL, "flannel exited", ADMIN, "vxlan"),
     _modules("kernel.nf_conntrack", FAIL, "kube-proxy", ADMIN, "nf_conntrack"),
     _modules("kernel.iptables", PASS, "ip_tables", None, *_NFT),
     _modules("kernel.iptables", PASS, "nf_tables", None, *_NFT, loadable=True),
     _modules("kernel.iptables", FAIL, "not in this kernel", ADMIN, *_NFT, "ip_tables"),
     _modules(
-        "kernel.iptables", UNKNOWN, "nothing here tells", None, *_NFT, "ip_tables", complete=False
+        "kernel.iptables",
+        UNKNOWN,
+        "does not show whether the",
+        None,
+        *_NFT,
+        "ip_tables",
+        complete=False,
     ),
     row(
         "kernel.iptables",
@@ -380,11 +425,11 @@ KERNEL = (
         ),
     ),
     *(
-        row("device.tun", FAIL, said, ADMIN, devices=Known({"tun": code, "fuse": 0, "kmsg": 0}))
-        for code, said in (
-            (errno.ENOENT, "ENOENT: not there"),
-            (errno.ENODEV, "ENODEV: not"),
-            (errno.EACCES, "EACCES: closed"),
+        row("device.tun", FAIL, expected, ADMIN, devices=Known({"tun": code, "fuse": 0, "kmsg": 0}))
+        for code, expected in (
+            (errno.ENOENT, "not available (ENOENT)"),
+            (errno.ENODEV, "not available (ENODEV)"),
+            (errno.EACCES, "cannot be opened (EACCES)"),
         )
     ),
     row(
@@ -405,7 +450,7 @@ KERNEL = (
     row(
         "device.kmsg",
         FAIL,
-        "nothing is there to cover",
+        "if it does not exist",
         ADMIN,
         devices=Known({"tun": 0, "fuse": 0, "kmsg": errno.ENOENT}),
     ),
@@ -424,7 +469,7 @@ KERNEL = (
         programs=Known({"mount.fuse3": None}),
         **_OVERLAY,
     ),
-    row("snapshotter.overlayfs", PASS, "mounted", None, **_OVERLAY),
+    row("snapshotter.overlayfs", PASS, "works", None, **_OVERLAY),
     row(
         "snapshotter.overlayfs",
         FAIL,
@@ -444,7 +489,7 @@ KERNEL = (
     row(
         "snapshotter.overlayfs",
         FAIL,
-        "no layers on zfs",
+        "cannot store image layers on zfs",
         USER,
         storage=Known(replace(_of("storage"), data=place("/home/alice/.rancher/k3s", type="zfs"))),
         **_OVERLAY,
@@ -455,22 +500,22 @@ KERNEL = (
 def _busy(
     check: str,
     verdict: Verdict,
-    said: str,
+    expected: str,
     fixable_by: FixableBy | None,
-    *held: Held,
+    *held: UsedPort,
     **changes: Any,
 ) -> Row:
-    return row(check, verdict, said, fixable_by, sockets=Known(held), **changes)
+    return row(check, verdict, expected, fixable_by, sockets=Known(held), **changes)
 
 
 def _network(
     check: str,
     verdict: Verdict,
-    said: str,
+    expected: str,
     fixable_by: FixableBy | None,
     *networks: tuple[str, str],
 ) -> Row:
-    return _changed(check, verdict, said, fixable_by, "network", networks=networks)
+    return _changed(check, verdict, expected, fixable_by, "network", networks=networks)
 
 
 _OURS = {
@@ -480,40 +525,64 @@ _OURS = {
 }
 NETWORK = (
     _busy(
-        "net.port.api", FAIL, "held by kind (pid 7) of alice", USER, Held(6443, "alice", "kind", 7)
+        "net.port.api",
+        FAIL,
+        "in use by kind (PID 7, user alice)",
+        USER,
+        UsedPort(6443, "alice", "kind", 7),
     ),
-    _busy("net.port.api", FAIL, "held by a program of bob", USER, Held(6443, "bob")),
-    _busy("net.port.api", PASS, "K3s's own", None, Held(6443, "alice", "k3s-server", 7, ours=True)),
+    _busy("net.port.api", FAIL, "in use by a program of bob", USER, UsedPort(6443, "bob")),
+    _busy(
+        "net.port.api",
+        PASS,
+        "in use by this K3s",
+        None,
+        UsedPort(6443, "alice", "k3s-server", 7, ours=True),
+    ),
     _busy(
         "net.port.api",
         PASS,
         "7443 is free",
         None,
-        Held(6443, "bob"),
+        UsedPort(6443, "bob"),
         server=_argv("--https-listen-port=7443"),
     ),
-    _busy("net.port.api", FAIL, "held by a program of bob", USER, Held(6443, "bob", foreign=True)),
     _busy(
-        "net.port.http", WARN, "port 80 is not forwarded", USER, Held(10080, "root", foreign=True)
+        "net.port.api",
+        FAIL,
+        "in use by a program of bob",
+        USER,
+        UsedPort(6443, "bob", foreign=True),
     ),
-    _busy("net.port.http", WARN, "port 80 is not forwarded", USER, Held(10080, "bob")),
+    _busy(
+        "net.port.http",
+        WARN,
+        "port 80 of traefik is not forwarded",
+        USER,
+        UsedPort(10080, "root", foreign=True),
+    ),
+    _busy(
+        "net.port.http", WARN, "port 80 of traefik is not forwarded", USER, UsedPort(10080, "bob")
+    ),
     _busy(
         "net.port.http",
         PASS,
-        "no traefik",
+        "traefik or servicelb is disabled",
         None,
-        Held(10080, "bob"),
+        UsedPort(10080, "bob"),
         server=_argv("--disable", "traefik"),
     ),
     _busy(
         "net.port.http",
         PASS,
-        "no traefik",
+        "traefik or servicelb is disabled",
         None,
-        Held(10080, "bob"),
+        UsedPort(10080, "bob"),
         server=_argv("--disable=servicelb"),
     ),
-    _busy("net.port.https", WARN, "port 443 is not forwarded", USER, Held(10443, "bob")),
+    _busy(
+        "net.port.https", WARN, "port 443 of traefik is not forwarded", USER, UsedPort(10443, "bob")
+    ),
     _network("net.cidr.rootless", WARN, "10.41.7.0/24 (wg0)", USER, ("10.41.7.0/24", "wg0")),
     _network("net.cidr.pods", WARN, "10.32.0.0/11 (tun1)", USER, ("10.32.0.0/11", "tun1")),
     _network("net.cidr.services", WARN, "10.43.0.1/32", USER, ("10.43.0.1/32", "")),
@@ -528,64 +597,74 @@ NETWORK = (
         "resolver",
         nameservers=("10.42.0.53",),
     ),
-    row("net.cidr.rootless", WARN, "also the range of pods", USER, **_OURS),
-    row(
-        "net.cidr.pods", UNKNOWN, "no range of addresses", None, server=_argv("--cluster-cidr=ten")
-    ),
+    row("net.cidr.rootless", WARN, "overlaps the pod network", USER, **_OURS),
+    row("net.cidr.pods", UNKNOWN, "not an address range", None, server=_argv("--cluster-cidr=ten")),
     _changed(
-        "net.mtu", INFO, "65520 inside, 1420 at wg0", USER, "network", mtu=1420, interface="wg0"
+        "net.mtu", INFO, "65520 in K3s, 1420 on wg0", USER, "network", mtu=1420, interface="wg0"
     ),
-    _changed(
-        "net.mtu", PASS, "unknown at no default route", None, "network", mtu=None, interface=""
-    ),
-    _unit("net.mtu", PASS, "1400 inside", None, "loaded", environment={"K3S_ROOTLESS_MTU": "1400"}),
-    _changed("net.resolver", WARN, "no name server", ADMIN, "resolver", nameservers=()),
+    _changed("net.mtu", PASS, "no default route", None, "network", mtu=None, interface=""),
+    _unit("net.mtu", PASS, "1400 in K3s", None, "loaded", environment={"K3S_ROOTLESS_MTU": "1400"}),
+    _changed("net.resolver", WARN, "cannot resolve names", ADMIN, "resolver", nameservers=()),
     _changed(
         "net.resolver", INFO, "search corp.example", None, "resolver", search=("corp.example",)
     ),
     _changed("net.localhost", WARN, "port-forward", ADMIN, "resolver", localhost=False),
-    _changed("net.route", INFO, "no default route", None, "network", interface=""),
-    _changed("net.firewall", INFO, "firewalld", None, "beside", services=frozenset({"firewalld"})),
-    _changed("net.firewall", INFO, "ufw", None, "beside", ufw=True),
+    _changed("net.route", INFO, "none (IPv4)", None, "network", interface=""),
+    _changed(
+        "net.firewall", INFO, "firewalld", None, "surroundings", services=frozenset({"firewalld"})
+    ),
+    _changed("net.firewall", INFO, "ufw", None, "surroundings", ufw=True),
     _changed(
         "net.nm_cloud_setup",
         INFO,
-        "it may stay",
+        "no action needed",
         None,
-        "beside",
+        "surroundings",
         services=frozenset({"nm-cloud-setup"}),
     ),
     *(
-        row("net.iptables", verdict, said, fixable_by, iptables=Known(text, "iptables --version"))
-        for text, verdict, said, fixable_by in (
-            ("iptables v1.8.4 (nf_tables)", WARN, "repeats rules", USER),
+        row(
+            "net.iptables",
+            verdict,
+            expected,
+            fixable_by,
+            iptables=Known(text, "iptables --version"),
+        )
+        for text, verdict, expected, fixable_by in (
+            ("iptables v1.8.4 (nf_tables)", WARN, "duplicate rules", USER),
             ("iptables v1.8.4 (legacy)", PASS, "legacy", None),
             ("iptables v1.8.40 (nf_tables)", PASS, "1.8.40", None),
-            ("", PASS, "takes its own", None),
+            ("", PASS, "uses its own", None),
         )
     ),
 )
 
 
 def _data(
-    check: str, verdict: Verdict, said: str, fixable_by: FixableBy | None, **changes: Any
+    check: str, verdict: Verdict, expected: str, fixable_by: FixableBy | None, **changes: Any
 ) -> Row:
     data = place("/home/alice/.rancher/k3s", **changes)
-    return row(check, verdict, said, fixable_by, storage=Known(replace(_of("storage"), data=data)))
-
-
-def _home(verdict: Verdict, said: str, fixable_by: FixableBy | None, **changes: Any) -> Row:
-    home = place("/home/alice", **{"exists": True, **changes})
     return row(
-        "storage.home", verdict, said, fixable_by, storage=Known(replace(_of("storage"), home=home))
+        check, verdict, expected, fixable_by, storage=Known(replace(_of("storage"), data=data))
     )
 
 
-def _tmp(verdict: Verdict, said: str, fixable_by: FixableBy | None, **changes: Any) -> Row:
+def _home(verdict: Verdict, expected: str, fixable_by: FixableBy | None, **changes: Any) -> Row:
+    home = place("/home/alice", **{"exists": True, **changes})
+    return row(
+        "storage.home",
+        verdict,
+        expected,
+        fixable_by,
+        storage=Known(replace(_of("storage"), home=home)),
+    )
+
+
+def _tmp(verdict: Verdict, expected: str, fixable_by: FixableBy | None, **changes: Any) -> Row:
     return row(
         "storage.tmp",
         verdict,
-        said,
+        expected,
         fixable_by,
         storage=Known(replace(_of("storage"), temporary=place("/tmp", **changes))),
     )
@@ -608,14 +687,14 @@ STORAGE = (
         owner=0,
         writable=False,
     ),
-    _data("storage.data", FAIL, "cannot make", USER, found="/srv", owner=0, writable=False),
+    _data("storage.data", FAIL, "cannot create", USER, found="/srv", owner=0, writable=False),
     *(
         _data("storage.type", FAIL, "file server", USER, type=type_)
         for type_ in ("nfs", "nfs4", "cifs", "9p", "fuse.sshfs")
     ),
-    _data("storage.type", FAIL, "keeps no owners", USER, type="vfat"),
+    _data("storage.type", FAIL, "does not store owners", USER, type="vfat"),
     _data("storage.type", WARN, "known to fail", USER, type="ecryptfs"),
-    _data("storage.type", INFO, "after a reboot", None, type="tmpfs"),
+    _data("storage.type", INFO, "lost at reboot", None, type="tmpfs"),
     *(
         _data("storage.type", PASS, type_, None, type=type_)
         for type_ in ("ext4", "xfs", "btrfs", "zfs", "overlay")
@@ -623,7 +702,7 @@ STORAGE = (
     _data(
         "storage.mount",
         FAIL,
-        "runs programs that it unpacks",
+        "unpacks its programs there",
         USER,
         flags=frozenset({"noexec", "nosuid"}),
     ),
@@ -636,15 +715,15 @@ STORAGE = (
         writable=False,
     ),
     _data("storage.mount", INFO, "nodev, nosuid", None, flags=frozenset({"nosuid", "nodev"})),
-    _data("storage.space", FAIL, "cannot even unpack", USER, free=_GIB // 2 - 1),
+    _data("storage.space", FAIL, "not enough to unpack", USER, free=_GIB // 2 - 1),
     _data("storage.space", FAIL, "9999 inodes", USER, inodes=9999),
     _data("storage.space", WARN, "evicted below 5 %", USER, free=2 * _GIB - 1),
     _data("storage.space", WARN, "evicted below 5 %", USER, free=4 * _GIB),
     _data("storage.space", PASS, "free", None, inodes=None),
-    _data("storage.quota", FAIL, "cannot even unpack", USER, left=Known(0, "quota on /dev/sda1")),
-    _data("storage.quota", WARN, "soon fill it", USER, left=Known(_GIB, "quota on /dev/sda1")),
+    _data("storage.quota", FAIL, "not enough to unpack", USER, left=Known(0, "quota on /dev/sda1")),
+    _data("storage.quota", WARN, "use this up soon", USER, left=Known(_GIB, "quota on /dev/sda1")),
     _data("storage.quota", PASS, "9.0 GiB left", None, left=Known(9 * _GIB)),
-    _data("storage.quota", INFO, "not readable", None, left=Unknown("the quota cannot be read")),
+    _data("storage.quota", INFO, "cannot be read", None, left=Unknown("the quota cannot be read")),
     _tmp(FAIL, "not writable", ADMIN, writable=False),
     _tmp(FAIL, "not writable", ADMIN, flags=frozenset({"ro"})),
     _tmp(FAIL, "full", USER, free=0),
@@ -694,25 +773,35 @@ STORAGE = (
 _CONFIG = "/etc/rancher/k3s/config.yaml"
 AROUND = (
     _changed(
-        "config.readable", FAIL, "EACCES", USER, "beside", configuration={_CONFIG: errno.EACCES}
+        "config.readable",
+        FAIL,
+        "EACCES",
+        USER,
+        "surroundings",
+        configuration={_CONFIG: errno.EACCES},
     ),
     _changed(
         "config.readable",
         INFO,
-        "applies to yours as well",
+        "also applies to rootless K3s",
         None,
-        "beside",
+        "surroundings",
         configuration={_CONFIG: 0},
     ),
     _changed(
-        "config.rootful", WARN, "k3s.service runs", ADMIN, "beside", services=frozenset({"k3s"})
+        "config.rootful",
+        WARN,
+        "k3s.service is running",
+        ADMIN,
+        "surroundings",
+        services=frozenset({"k3s"}),
     ),
     _changed(
         "config.rootful",
         INFO,
         "KUBECONFIG",
         None,
-        "beside",
+        "surroundings",
         files=frozenset({"/etc/rancher/k3s/k3s.yaml"}),
     ),
     _host("security.selinux", INFO, "ausearch", None, selinux=True),
@@ -738,9 +827,9 @@ AROUND = (
     _host("host.container", INFO, "systemd=true", None, wsl=True),
     _host("host.memory", WARN, "300 MiB available", USER, available=300 * 2**20),
     _host("host.memory", INFO, "500 to 800 MiB", None, available=900 * 2**20),
-    _host("host.memory", INFO, "does not tell", None, available=0),
-    _host("host.processors", INFO, "asks for two", None, processors=1),
-    _host("host.clock", WARN, "/etc/os-release is younger", ADMIN, early="/etc/os-release"),
+    _host("host.memory", INFO, "does not contain MemAvailable", None, available=0),
+    _host("host.processors", INFO, "requires two", None, processors=1),
+    _host("host.clock", WARN, "/etc/os-release is newer", ADMIN, early="/etc/os-release"),
     _host("host.clock", INFO, "not synchronized", None, synchronized=False),
     *(
         _host("host.hostname", FAIL, "never registers", ADMIN, hostname=name)
@@ -760,7 +849,7 @@ AROUND = (
     ),
     _host("host.hidepid", WARN, "hidepid=2", ADMIN, hidepid="2"),
     _changed("host.files", WARN, "too many open files", ADMIN, "process", open_files=1024),
-    _changed("host.files", INFO, "enough to begin with", None, "process", open_files=4096),
+    _changed("host.files", INFO, "enough for a few pods", None, "process", open_files=4096),
     _changed("host.files", PASS, "no limit", None, "process", open_files=None),
     _changed("host.tasks", WARN, "temporarily unavailable", ADMIN, "process", tasks=2047),
     _changed("host.tasks", PASS, "no limit", None, "process", tasks=None),

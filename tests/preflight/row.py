@@ -16,28 +16,28 @@ PASS, INFO, WARN, FAIL, UNKNOWN = (
     Verdict.FAIL,
     Verdict.UNKNOWN,
 )
-USER, ADMIN, NOBODY = FixableBy.USER, FixableBy.ADMINISTRATOR, FixableBy.NONE
+USER, ADMIN, UNFIXABLE = FixableBy.USER, FixableBy.ADMINISTRATOR, FixableBy.NONE
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
     """What is changed on a healthy host, and the finding that one check must return.
 
-    `fixable_by` is that of the remedy; None if there is no remedy.
+    `expected` is text of the finding. `fixable_by` is that of the remedy; None if there is none.
     """
 
     check: str
     verdict: Verdict
     host: Facts
-    said: str
+    expected: str
     fixable_by: FixableBy | None = None
 
     def __str__(self) -> str:
-        return f"{self.check} {self.verdict.value}: {self.said}"
+        return f"{self.check} {self.verdict.value}: {self.expected}"
 
 
 def row(
-    check: str, verdict: Verdict, said: str, fixable_by: FixableBy | None, **changes: Any
+    check: str, verdict: Verdict, expected: str, fixable_by: FixableBy | None, **changes: Any
 ) -> Row:
     """Return a row with changes to a healthy host."""
-    return Row(check, verdict, facts(**changes), said, fixable_by)
+    return Row(check, verdict, facts(**changes), expected, fixable_by)

@@ -13,7 +13,7 @@ from k3s_rootless.finding import FixableBy, Verdict
 from k3s_rootless.observation import Known, Unknown
 from k3s_rootless.preflight.facts import CgroupMode, K3sBinary, MapProgram, SubidRange
 from tests.preflight import host_rows
-from tests.preflight.row import ADMIN, FAIL, NOBODY, PASS, UNKNOWN, USER, WARN, Row, row
+from tests.preflight.row import ADMIN, FAIL, PASS, UNFIXABLE, UNKNOWN, USER, WARN, Row, row
 from tests.strategies import (
     DEFAULT,
     FIVE,
@@ -30,28 +30,30 @@ FORWARD, CLONE, LIMIT = tuple(HEALTHY.sysctls)[:3]
 
 
 def _sysctl(
-    check: str, verdict: Verdict, said: str, fixable_by: FixableBy | None, *setting: Any
+    check: str, verdict: Verdict, expected: str, fixable_by: FixableBy | None, *setting: Any
 ) -> Row:
-    return Row(check, verdict, sysctl(*setting), said, fixable_by)
+    return Row(check, verdict, sysctl(*setting), expected, fixable_by)
 
 
 def _controller(name: str, verdict: Verdict) -> Row:
     without = delegation(FIVE - {name}, realized=FIVE - {name}, configured=FIVE - {name})
-    said = f"a unit of this user is not given {name}"
-    return row(f"cgroup.delegation.{name}", verdict, said, ADMIN, delegation=without)
+    expected = f"does not delegate {name} to units of this user"
+    return row(f"cgroup.delegation.{name}", verdict, expected, ADMIN, delegation=without)
 
 
 def _tried(
-    check: str, verdict: Verdict, said: str, fixable_by: FixableBy | None, **changes: Any
+    check: str, verdict: Verdict, expected: str, fixable_by: FixableBy | None, **changes: Any
 ) -> Row:
-    return row(check, verdict, said, fixable_by, trial=Known(replace(TRIED, **changes), "a child"))
+    return row(
+        check, verdict, expected, fixable_by, trial=Known(replace(TRIED, **changes), "a child")
+    )
 
 
 _SESSION = (
     row("user.nonroot", PASS, "alice (uid 1000)", None),
-    row("user.nonroot", FAIL, "root needs no rootless K3s", USER, uid=0, runtime=runtime(owner=0)),
-    row("systemd.booted", PASS, "yes", None),
-    row("systemd.booted", FAIL, "this host has none", NOBODY, systemd_booted=False),
+    row("user.nonroot", FAIL, "not supported for root", USER, uid=0, runtime=runtime(owner=0)),
+    row("systemd.booted", PASS, "systemd", None),
+    row("systemd.booted", FAIL, "runs as a unit of systemd", UNFIXABLE, systemd_booted=False),
     row("session.runtime_dir", PASS, "/run/user/1000", None, runtime=runtime(given=False)),
     row(
         "session.runtime_dir",
@@ -78,7 +80,7 @@ _SESSION = (
     ),
 )
 _CGROUPS = (
-    row("cgroup.v2", PASS, "unified (cgroup v2)", None),
+    row("cgroup.v2", PASS, "cgroup v2 only", None),
     *(
         row("cgroup.v2", FAIL, mode.value, ADMIN, cgroup=Known(mode))
         for mode in (CgroupMode.HYBRID, CgroupMode.LEGACY, CgroupMode.ABSENT)
@@ -90,7 +92,7 @@ _CGROUPS = (
     row(
         "cgroup.delegation.pids",
         WARN,
-        "runs its pods without limits",
+        "runs pods without limits",
         ADMIN,
         delegation=delegation(
             FIVE - {"pids"}, realized=FIVE - {"pids"}, configured=FIVE - {"pids"}
@@ -100,7 +102,7 @@ _CGROUPS = (
     row(
         "cgroup.delegation.memory",
         FAIL,
-        "not offered by the kernel",
+        "not available in cgroup v2",
         ADMIN,
         delegation=delegation(
             FIVE - {"memory"}, realized=FIVE - {"memory"}, kernel=FIVE - {"memory"}
@@ -109,7 +111,7 @@ _CGROUPS = (
     row(
         "cgroup.delegation.cpu",
         FAIL,
-        "bound to cgroup v1",
+        "in use by cgroup v1",
         ADMIN,
         delegation=delegation(frozenset(), realized=frozenset(), kernel=frozenset()),
     ),
@@ -137,7 +139,7 @@ _CGROUPS = (
 )
 _KERNEL = (
     _sysctl("sysctl.ip_forward", PASS, "1", None, FORWARD, Known("1")),
-    _sysctl("sysctl.ip_forward", PASS, "no such switch", None, FORWARD, Known(None)),
+    _sysctl("sysctl.ip_forward", PASS, "not in this kernel", None, FORWARD, Known(None)),
     _sysctl(
         "sysctl.ip_forward", FAIL, "unless net.ipv4.ip_forward is 1", ADMIN, FORWARD, Known("0")
     ),
@@ -163,27 +165,27 @@ _KERNEL = (
         "userns.sysctl", UNKNOWN, "permission denied", None, CLONE, Unknown("permission denied")
     ),
     _sysctl("userns.max", PASS, "1024", None, LIMIT, Known("1024")),
-    _sysctl("userns.max", WARN, "too few", ADMIN, LIMIT, Known("1023")),
-    _sysctl("userns.max", FAIL, "no user namespace can be made", ADMIN, LIMIT, Known("0")),
-    _sysctl("userns.max", FAIL, "no user namespace can be made", ADMIN, LIMIT, Known("00")),
+    _sysctl("userns.max", WARN, "too low for many pods", ADMIN, LIMIT, Known("1023")),
+    _sysctl("userns.max", FAIL, "no user namespace can be created", ADMIN, LIMIT, Known("0")),
+    _sysctl("userns.max", FAIL, "no user namespace can be created", ADMIN, LIMIT, Known("00")),
     *(
         _sysctl(
             "userns.max",
             UNKNOWN,
-            "does not hold a number",
+            "does not contain a number",
             None,
             LIMIT,
             Known(value, f"here, {ascii(value)[:9]},"),
         )
         for value in (None, "", "-1", "many", "\u0660", "9" * 5000)
     ),
-    row("userns.create", PASS, "made one", None),
+    row("userns.create", PASS, "works", None),
     *(
-        _tried("userns.create", FAIL, said, ADMIN, user=code, spaces={})
-        for code, said in (
-            (errno.EPERM, "a container forbids it"),
-            (errno.EACCES, "EACCES for the user namespace"),
-            (errno.ENOSPC, "the limit of these namespaces is reached"),
+        _tried("userns.create", FAIL, expected, ADMIN, user=code, spaces={})
+        for code, expected in (
+            (errno.EPERM, "the container does not allow it"),
+            (errno.EACCES, "EACCES (user namespace)"),
+            (errno.ENOSPC, "the limit of user namespaces is reached"),
             (errno.EINVAL, "this kernel has no user namespaces"),
             (4711, "4711"),
         )
@@ -193,16 +195,22 @@ _KERNEL = (
 
 
 def _uidmap(
-    name: str, verdict: Verdict, said: str, fixable_by: FixableBy | None, **changes: Any
+    name: str, verdict: Verdict, expected: str, fixable_by: FixableBy | None, **changes: Any
 ) -> Row:
-    return row(f"uidmap.{name}", verdict, said, fixable_by, **{name: map_program(name, **changes)})
+    return row(
+        f"uidmap.{name}", verdict, expected, fixable_by, **{name: map_program(name, **changes)}
+    )
 
 
 def _subid(
-    kind: str, verdict: Verdict, said: str, fixable_by: FixableBy | None, *ranges: tuple[int, int]
+    kind: str,
+    verdict: Verdict,
+    expected: str,
+    fixable_by: FixableBy | None,
+    *ranges: tuple[int, int],
 ) -> Row:
     found = Known(tuple(SubidRange(*one) for one in ranges))
-    return row(f"subid.{kind}", verdict, said, fixable_by, **{kind: found})
+    return row(f"subid.{kind}", verdict, expected, fixable_by, **{kind: found})
 
 
 _IDS = (
@@ -212,11 +220,13 @@ _IDS = (
         for one in (
             _uidmap(name, PASS, "setuid root", None),
             _uidmap(name, PASS, "with file capabilities", None, setuid=False, capable=True),
-            _uidmap(name, FAIL, "neither the setuid bit", ADMIN, setuid=False),
+            _uidmap(
+                name, FAIL, "is not setuid root and has no file capability", ADMIN, setuid=False
+            ),
             _uidmap(
                 name,
                 FAIL,
-                "neither the setuid bit",
+                "is not setuid root and has no file capability",
                 ADMIN,
                 owner=1000,
                 path="/opt/my own/newuidmap",
@@ -232,12 +242,12 @@ _IDS = (
         row(
             "uidmap.newuidmap",
             FAIL,
-            "not on the unit's PATH",
+            "not in the PATH of the unit",
             ADMIN,
             newuidmap=Known(MapProgram(None)),
-            distribution=words,
+            distribution=distribution,
         )
-        for words in (
+        for distribution in (
             "debian",
             "ubuntu debian",
             "fedora",
@@ -254,9 +264,9 @@ _IDS = (
         for one in (
             _subid(kind, PASS, "100000:65536", None, (100000, 65536)),
             _subid(kind, PASS, "1:30000, 30001:35536", None, (1, 30000), (30001, 35536)),
-            _subid(kind, FAIL, f"no {kind} range for alice", ADMIN),
-            _subid(kind, FAIL, f"no {kind} range for alice", ADMIN, (100000, 0)),
-            _subid(kind, FAIL, "nothing can run as 65535", ADMIN, (100000, 65534)),
+            _subid(kind, FAIL, f"alice has no {kind} range", ADMIN),
+            _subid(kind, FAIL, f"alice has no {kind} range", ADMIN, (100000, 0)),
+            _subid(kind, FAIL, "runs as id 65535", ADMIN, (100000, 65534)),
             _subid(kind, PASS, "100000:65535", None, (100000, 65535)),
             _subid(kind, FAIL, "ranges overlap", ADMIN, (100000, 65536), (100000, 65536)),
             _subid(kind, FAIL, "ranges overlap", ADMIN, (165535, 65536), (100000, 65536)),
@@ -269,21 +279,21 @@ _IDS = (
 def _binary(
     check: str,
     verdict: Verdict,
-    said: str,
+    expected: str,
     fixable_by: FixableBy | None,
     binary: K3sBinary,
     machine: str = "x86_64",
 ) -> Row:
-    return row(check, verdict, said, fixable_by, k3s=binary, machine=machine)
+    return row(check, verdict, expected, fixable_by, k3s=binary, machine=machine)
 
 
 _K3S = (
     _binary("k3s.binary", PASS, "/usr/local/bin/k3s", None, k3s()),
     *(
-        _binary("k3s.binary", FAIL, "no k3s on the PATH", USER, K3sBinary(None), machine)
+        _binary("k3s.binary", FAIL, "k3s is not in PATH", USER, K3sBinary(None), machine)
         for machine in ("x86_64", "aarch64", "armv7l", "riscv64")
     ),
-    _binary("k3s.binary", FAIL, "cannot be run", USER, K3sBinary("/home/o'brien/k3s")),
+    _binary("k3s.binary", FAIL, "cannot be executed", USER, K3sBinary("/home/o'brien/k3s")),
     _binary(
         "k3s.binary", FAIL, "/opt belongs to uid 1001", USER, k3s(risk="/opt belongs to uid 1001")
     ),
@@ -292,12 +302,12 @@ _K3S = (
         for text in ("v1.21.2+k3s1", "v1.36.0+k3s1", "v1.37.1+k3s1")
     ),
     *(
-        _binary("k3s.version", FAIL, "has a unit from v1.21 on", USER, k3s(text))
+        _binary("k3s.version", FAIL, "exists since v1.21", USER, k3s(text))
         for text in ("v0.9.1", "v1.20.15+k3s1")
     ),
-    _binary("k3s.version", FAIL, "cannot start in this release", USER, k3s("v1.35.1+k3s1")),
+    _binary("k3s.version", FAIL, "this release cannot start rootless", USER, k3s("v1.35.1+k3s1")),
     _binary("k3s.version", WARN, "newer than v1.37", USER, k3s("v1.38.0+k3s1")),
     _binary("k3s.version", FAIL, "gave no answer", USER, k3s(version=Unknown("it gave no answer"))),
-    _binary("k3s.version", UNKNOWN, "no k3s could be asked", None, k3s(version=None)),
+    _binary("k3s.version", UNKNOWN, "no k3s binary could be run", None, k3s(version=None)),
 )
 ROWS = (*_SESSION, *_CGROUPS, *_KERNEL, *_IDS, *_K3S, *host_rows.ROWS)

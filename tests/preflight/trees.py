@@ -203,7 +203,7 @@ HOSTS: Mapping[str, Host] = {
         files=_CLONE | _DEBIAN_PING | _UBUNTU_APPARMOR,
         verdicts={**_STOCK, **_FORWARDING, "userns.apparmor": "fail", "sysctl.ping": "info"},
         provenance=(
-            "K3s #12711 for AppArmor and what K3s dies of; kernel 6.8 and systemd 255 of noble"
+            "K3s #12711 for AppArmor and the error of K3s; kernel 6.8 and systemd 255 of noble"
         ),
         assumed="that uidmap and fuse3 are there",
     ),
@@ -428,7 +428,7 @@ HOSTS: Mapping[str, Host] = {
             "sysctl.ping": "info",
         },
         provenance=(
-            "microsoft/WSL #6662 for cgroup v1 beside v2; its kernels name themselves microsoft,"
+            "microsoft/WSL #6662 for cgroup v1 beside v2; kernel names contain microsoft,"
             " drivers built in"
         ),
         assumed="which drivers are built in",

@@ -43,7 +43,7 @@ def test_the_forwards_of_a_running_k3s_are_read(tmp_path: Path) -> None:
     ) == found
 
 
-def test_addresses_are_kept_where_they_are_given(tmp_path: Path) -> None:
+def test_addresses_of_a_forward_are_read(tmp_path: Path) -> None:
     spec = {
         "proto": "udp4",
         "parentIP": "127.0.0.1",
@@ -58,37 +58,37 @@ def test_addresses_are_kept_where_they_are_given(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("document", [None, []])
-def test_no_forward_is_an_answer_which_go_writes_as_null(tmp_path: Path, document: Any) -> None:
+def test_an_empty_list_can_be_null(tmp_path: Path, document: Any) -> None:
     assert () == forwards_of(tmp_path / "api.sock", document)
 
 
 @pytest.mark.parametrize(
     ("document", "complaint"),
     [
-        pytest.param(b"", "no JSON", id="empty"),
-        pytest.param(b"<html>", "no JSON", id="no JSON"),
+        pytest.param(b"", "not valid JSON", id="empty"),
+        pytest.param(b"<html>", "not valid JSON", id="no JSON"),
         pytest.param({"ports": []}, "list", id="no list"),
         pytest.param([0], "0: ", id="a number"),
-        pytest.param([True, 0], "0: an object is wanted", id="a truth value"),
+        pytest.param([True, 0], "0: must be an object", id="a truth value"),
         pytest.param(
             b'[{"spec": {"proto": "tcp", "parentPort": 1, "childPort": 1}}',
-            "the list does not end",
+            "the list is not closed",
             id="half",
         ),
-        pytest.param(b"[] []", "something follows the list", id="two lists"),
-        pytest.param(b"[\xff]", "no UTF-8", id="no UTF-8"),
-        pytest.param([{"id": 1}], "0.spec: it is missing", id="no spec"),
+        pytest.param(b"[] []", "there is data after the list", id="two lists"),
+        pytest.param(b"[\xff]", "not valid UTF-8", id="no UTF-8"),
+        pytest.param([{"id": 1}], "0.spec: required field is missing", id="no spec"),
         pytest.param(
             [{"spec": {"proto": "t", "parentPort": "80", "childPort": 1}}],
-            "0.parentPort: a whole",
-            id="a text",
+            "0.parentPort: must be an integer",
+            id="a string",
         ),
         pytest.param(
             [{"spec": {"proto": "tcp", "parentPort": 70000, "childPort": 80}}],
             "65535",
-            id="no port",
+            id="not a port",
         ),
-        pytest.param(b"[" * 100_000, "nested too deep", id="deep"),
+        pytest.param(b"[" * 100_000, "nested too deeply", id="deep"),
         pytest.param(
             [{"spec": {"proto": "tcp", "parentPort": 1, "childPort": 1}}] * 140_000,
             "131070",
@@ -96,28 +96,30 @@ def test_no_forward_is_an_answer_which_go_writes_as_null(tmp_path: Path, documen
         ),
     ],
 )
-def test_what_is_no_list_of_forwards_is_refused_with_the_first_reason(
+def test_an_invalid_list_of_forwards_is_refused_with_the_first_reason(
     tmp_path: Path, document: Any, complaint: str
 ) -> None:
     with pytest.raises(
-        PeerError, match=r"^cannot understand rootlesskit's list of forwards: "
+        PeerError, match=r"^cannot parse rootlesskit's list of forwards: "
     ) as caught:
         forwards_of(tmp_path / "api.sock", document)
 
     assert complaint.lower() in caught.value.message.lower()
 
 
-def test_a_long_answer_of_rubbish_is_refused_without_counting_its_errors(tmp_path: Path) -> None:
+def test_a_long_invalid_answer_is_refused_at_the_first_error(tmp_path: Path) -> None:
     start = time.monotonic()
 
-    with pytest.raises(PeerError, match="cannot understand"):
+    with pytest.raises(PeerError, match="cannot parse"):
         forwards_of(tmp_path / "api.sock", b"[" + b"0," * 10_000_000 + b"0]", timeout=PATIENCE)
 
     assert time.monotonic() - start < PATIENCE
 
 
 @pytest.mark.parametrize("behaviour", peers.HOSTILE)
-def test_a_hostile_peer_is_given_up_in_time(tmp_path: Path, behaviour: peers.Behaviour) -> None:
+def test_a_request_to_a_hostile_peer_ends_in_time(
+    tmp_path: Path, behaviour: peers.Behaviour
+) -> None:
     path = tmp_path / "api.sock"
     start = time.monotonic()
 
@@ -128,7 +130,7 @@ def test_a_hostile_peer_is_given_up_in_time(tmp_path: Path, behaviour: peers.Beh
         assert time.monotonic() - start < PATIENCE
 
 
-def test_a_refusal_is_read_though_it_is_sent_as_plain_text(tmp_path: Path) -> None:
+def test_a_refused_request_is_read_from_plain_text(tmp_path: Path) -> None:
     path = tmp_path / "api.sock"
     refusal = {"/v1/ports": (500, {"message": "the driver \x1b[31mdied"})}
 
@@ -139,13 +141,13 @@ def test_a_refusal_is_read_though_it_is_sent_as_plain_text(tmp_path: Path) -> No
         client.forwards(UnixPeer(path), 5)
 
     assert (
-        "cannot ask rootlesskit for the forwards: the driver \ufffd[31mdied (HTTP status 500)"
+        "cannot query rootlesskit for the forwards: the driver \ufffd[31mdied (HTTP status 500)"
         == caught.value.message
     )
     assert 500 == caught.value.status
 
 
-def test_rootlesskit_says_who_it_is(tmp_path: Path) -> None:
+def test_the_information_of_rootlesskit_is_read(tmp_path: Path) -> None:
     path = tmp_path / "api.sock"
 
     with peers.on_socket(path, peers.answering({"/v1/info": sample("rootlesskit-info.json")})):
@@ -160,7 +162,9 @@ def test_rootlesskit_says_who_it_is(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("routes", "expected"), [({}, None), ({"/v1/info": {}}, RootlessKit(*[None] * 6))]
 )
-def test_older_releases_say_less(tmp_path: Path, routes: Any, expected: RootlessKit | None) -> None:
+def test_older_releases_report_less(
+    tmp_path: Path, routes: Any, expected: RootlessKit | None
+) -> None:
     path = tmp_path / "api.sock"
 
     with peers.on_socket(path, peers.answering(routes)):
@@ -174,7 +178,7 @@ def listen(path: Path) -> socket.socket:
     return server
 
 
-def test_of_many_sockets_the_live_one_is_found(tmp_path: Path) -> None:
+def test_the_live_socket_is_found_among_many(tmp_path: Path) -> None:
     """Each unclean stop of an older release leaves a directory."""
     dead, live = tmp_path / "rootless1" / "api.sock", tmp_path / "rootless2" / "api.sock"
     listen(dead).close()
@@ -188,14 +192,14 @@ def test_of_many_sockets_the_live_one_is_found(tmp_path: Path) -> None:
     assert found == UnixPeer(live)
 
 
-def test_a_rootlesskit_without_info_is_alive_as_well(tmp_path: Path) -> None:
+def test_a_rootlesskit_without_info_is_found(tmp_path: Path) -> None:
     path = tmp_path / "api.sock"
 
     with peers.on_socket(path, peers.answering({"/v1/ports": None})):
         assert client.live_peer([path], uid=UID, timeout=PATIENCE) == UnixPeer(path)
 
 
-def test_without_a_live_socket_each_reason_is_given(tmp_path: Path) -> None:
+def test_without_a_live_socket_each_reason_is_listed(tmp_path: Path) -> None:
     listen(tmp_path / "dead").close()
     (tmp_path / "file").write_text("")
     (tmp_path / "link").symlink_to("dead")
@@ -213,8 +217,8 @@ def test_without_a_live_socket_each_reason_is_given(tmp_path: Path) -> None:
     for reason in (
         "none: no such file",
         "dead: connection refused",
-        "file: it is no socket",
-        "link: it is no socket",
+        "file: it is not a socket",
+        "link: it is not a socket",
     ):
         assert reason in message
     assert "other: HTTP status 404" in message
@@ -223,22 +227,22 @@ def test_without_a_live_socket_each_reason_is_given(tmp_path: Path) -> None:
     assert time.monotonic() - start < PATIENCE
 
 
-def test_nobody_elses_socket_is_asked(tmp_path: Path) -> None:
+def test_a_socket_of_another_user_is_not_queried(tmp_path: Path) -> None:
     path = tmp_path / "api.sock"
 
     with peers.on_socket(path, peers.answering({"/v1/ports": None})) as server:
         with pytest.raises(PeerError, match=f"belongs to uid {UID}, not to uid {UID + 1}"):
             client.live_peer([path], uid=UID + 1, timeout=PATIENCE)
 
-        assert [] == server.asked
+        assert [] == server.requested
 
 
-def test_a_path_that_no_socket_can_have_is_called_by_its_name(tmp_path: Path) -> None:
-    with pytest.raises(PeerError, match="at most 107"):
+def test_a_path_that_is_too_long_for_a_socket_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(PeerError, match="the limit for Unix sockets is 107"):
         client.live_peer([tmp_path / ("x" * 120) / "api.sock"], uid=UID, timeout=PATIENCE)
 
 
-def test_no_candidate_at_all_is_said() -> None:
+def test_without_candidates_the_error_says_so() -> None:
     with pytest.raises(PeerError, match="no state directory was found"):
         client.live_peer((), uid=UID, timeout=1)
 

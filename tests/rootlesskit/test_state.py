@@ -43,7 +43,7 @@ def settings(data: Path, temporary: Path) -> Settings:
         ),
     ],
 )
-def test_where_to_look_depends_on_the_release_and_the_newest_comes_first(
+def test_the_paths_of_the_socket_depend_on_the_release_with_the_newest_first(
     tmp_path: Path, release: str | None, expected: list[str]
 ) -> None:
     temporary = tmp_path / "tmp"
@@ -63,7 +63,7 @@ def test_where_to_look_depends_on_the_release_and_the_newest_comes_first(
     assert () == others
 
 
-def test_the_child_is_named_in_its_file(tmp_path: Path) -> None:
+def test_the_child_is_read_from_its_file(tmp_path: Path) -> None:
     (tmp_path / "child_pid").write_text("4242\n")
 
     assert 4242 == state.child(tmp_path)
@@ -74,7 +74,7 @@ def test_the_child_is_named_in_its_file(tmp_path: Path) -> None:
         state.child(tmp_path / "nowhere")
 
 
-def test_a_child_counts_if_it_lives_and_is_of_this_start(tmp_path: Path) -> None:
+def test_a_child_counts_if_it_runs_since_this_start(tmp_path: Path) -> None:
     (tmp_path / "child_pid").write_text(str(os.getpid()))
     written = datetime.fromtimestamp((tmp_path / "child_pid").stat().st_mtime, UTC)
     later = written + timedelta(seconds=1)
@@ -88,22 +88,22 @@ def test_a_child_counts_if_it_lives_and_is_of_this_start(tmp_path: Path) -> None
     assert not state.has_child([tmp_path], since=None)
 
 
-def test_a_directory_is_held_while_its_lock_is(tmp_path: Path) -> None:
+def test_a_directory_is_in_use_while_its_lock_is_held(tmp_path: Path) -> None:
     assert not state.is_held(tmp_path)
     with state.held(tmp_path, create=True):
         assert state.is_held(tmp_path)
     assert not state.is_held(tmp_path)
 
 
-def test_nothing_can_hold_what_a_rootlesskit_holds(tmp_path: Path) -> None:
+def test_the_lock_of_a_running_rootlesskit_cannot_be_taken(tmp_path: Path) -> None:
     with (tmp_path / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
 
-        with pytest.raises(RootlessError, match="a K3s lives there"), state.held(tmp_path):
+        with pytest.raises(RootlessError, match="a running K3s uses it"), state.held(tmp_path):
             pass
 
 
-def test_without_a_lock_there_is_none_to_hold(tmp_path: Path) -> None:
+def test_a_missing_lock_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError), state.held(tmp_path):
         pass
 

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,8 +11,7 @@ from tests.fakes.session import Session, session
 
 
 @pytest.fixture(scope="session")
-def _shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
-    _require_bus()
+def _shared(tmp_path_factory: pytest.TempPathFactory, dbus_daemon: None) -> Iterator[Session]:
     with session(tmp_path_factory.mktemp("session")) as shared:
         yield shared
 
@@ -29,9 +27,8 @@ def fake(_shared: Session) -> Session:
 
 
 @pytest.fixture
-def own(tmp_path: Path) -> Iterator[Session]:
+def own(tmp_path: Path, dbus_daemon: None) -> Iterator[Session]:
     """Yield a fake user manager for one test, which may break it."""
-    _require_bus()
     with session(tmp_path) as opened:
         yield opened
 
@@ -40,8 +37,3 @@ def own(tmp_path: Path) -> Iterator[Session]:
 def manager(fake: Session) -> Iterator[UserManager]:
     with UserManager({}, fake.runtime, os.getuid()) as opened:
         yield opened
-
-
-def _require_bus() -> None:
-    if shutil.which("dbus-daemon") is None:
-        pytest.skip("there is no dbus-daemon to run a private bus with")

@@ -35,7 +35,7 @@ class Opened:
 
     document: str
     picture: Path
-    asked: tuple[str, ...]
+    requests: tuple[str, ...]
 
 
 def program() -> str | None:
@@ -50,7 +50,7 @@ def opened(page: Path, place: Path, *, dark: bool = False, height: int = 3200) -
     scheme = f"--blink-settings=preferredColorScheme={0 if dark else 1}"
     document = _run(place, "--dump-dom", f"--log-net-log={log}", address)
     _run(place, scheme, f"--window-size=1100,{height}", f"--screenshot={picture}", address)
-    return Opened(document, picture, tuple(_asked(json.loads(log.read_text()))))
+    return Opened(document, picture, tuple(_requests(json.loads(log.read_text()))))
 
 
 def _run(place: Path, *arguments: str) -> str:
@@ -60,7 +60,7 @@ def _run(place: Path, *arguments: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, timeout=90, check=True).stdout
 
 
-def _asked(log: dict[str, Any]) -> set[str]:
+def _requests(log: dict[str, Any]) -> set[str]:
     # URL_REQUEST_START_JOB has the address of each request, with any scheme.
     kinds = {number: name for name, number in log["constants"]["logEventTypes"].items()}
     found = {

@@ -18,13 +18,13 @@ from k3s_rootless.operations.readiness import milestones
 from k3s_rootless.operations.readiness.milestones import Milestone
 from k3s_rootless.operations.readiness.phases import STARTED
 from k3s_rootless.support import page
-from k3s_rootless.support.facts import Begun, Item, Line, Missing
+from k3s_rootless.support.facts import Item, Line, LoggedStart, Missing
 from tests.lab.fixtures import absent
 from tests.support import chromium
 
 BEGAN = datetime(2026, 11, 24, 0, 1, 44, tzinfo=UTC)
 HOSTILE = (
-    '<script>document.title="owned"</script><img src="http://nobody.test/x.png"'
+    '<script>document.title="owned"</script><img src="http://other.test/x.png"'
     ' onerror="1">"\'\u202e\x1b[31m'
 )
 ABOUT = {
@@ -149,11 +149,11 @@ def content(text: str = "plain", lines: int = 3) -> page.Content:
             "errors": [],
         },
     }
-    said = tuple(
+    log = tuple(
         Line(BEGAN, LEVELS[number % len(LEVELS)], "k3s[1]", f"{text} {number}")
         for number in range(lines)
     )
-    begun = (Begun("c1885cfeb3ef48ae81eee01c9bcad20c", said),)
+    begun = (LoggedStart("c1885cfeb3ef48ae81eee01c9bcad20c", log),)
     return page.Content(
         documents,
         begun,
@@ -164,27 +164,28 @@ def content(text: str = "plain", lines: int = 3) -> page.Content:
     )
 
 
-def test_all_of_it_is_on_the_page() -> None:
+def test_the_page_shows_all_parts() -> None:
     shown = page.render(content())
 
-    for wanted in (
+    for expected in (
         "ready",
         "v1.33.4+k3s1",
         "10080/tcp",
         "kube-system/traefik:80",
         "9.5 s",
-        "not seen: no line says so",
+        "not observed: no line says so",
         "plain 2",
         "seen plain",
         "also plain",
+        '<span class="dim">fix:</span> plain',
         "50-y.conf",
-        "K3s runs with others still: K3S_ROOTLESS_MTU",
+        "K3s is still running with the previous values of K3S_ROOTLESS_MTU",
         '<td class="mono">plain</td><td>config</td>',
     ):
-        assert wanted in shown
+        assert expected in shown
 
 
-def test_nothing_that_was_gathered_becomes_markup() -> None:
+def test_collected_text_is_escaped() -> None:
     shown = page.render(content(HOSTILE))
 
     assert "<script" not in shown
@@ -195,15 +196,17 @@ def test_nothing_that_was_gathered_becomes_markup() -> None:
 
 @given(st.text(st.characters(), max_size=80))
 @settings(deadline=None)
-def test_any_text_makes_a_page(text: str) -> None:
+def test_any_text_can_be_rendered(text: str) -> None:
     shown = page.render(content(text, lines=1))
 
     assert shown.rstrip().endswith("</html>")
     assert re.findall(r"<script|<img|<iframe|<link|<object", shown, re.IGNORECASE) == []
 
 
-def test_documents_that_are_only_errors_make_a_page() -> None:
-    error = {"errors": [{"message": "there was no answer in time", "hint": None, "exit_code": 1}]}
+def test_documents_with_errors_only_can_be_rendered() -> None:
+    error = {
+        "errors": [{"message": "no answer within the time limit", "hint": None, "exit_code": 1}]
+    }
     documents = dict.fromkeys(
         ("check", "status", "ports", "version", "diagnosis", "phases", "config", "env", "host"),
         error,
@@ -211,10 +214,10 @@ def test_documents_that_are_only_errors_make_a_page() -> None:
 
     shown = page.render(page.Content(documents, (), "", [], [], ABOUT))
 
-    assert shown.count("there was no answer in time") >= 6
+    assert shown.count("no answer within the time limit") >= 6
 
 
-def test_the_page_names_no_address_that_a_browser_would_ask() -> None:
+def test_the_page_contains_no_address_that_a_browser_requests() -> None:
     shown = page.render(content())
 
     assert "default-src 'none'" in shown
@@ -233,7 +236,7 @@ def test_a_long_journal_shows_its_beginning_and_its_end() -> None:
 
 
 @given(st.lists(st.one_of(st.none(), st.floats(0, 1e6)), max_size=12))
-def test_bars_stay_in_the_picture(seconds: list[float | None]) -> None:
+def test_bars_stay_inside_the_time_line(seconds: list[float | None]) -> None:
     drawn = page.time_line(
         [{"phase": "x", "seconds": one, "source": "y", "reason": "z"} for one in seconds]
     )
@@ -250,7 +253,7 @@ def test_bars_stay_in_the_picture(seconds: list[float | None]) -> None:
     assert len(drawn.ticks) <= 9
 
 
-def test_a_bar_reaches_from_the_phase_before_to_its_own() -> None:
+def test_a_bar_begins_at_the_previous_phase() -> None:
     seconds = (0.0, 5.0, None, 20.0)
     drawn = page.time_line(
         [{"phase": "x", "seconds": one, "source": "y", "reason": "z"} for one in seconds]
@@ -273,14 +276,14 @@ def forwards(count: int) -> str:
     return shown.partition('id="forwards"')[2].partition("</section>")[0]
 
 
-def test_many_forwards_are_shown_in_part_and_counted() -> None:
+def test_many_forwards_are_truncated_and_counted() -> None:
     assert page.MOST_FORWARDS == forwards(1000).count("kube-system/traefik:80")
     assert f"and {1000 - page.MOST_FORWARDS} more: see ports.json" in forwards(1000)
     assert "more:" not in forwards(page.MOST_FORWARDS)
     assert "Nothing is forwarded." in forwards(0)
 
 
-def test_what_is_older_than_the_start_is_of_another_one() -> None:
+def test_a_file_older_than_the_start_belongs_to_an_earlier_start() -> None:
     old = BEGAN - timedelta(seconds=5)
     files: dict[str, tuple[str, datetime | None, str]] = {
         "kept": ("/a", BEGAN + timedelta(seconds=1), ""),
@@ -307,26 +310,26 @@ def browser(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_browser_shows_it_and_asks_for_nothing(browser: Path) -> None:
+def test_a_browser_shows_the_page_without_requests(browser: Path) -> None:
     file = browser / "index.html"
     file.write_text(page.render(content(HOSTILE)), "utf-8")
 
     light = chromium.opened(file, browser)
     dark = chromium.opened(file, browser, dark=True)
 
-    assert () == light.asked == dark.asked
-    assert "<title>Rootless K3s: support bundle" in light.document
+    assert () == light.requests == dark.requests
+    assert "<title>Rootless K3s: support archive" in light.document
     assert 'class="bar"' in light.document
     assert corner(light.picture)[0] > 200
     assert corner(dark.picture)[0] < 60
 
 
-def test_the_browser_would_have_been_seen_asking(browser: Path) -> None:
+def test_requests_of_the_browser_are_detected(browser: Path) -> None:
     """The same page without its policy, and with a picture from another host."""
     file = browser / "careless.html"
-    file.write_text('<!DOCTYPE html><title>x</title><img src="http://nobody.test/x.png">', "utf-8")
+    file.write_text('<!DOCTYPE html><title>x</title><img src="http://other.test/x.png">', "utf-8")
 
-    assert ("http://nobody.test/x.png",) == chromium.opened(file, browser).asked
+    assert ("http://other.test/x.png",) == chromium.opened(file, browser).requests
 
 
 def corner(picture: Path) -> bytes:

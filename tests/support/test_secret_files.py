@@ -18,7 +18,7 @@ def written(root: Path, files: dict[str, str]) -> Path:
     return root
 
 
-def test_files_that_are_no_files_are_passed_over_and_unreadable_ones_are_named(
+def test_special_files_are_skipped_and_unreadable_files_are_reported(
     tmp_path: Path,
 ) -> None:
     data = written(tmp_path / "data", {"etc/rancher/k3s/config.yaml": "token: a-token-1\n"})
@@ -30,13 +30,13 @@ def test_files_that_are_no_files_are_passed_over_and_unreadable_ones_are_named(
     kept = secret_files.read(data, tmp_path / "none", root=tmp_path / "root")
 
     assert ["token: a-token-1\n"] == [text for text in kept.texts if text]
-    assert [problem.partition(": ")[0] for problem in kept.problems] == [
+    assert [problem.partition(" (")[0] for problem in kept.problems] == [
         f"{data}/agent/etc/containerd/config-v3.toml"
     ]
 
 
 @pytest.mark.parametrize("name", ["/", "/a\0b", "/" + "x" * 300, "/dev/null/x"])
-def test_a_configuration_file_of_any_name_is_no_failure(tmp_path: Path, name: str) -> None:
+def test_a_configuration_file_can_have_any_name(tmp_path: Path, name: str) -> None:
     kept = secret_files.read(
         tmp_path / "data", tmp_path / "none", configurations=[Path(name)], root=tmp_path / "root"
     )
@@ -44,7 +44,7 @@ def test_a_configuration_file_of_any_name_is_no_failure(tmp_path: Path, name: st
     assert not any(kept.texts)
 
 
-def test_a_directory_of_very_many_drop_ins_is_read_in_part_and_named(tmp_path: Path) -> None:
+def test_a_directory_with_too_many_drop_ins_is_read_in_part_and_reported(tmp_path: Path) -> None:
     files = {
         f"etc/rancher/k3s/config.yaml.d/{number:04}.yaml": f"token: {number}"
         for number in range(250)
@@ -54,10 +54,10 @@ def test_a_directory_of_very_many_drop_ins_is_read_in_part_and_named(tmp_path: P
     kept = secret_files.read(tmp_path / "data", tmp_path / "none", root=root)
 
     assert 200 == len([text for text in kept.texts if text])
-    assert (f"{root}/etc/rancher/k3s/config.yaml.d: more than 200 files",) == kept.problems
+    assert (f"{root}/etc/rancher/k3s/config.yaml.d (more than 200 files)",) == kept.problems
 
 
-def test_names_of_the_host_come_from_its_own_files(tmp_path: Path) -> None:
+def test_names_of_the_host_are_read_from_its_files(tmp_path: Path) -> None:
     root = written(
         tmp_path,
         {
@@ -83,6 +83,6 @@ def test_names_of_the_host_come_from_its_own_files(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "read", [host.domains, host.machine_ids, lambda root: host.aliases(root, "box")]
 )
-def test_a_host_without_these_files_has_no_such_names(tmp_path: Path, read: object) -> None:
+def test_missing_files_yield_no_names(tmp_path: Path, read: object) -> None:
     assert callable(read)
     assert () == read(tmp_path)

@@ -31,21 +31,19 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.vm", description=__doc__)
     actions = parser.add_subparsers(dest="action", required=True)
     build = actions.add_parser("build", help="build the image, if it does not exist yet")
-    boot = actions.add_parser(
-        "boot", help="boot a machine, which is there until this command is ended"
-    )
+    boot = actions.add_parser("boot", help="boot a machine that runs until this command ends")
     for action in (build, boot):
         action.add_argument(
             "--release",
             choices=releases.NAMES,
             default=RELEASE,
-            help="of Debian (default: %(default)s)",
+            help="release of Debian (default: %(default)s)",
         )
-    actions.add_parser("shell", help="a shell as its user")
+    actions.add_parser("shell", help="open a shell as its user")
     for who in ("user", "root"):
         action = actions.add_parser(who, help=f"run a command as its {who}")
         action.add_argument("command", nargs=argparse.REMAINDER)
-    actions.add_parser("down", help="end it")
+    actions.add_parser("down", help="stop the machine")
     return parser
 
 
@@ -84,7 +82,7 @@ def _hold(release: str) -> int:
         return 0
     finally:
         LIVE.unlink(missing_ok=True)
-    raise VmError("the machine has ended by itself")
+    raise VmError("the machine has exited")
 
 
 def _end() -> int:

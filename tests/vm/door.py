@@ -35,7 +35,7 @@ _runs = itertools.count(1)
 
 
 class Door:
-    """Connection as `login`, kept open by a process that dies with the driver."""
+    """Connection as `login`, kept open by a process that exits with the driver."""
 
     def __init__(self, directory: Path, login: str, label: str | None = None) -> None:
         self.directory = directory
@@ -87,7 +87,7 @@ class Door:
         It must run in the directory of the door.
         """
         pairs = ["env", *(f"{name}={value}" for name, value in env.items())] if env else []
-        words = f"exec {shlex.join([*pairs, *args])}" if args else ""
+        command = f"exec {shlex.join([*pairs, *args])}" if args else ""
         kept = f"echo $$ >{RUNS}/{run}; " if run else ""
         # If the connection is lost, ssh must not open another one: that would be another login.
         alone = ("-S", self._socket, "-o", "ProxyCommand=false", "-o", "LogLevel=ERROR")
@@ -100,7 +100,7 @@ class Door:
             *alone,
             "-t" if terminal else "-T",
             "vm",
-            f"{kept}{words}",
+            f"{kept}{command}",
         ]
 
     def run(
@@ -145,7 +145,7 @@ class Door:
             "IdentityFile": str(image.key),
             "UserKnownHostsFile": str(image.known_hosts),
         }
-        pairs = [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
+        pairs = [part for name, value in options.items() for part in ("-o", f"{name}={value}")]
         target = ("-p", str(port), f"{self._login}@127.0.0.1")
         command = [
             "setpriv",
@@ -185,5 +185,5 @@ def send(root: Door, run: str, sig: int, *, group: bool = False) -> None:
     """Send a signal to the program that was started as `run`, or to its whole process group."""
     name = signal.Signals(sig).name.removeprefix("SIG")
     script = f'until [ -s {RUNS}/$1 ]; do sleep 0.1; done; kill -s "$2" -- "$3$(cat {RUNS}/$1)"'
-    words = ("timeout", "10", "sh", "-c", script, "sh", run, name, "-" if group else "")
-    root.run(words, timeout=30, stdin=None, env={}, run="")
+    command = ("timeout", "10", "sh", "-c", script, "sh", run, name, "-" if group else "")
+    root.run(command, timeout=30, stdin=None, env={}, run="")

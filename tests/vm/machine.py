@@ -178,7 +178,7 @@ class Vm:
         self._open(self._root)
         while self._boot_id() in {before, ""}:
             if time.monotonic() > deadline:
-                raise VmError(f"the machine does not boot anew\n{self.hardware.last_words()}")
+                raise VmError(f"the machine does not boot again\n{self.hardware.end_of_output()}")
             self._leave()
             self._open(self._root)
         state = self.root(
@@ -186,7 +186,9 @@ class Vm:
         ).stdout.strip()
         if state != "running":
             failed = self.root("systemctl", "--no-pager", "--plain", "--failed").stdout
-            raise VmError(f"the machine is up, and {state}\n{failed}\n{self.hardware.last_words()}")
+            raise VmError(
+                f"the state of the machine is {state}\n{failed}\n{self.hardware.end_of_output()}"
+            )
         self._open(self._user)
 
     def _boot_id(self) -> str:
@@ -210,4 +212,4 @@ class Vm:
 
         port = self._ports["root" if door is self._root else "user"]
         if not door.open(self._image, port, patient):
-            raise VmError(f"the machine lets nobody in\n{self.hardware.last_words()}")
+            raise VmError(f"the machine accepts no connection\n{self.hardware.end_of_output()}")

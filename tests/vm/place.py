@@ -56,7 +56,7 @@ def live() -> Path:
     except OSError:
         alive = False
     if not alive:
-        raise VmError("no machine is up (boot one: python -m tests.vm boot)")
+        raise VmError("no machine is running (boot one: python -m tests.vm boot)")
     return path
 
 

@@ -19,7 +19,7 @@ _MONITOR_PATIENCE = 120
 
 
 class Qemu:
-    """Running machine that dies with the driver.
+    """Running machine that exits with the driver.
 
     It has no network except two forwarded ports on loopback.
     """
@@ -91,7 +91,7 @@ class Qemu:
         self._socket = ours
         self._monitor = ours.makefile("rw")
         self._answer()
-        self._ask("qmp_capabilities")
+        self._execute("qmp_capabilities")
 
     def ports(self) -> dict[str, int]:
         """Return the loopback ports of the doors for `user` and `root`."""
@@ -104,8 +104,8 @@ class Qemu:
 
     def command(self, line: str) -> str:
         """Run a command of the human monitor, and return its output."""
-        said = self._ask("human-monitor-command", {"command-line": line})
-        return str(said)
+        output = self._execute("human-monitor-command", {"command-line": line})
+        return str(output)
 
     def save(self, name: str) -> None:
         """Save the state of disk, memory and devices."""
@@ -117,7 +117,7 @@ class Qemu:
 
     def reset(self) -> None:
         """Cut the power, and boot again."""
-        self._ask("system_reset")
+        self._execute("system_reset")
 
     def stop(self) -> None:
         """Stop the machine immediately."""
@@ -126,7 +126,7 @@ class Qemu:
         self._monitor.close()
         self._socket.close()
 
-    def last_words(self) -> str:
+    def end_of_output(self) -> str:
         """Return the end of the output of qemu and of the console."""
         console = self.console.read_text(errors="replace") if self.console.exists() else ""
         return "\n".join([*self._log.read_text().splitlines()[-5:], *console.splitlines()[-20:]])
@@ -135,12 +135,12 @@ class Qemu:
         if trouble := self.command(line).strip():
             raise VmError(f"qemu: {line}: {trouble}")
 
-    def _ask(self, name: str, arguments: dict[str, str] | None = None) -> object:
+    def _execute(self, name: str, arguments: dict[str, str] | None = None) -> object:
         try:
             self._monitor.write(json.dumps({"execute": name, "arguments": arguments or {}}) + "\n")
             self._monitor.flush()
         except OSError as error:
-            raise VmError(f"qemu has ended: {self.last_words()}") from error
+            raise VmError(f"qemu has exited: {self.end_of_output()}") from error
         answer = self._answer()
         if "error" in answer:
             raise VmError(f"qemu: {name}: {answer['error']}")
@@ -152,4 +152,4 @@ class Qemu:
             if "event" not in message:
                 return message
         self.process.wait()
-        raise VmError(f"qemu has ended: {self.last_words()}")
+        raise VmError(f"qemu has exited: {self.end_of_output()}")

@@ -20,22 +20,22 @@ def show(report: Report, created: Created) -> None:
             (item.name, str(len(item.text.encode("utf-8", "replace"))), item.what)
             for item in bundle.items
         ]
-        report.table(("FILE", "BYTES", "WHAT"), rows, prose="WHAT")
+        report.table(("FILE", "BYTES", "CONTENT"), rows, prose="CONTENT")
     else:
-        taken = bundle.about["redacted_total"]
+        removed = bundle.about["redacted_total"]
         size = created.size // 1024
-        report.answer(f"wrote {created.path} ({size} KiB; {taken} secrets taken out)")
+        report.answer(f"wrote {created.path} ({size} KiB; {removed} secrets removed)")
     _show_missing(report, bundle)
     if created.path is not None:
-        report.story("look at it before you hand it over: it is yours to judge what may be told")
+        report.notice("Review the archive before you share it")
     report.document(create.document(created))
 
 
 def _show_missing(report: Report, bundle: Bundle) -> None:
     for item in bundle.items:
         if item.problem:
-            report.story(f"{item.name} is incomplete: {item.problem}")
+            report.notice(f"{item.name} is incomplete: {item.problem}")
     for one in bundle.missing:
-        report.story(f"{one.name} is missing: {one.reason}")
+        report.notice(f"{one.name} is missing: {one.reason}")
     if bundle.about["secrets_note"]:
-        report.story(bundle.about["secrets_note"])
+        report.notice(bundle.about["secrets_note"])

@@ -60,37 +60,37 @@ def _stopping(ending: Ending) -> str:
     if ending.changed is not None:
         since = f" since {_clock(ending.changed)}"
     return (
-        f"stopping   K3s is stopping{since} ({ending.sub_state}): systemd waits until its"
-        " processes have ended"
+        f"stopping   K3s is stopping{since} ({ending.sub_state}): systemd waits for its"
+        " processes to exit"
     )
 
 
 def _without_cause(answer: Answer) -> Iterator[str]:
     if answer.code == STOPPING:
-        yield "next       start it when it has stopped: k3s-rootless up"
+        yield "next       when K3s has stopped, start it with: k3s-rootless up"
     elif answer.code == FINE:
         yield from _fine(answer)
     elif answer.code == WAITING:
         yield (
-            "K3s runs and is not ready, and nothing in the journal says why; it waits for"
+            "K3s is running but not ready, and the journal does not show why; it waits for"
             f" {answer.missing}"
         )
     else:
-        yield "K3s failed, and its journal does not say why"
-        yield "next       read what it said: k3s-rootless logs"
+        yield "K3s failed, but its journal does not show why"
+        yield "next       read the log with: k3s-rootless logs"
 
 
 def _fine(answer: Answer) -> Iterator[str]:
     if answer.ready:
-        yield "nothing is wrong: K3s is ready"
+        yield "no problem found: K3s is ready"
     else:
-        yield f"nothing is wrong in {answer.source}"
+        yield f"no problem found in {answer.source}"
     if answer.earlier is not None:
         yield from _earlier(answer.earlier)
 
 
 def _earlier(cause: Cause) -> Iterator[str]:
-    yield f"earlier    the start before this one failed: {cause.title} ({cause.id})"
+    yield f"earlier    the previous start failed: {cause.title} ({cause.id})"
     yield from _evidence(cause)
 
 
@@ -108,31 +108,30 @@ def _next_start(answer: Answer, cause: Cause) -> Iterator[str]:
     """
     if not cause.earlier:
         return
-    if answer.story.recovered is not None:
-        shows = "shows" if answer.story.recovered else "does not show"
-        yield (
-            f"next start the journal {shows} that the API server of the start after this one"
-            " came up"
-        )
+    if answer.log.recovered is not None:
+        shows = "shows" if answer.log.recovered else "does not show"
+        yield f"next start the journal {shows} that the API server became ready"
     elif answer.ending is not None and answer.ending.stopping:
-        yield "next start it is stopping"
+        yield "next start K3s is stopping"
     elif answer.missing:
-        yield f"next start it is running, and waits for {answer.missing}"
+        yield f"next start K3s is running and waits for {answer.missing}"
 
 
 def _cause(cause: Cause) -> Iterator[str]:
     if cause.id == UNKNOWN:
-        yield "I do not know this one; the first line that K3s died with is:"
+        yield "cause      unknown; the first fatal line of K3s is:"
         yield f"           {_stamp(cause)}{cause.line}"
-        yield f"next       read what came before it: k3s-rootless logs; ask at {WHERE_TO_ASK}"
+        yield f"next       read the lines before it with: k3s-rootless logs; ask at {WHERE_TO_ASK}"
         return
     yield _title(cause)
     yield from _evidence(cause)
-    for seen in cause.seen:
-        yield f"seen       {seen}"
+    for observed in cause.seen:
+        yield f"observed   {observed}"
     yield f"why        {cause.why}"
     if cause.remedy is not None:
-        yield f"remedy     {cause.remedy.fixable_by.value}: {cause.remedy.text}"
+        label = cause.remedy.label
+        head = f"{label:<{_LABEL}}" if len(label) < _LABEL else f"{label}: "
+        yield f"{head}{cause.remedy.text}"
         for command in cause.remedy.commands:
             yield f"             $ {command}"
 
@@ -147,17 +146,17 @@ def _title(cause: Cause) -> str:
 
 
 def _unit(ending: Ending) -> str:
-    words = f"{ending.active_state} ({ending.sub_state})"
+    text = f"{ending.active_state} ({ending.sub_state})"
     if ending.result != "success":
-        words += f", result {ending.result}"
+        text += f", result {ending.result}"
     if ending.code:
         kind = "exit status" if ending.code == _EXITED else "signal"
-        words += f", {kind} {ending.status}"
+        text += f", {kind} {ending.status}"
     if ending.restarts:
-        words += f", {ending.restarts} restarts"
+        text += f", {ending.restarts} restarts"
         if ending.period:
-            words += f", one every {ending.period:.1f} s"
-    return words
+            text += f", one every {ending.period:.1f} s"
+    return text
 
 
 def _stamp(cause: Cause) -> str:

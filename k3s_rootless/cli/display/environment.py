@@ -49,10 +49,10 @@ def _show_strange(report: Report, found: Mapping[str, Any]) -> None:
 def show_variable(report: Report, row: Mapping[str, Any]) -> None:
     """Show the value of one variable, and notes on it as progress."""
     for word in _words(row):
-        report.story(f"{row['name']}: {word}")
+        report.notice(f"{row['name']}: {word}")
     if row["redacted"]:
         command = f"k3s-rootless env get --reveal {row['name']}"
-        report.story(f"the password is left out; with it: {command}")
+        report.notice(f"the password is left out; with it: {command}")
     value = next_value(row)
     if value is not None:
         report.value(value)
@@ -68,7 +68,7 @@ def show_change(report: Report, done: Changed) -> None:
         else:
             report.answer(f"{one.name} is set; `k3s-rootless up` starts K3s with it")
         if one.above:
-            report.story(f"warning: {one.name} is {_how(one)} {one.above[-1].place}")
+            report.notice(f"warning: {one.name} is {_how(one)} {one.above[-1].place}")
     pending = done.after.pending()
     if pending:
         report.answer(_pending(pending))

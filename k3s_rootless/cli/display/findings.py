@@ -50,17 +50,20 @@ def summary(checked: Checked) -> str:
     """Return the last lines of `check`: whether this host is ready, and what to run next."""
     error = checked.error
     if error is not None:
-        return f"\nnot ready: {error.message}\nnext: {error.hint}"
+        return f"\n{error.message}\nnext: {error.hint}"
     limits = ""
     if checked.warnings:
         plural = "s" if checked.warnings > 1 else ""
         limits += f", with {checked.warnings} warning{plural} (see above)"
-    if checked.overlooked:
-        limits += f", apart from what you ignored: {', '.join(checked.overlooked)}"
+    if checked.ignored_problems:
+        limits += f"; ignored: {', '.join(checked.ignored_problems)}"
     if not checked.complete:
-        return f"\npassed{limits}; the other checks were not run\nnext: k3s-rootless check"
+        return (
+            f"\nthe selected checks passed{limits}; the other checks were not run\n"
+            "next: k3s-rootless check"
+        )
     options = "".join(f" --ignore {name}" for name in checked.effective_ignored)
-    return f"\nready{limits}\nnext: k3s-rootless up{options}"
+    return f"\nthis host is ready for rootless K3s{limits}\nnext: k3s-rootless up{options}"
 
 
 def _owners(ordered: Sequence[Finding]) -> Mapping[Remedy | None, Finding]:
@@ -93,12 +96,12 @@ def _details(one: Finding, owner: Finding) -> list[str]:
     texts = [f"{safe(one.reason)} ({one.check}{source})"]
     if one.remedy is None:
         return texts
-    fixable_by = one.remedy.fixable_by.value
+    label = one.remedy.label
     if owner.verdict is not one.verdict:
-        return [*texts, f"{fixable_by}: the same as for {owner.check}"]
+        return [*texts, f"{label}: same as for {owner.check}"]
     if owner.check != one.check:
         return texts
-    texts.append(f"{fixable_by}: {safe(one.remedy.text)}")
+    texts.append(f"{label}: {safe(one.remedy.text)}")
     if one.verdict is not Verdict.INFO:  # no action is needed; the commands are in the JSON
         texts += [f"  $ {safe(command)}" for command in one.remedy.commands]
     return texts

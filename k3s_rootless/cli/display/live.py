@@ -19,7 +19,7 @@ _EXITED, _SIGNALLED = 1, frozenset({2, 3})
 
 def prepare(report: Report) -> None:
     """Load the drawing modules if a start will be drawn."""
-    if report.on_terminal(story=True):
+    if report.on_terminal(stderr=True):
         from k3s_rootless.cli.display import drawing  # noqa: F401
 
 
@@ -29,7 +29,7 @@ class Progress:
     def __init__(self, report: Report, wait: Waiting) -> None:
         self._report = report
         self._drawing: Drawing | None = None
-        if report.on_terminal(story=True):
+        if report.on_terminal(stderr=True):
             # Imported here because only a terminal needs rich, which takes 40 ms.
             from k3s_rootless.cli.display.drawing import Drawing
 
@@ -39,18 +39,18 @@ class Progress:
         """Show that a phase was reached."""
         if self._drawing is not None:
             self._drawing.reached(one)
-        elif self._report.eventful:
+        elif self._report.prints_events:
             self._report.event("phase", **one.document())
         else:
-            self._report.story(f"{one.seconds:6.1f} s  {one.phase.name} ({one.took:.1f} s)")
+            self._report.notice(f"{one.seconds:6.1f} s  {one.phase.name} ({one.took:.1f} s)")
 
     def died(self, death: Died) -> None:
         """Show that the start has failed, before the cause is known."""
         self.end()
         state = death.state
-        if self._report.eventful:
+        if self._report.prints_events:
             self._report.event(
-                "died",
+                "exited",
                 phase=death.phase.key,
                 seconds=round(death.seconds, 3),
                 restarts=state.restarts,
@@ -59,7 +59,7 @@ class Progress:
                 exit_status=state.exit_status,
             )
             return
-        self._report.story(
+        self._report.notice(
             f"K3s {_ending(state, death.seconds)}, before {death.phase.goal} ({_result(state)});"
             " reading its log"
         )

@@ -15,18 +15,18 @@ if TYPE_CHECKING:
     from k3s_rootless.ports.rules.advice import Advice
     from k3s_rootless.ports.rules.explanation import Explanation
 
-_HEAD = ("HOST", "CHILD PORT", "OFFSET", "PROTOCOL", "REACHES", "NAME", "VERDICT", "URL")
+_HEAD = ("HOST", "CHILD PORT", "OFFSET", "PROTOCOL", "TARGET", "NAME", "STATUS", "URL")
 _SPARE = ("CHILD PORT", "NAME", "PROTOCOL", "OFFSET")
-"""In narrow tables, REACHES and URL contain the same facts, and a note explains the offset."""
-_PLANNED = ("HOST PORT", "OFFSET", "PROTOCOL", "SERVICE", "NAME", "VERDICT", "URL")
-_WORDS = {"forwarded": "free"}
+"""In narrow tables, TARGET and URL contain the same facts, and a note explains the offset."""
+_PLANNED = ("HOST PORT", "OFFSET", "PROTOCOL", "SERVICE", "NAME", "STATUS", "URL")
+_PLANNED_STATUS = {"forwarded": "free"}
 _WIDTH = 18
 
 
 def show(report: Report, answer: Answer, *, urls: bool = False) -> None:
     """Show the answer: JSON if requested, else URLs, explanations or the table."""
     for notice in answer.notices:
-        report.story(notice)
+        report.notice(notice)
     if urls:
         _urls(report, answer)
     elif answer.explanations:
@@ -41,7 +41,7 @@ def show(report: Report, answer: Answer, *, urls: bool = False) -> None:
 def show_plan(report: Report, plan: Plan) -> None:
     """Show a plan: JSON if requested, else a table and the reasons below it."""
     if not plan.rows:
-        report.story(f"no Service with a port among {plan.objects} objects")
+        report.notice(f"found no Service with a port in {plan.objects} objects")
     rows = map(_planned, plan.rows)
     report.table(_PLANNED, rows, spare=("NAME", "PROTOCOL", "OFFSET"), prose="SERVICE")
     for row in plan.rows:
@@ -49,7 +49,7 @@ def show_plan(report: Report, plan: Plan) -> None:
             report.answer(f"  {row.target}: {row.reason}")
     _lines(report, plan.notes)
     for notice in plan.notices:
-        report.story(notice)
+        report.notice(notice)
     report.document(document.of_plan(plan))
 
 
@@ -70,7 +70,7 @@ def cells(row: Exposure) -> tuple[str, ...]:
 
 def url(row: Exposure) -> str:
     """Return the URL of a row; empty if no program is reachable there."""
-    if not row.is_reached:
+    if not row.is_reachable:
         return ""
     return row.url
 
@@ -95,22 +95,30 @@ def _probe(row: Exposure) -> str:
     if row.probe is None:
         return ""
     if row.probe.milliseconds is None:
-        return row.probe.said
-    return f"{row.probe.said} {row.probe.milliseconds:g} ms"
+        return row.probe.result
+    return f"{row.probe.result} {row.probe.milliseconds:g} ms"
 
 
 def _planned(row: Exposure) -> tuple[str, ...]:
     _, _, offset, proto, target, name, status, link, _ = cells(row)
     if row.is_never_forwarded:
         return ("-", "", proto, target, name, status, "")
-    return (str(row.parent_port), offset, proto, target, name, _WORDS.get(status, status), link)
+    return (
+        str(row.parent_port),
+        offset,
+        proto,
+        target,
+        name,
+        _PLANNED_STATUS.get(status, status),
+        link,
+    )
 
 
 def _urls(report: Report, answer: Answer) -> None:
     if answer.starting:
-        report.story("K3s is starting; no port is forwarded yet")
+        report.notice("K3s is starting; no port is forwarded yet")
     for row in answer.rows:
-        if row.is_reached:
+        if row.is_reachable:
             report.verbatim(row.url)
 
 
@@ -119,7 +127,7 @@ def _table(report: Report, answer: Answer) -> None:
     if any(row.probe for row in answer.rows):
         head = (*_HEAD, "PROBE")
     rows = (cells(row)[: len(head)] for row in answer.rows)
-    report.table(head, rows, spare=_SPARE, prose="REACHES")
+    report.table(head, rows, spare=_SPARE, prose="TARGET")
     for remark in answer.remarks:
         report.answer(f"  {remark}")
     report.answer()
@@ -138,7 +146,7 @@ def _explanation(report: Report, explanation: Explanation) -> None:
                 report.answer(sentence)
         report.answer()
     if explanation.privileged:
-        report.answer(f"To have port {explanation.question.number} itself:\n")
+        report.answer(f"To use port {explanation.question.number} itself:\n")
     for one in explanation.privileged:
         _advice(report, one)
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from k3s_rootless.operations.ports.watch import Turn
     from k3s_rootless.ports.facts import Exposure
 
-_HEAD = ("", "HOST", "PROTOCOL", "REACHES", "NAME", "VERDICT", "URL")
+_HEAD = ("", "HOST", "PROTOCOL", "TARGET", "NAME", "STATUS", "URL")
 _LATEST = 6
 _MARKS = {What.ADDED: "+", What.REMOVED: "-", What.CHANGED: "~", None: " "}
 
@@ -68,7 +68,7 @@ class Lines:
         time = turn.time.isoformat(timespec="milliseconds")
         if turn.is_first:
             for notice in turn.answer.notices:
-                self._report.story(notice)
+                self._report.notice(notice)
             for row in turn.answer.rows:
                 self._report.answer(f"{time} = {_line(row)}")
         for one in turn.changes:
@@ -92,19 +92,19 @@ class Table:
         for one in turn.changes:
             if one.is_visible:
                 self._latest.append(f"{turn.time:%H:%M:%S} {_MARKS[one.what]} {_line(one.row)}")
-        if turn.is_news or self._screen.size != self._size:
+        if turn.is_update or self._screen.size != self._size:
             self._draw(turn)
 
     def _draw(self, turn: Turn) -> None:
         self._size = self._screen.size
-        ending = f"as of {turn.time:%H:%M:%S}, each change within a second; Ctrl-C ends"
+        ending = f"updated {turn.time:%H:%M:%S}; press Ctrl-C to exit"
         self._screen.draw(
             _HEAD,
             [_cells(what, row) for what, row in turn.table],
             [*turn.answer.notices, ending],
             news=tuple(self._latest),
             spare=("NAME", "PROTOCOL"),
-            prose="REACHES",
+            prose="TARGET",
         )
 
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from k3s_rootless.operations.events import Event
 
 _MOST_RICH_ROWS = 500
-_EVENTFUL = frozenset({"up", "restart"})
+_WITH_EVENTS = frozenset({"up", "restart"})
 _PIECES = 10_000
 """Number of JSON pieces that are written together; a small document is one write."""
 
@@ -47,13 +47,13 @@ class Report:
             # JSON is UTF-8 in any locale (RFC 8259), and must not contain the surrogates of a file
             # name.
             _write_utf8(sys.stdout)
-        if self.eventful:
+        if self.prints_events:
             _write_utf8(sys.stderr)
 
-    def hear(self, event: Event) -> None:
+    def handle(self, event: Event) -> None:
         """Show an event of an operation while it works."""
         if isinstance(event, Notice):
-            self.story(event.text)
+            self.notice(event.text)
             return
         from k3s_rootless.operations.launch import events
 
@@ -61,11 +61,11 @@ class Report:
             case events.ChecksFailed(findings):
                 self.findings(findings, to_stderr=True)
             case events.StepBegins(does, cause):
-                self.story(f"{does}: {cause}")
+                self.notice(f"{does}: {cause}")
             case _:
-                self._hear_of_wait(event)
+                self._handle_wait(event)
 
-    def _hear_of_wait(self, event: Event) -> None:
+    def _handle_wait(self, event: Event) -> None:
         from k3s_rootless.cli.display import live
         from k3s_rootless.operations.launch import events
 
@@ -82,20 +82,20 @@ class Report:
         elif isinstance(event, events.WaitOver):
             self._progress.end()
 
-    def story(self, line: str) -> None:
+    def notice(self, line: str) -> None:
         """Print progress."""
-        if self.eventful:
-            self.event("story", text=line)
+        if self.prints_events:
+            self.event("notice", text=line)
         else:
-            _say(safe(line), err=True)
+            _echo(safe(line), err=True)
 
     @property
-    def eventful(self) -> bool:
+    def prints_events(self) -> bool:
         """True if progress is printed as events, for programs that follow a start.
 
         Each event is one JSON object on a line of stderr.
         """
-        return self.json_for in _EVENTFUL
+        return self.json_for in _WITH_EVENTS
 
     def event(self, name: str, /, **content: Any) -> None:  # noqa: ANN401 (any JSON value)
         """Print one event with its time."""
@@ -115,7 +115,7 @@ class Report:
         `hang` is as for `layout.wrapped`.
         """
         if self.json_for is None:
-            _say(safe(line), hang=hang)
+            _echo(safe(line), hang=hang)
 
     def verbatim(self, text: str | bytes) -> None:
         """Print text that users copy or redirect to a file, without wrapping.
@@ -171,9 +171,9 @@ class Report:
 
     def problem(self, message: str, hint: str | None) -> None:
         """Print an error beside an answer that is printed as well."""
-        _say(f"{styled('error', fg='red')}: {safe(message)}", err=True)
+        _echo(f"{styled('error', fg='red')}: {safe(message)}", err=True)
         if hint:
-            _say(f"\n{styled('hint', fg='cyan')}: {safe(hint)}", err=True)
+            _echo(f"\n{styled('hint', fg='cyan')}: {safe(hint)}", err=True)
 
     def confirm(self, question: str) -> bool | None:
         """Ask the user at the terminal; None if stdin or stderr is not a terminal."""
@@ -212,9 +212,9 @@ class Report:
             if left_out := [name for name in head if name not in fitted[0]]:
                 self.answer(f"(a wider terminal also shows {', '.join(left_out)})")
 
-    def on_terminal(self, *, story: bool = False) -> bool:
-        """Return whether the answer, or the progress, is text on a terminal that can be redrawn."""
-        stream = sys.stderr if story else sys.stdout
+    def on_terminal(self, *, stderr: bool = False) -> bool:
+        """Return whether stdout, or stderr, shows text on a terminal that can be redrawn."""
+        stream = sys.stderr if stderr else sys.stdout
         return self.json_for is None and can_redraw(stream)
 
     @contextmanager
@@ -239,21 +239,21 @@ class Report:
         """Show findings: as events of a start, else as text."""
         if self.json_for is not None and not to_stderr:
             return
-        if self.eventful:
+        if self.prints_events:
             for one in findings:
                 self.event("finding", **one.document())
             return
         from k3s_rootless.cli.display import findings as renderer
 
         for text, hang in renderer.lines(tuple(findings)):
-            _say(text, err=to_stderr, hang=hang)
+            _echo(text, err=to_stderr, hang=hang)
 
 
 def _write_utf8(stream: Any) -> None:  # noqa: ANN401 (an in-memory stream may have any type)
     stream.reconfigure(encoding="utf-8", errors=output.ERRORS)
 
 
-def _say(text: str, *, err: bool = False, hang: int | None = None) -> None:
+def _echo(text: str, *, err: bool = False, hang: int | None = None) -> None:
     stream = sys.stderr if err else sys.stdout
     click.echo(
         layout.wrapped(text, layout.columns(stream), hang) if stream.isatty() else text, err=err

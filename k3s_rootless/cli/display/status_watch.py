@@ -69,9 +69,9 @@ class _Manager:
             return
         self._lost = lost
         if lost:
-            self._report.story(f"lost the connection to the user manager: {lost}")
+            self._report.notice(f"lost the connection to the user manager: {lost}")
         else:
-            self._report.story("reconnected to the user manager")
+            self._report.notice("reconnected to the user manager")
 
 
 class _Documents:

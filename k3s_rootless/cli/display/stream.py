@@ -98,7 +98,8 @@ def text_line(record: logs.LogLine, *, in_colour: bool = False) -> str:
 
 def repeated(count: int, *, in_colour: bool) -> str:
     """Return the line that shows how often the previous line was repeated."""
-    text = f"                … {count} more like it"
+    times = "time" if count == 1 else "times"
+    text = f"                … repeated {count} more {times}"
     return click.style(text, dim=True) if in_colour else text
 
 

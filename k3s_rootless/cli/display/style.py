@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 STYLES = {
-    **dict.fromkeys(("pass", "answering", "forwarded", "free"), "green"),
-    **dict.fromkeys(("warn", "pending", "stray", "not forwarded"), "yellow"),
-    **dict.fromkeys(("fail", "blocked", "collision", "stalled", "silent"), "red"),
+    **dict.fromkeys(("pass", "listening", "forwarded", "free"), "green"),
+    **dict.fromkeys(("warn", "pending", "orphaned", "not forwarded"), "yellow"),
+    **dict.fromkeys(("fail", "port in use", "privileged port", "port conflict"), "red"),
+    **dict.fromkeys(("stalled", "unreachable"), "red"),
     "unknown": "magenta",
     "info": "cyan",
 }

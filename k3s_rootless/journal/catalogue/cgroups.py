@@ -5,20 +5,16 @@ from __future__ import annotations
 from k3s_rootless.journal.catalogue.entry import RESTART, Failure, Weight, administrator, sign, user
 
 _DELEGATION = administrator(
-    "find out what the delegation lacks, and mend that", "k3s-rootless check cgroup.delegation"
+    "check what is missing in the delegation, and fix it", "k3s-rootless check cgroup.delegation"
 )
-_NEEDS_UNIT = (
-    "a login's own cgroup belongs to root: only a unit with Delegate=yes is given one to write to"
-)
-
 FAILURES = (
     Failure(
         "memory-disabled",
-        "the kernel's memory controller is switched off",
-        "on a Raspberry Pi and other ARM boards the firmware disables it",
+        "the memory controller of the kernel is disabled",
+        "the firmware of Raspberry Pi and other ARM boards disables it",
         administrator(
-            "append `cgroup_memory=1 cgroup_enable=memory` to the one line of"
-            " /boot/firmware/cmdline.txt (on older systems /boot/cmdline.txt), and reboot",
+            "append `cgroup_memory=1 cgroup_enable=memory` to the only line of"
+            " /boot/firmware/cmdline.txt (on older systems, /boot/cmdline.txt), then reboot",
             "sudo sed -i '1s/$/ cgroup_memory=1 cgroup_enable=memory/' /boot/firmware/cmdline.txt",
         ),
         (sign("cgroup_enable=memory", r"failed to find memory cgroup, you may need to add"),),
@@ -27,8 +23,8 @@ FAILURES = (
     Failure(
         "cgroup-controller",
         "the controller {controller} is not delegated",
-        "K3s needs cpu, cpuset, memory and pids in its own cgroup; systemd passes cpuset on only"
-        " when told to",
+        "K3s needs cpu, cpuset, memory and pids in its own cgroup; systemd delegates cpuset only"
+        " if it is configured to",
         _DELEGATION,
         (
             sign(" cgroup", r"failed to find (?P<controller>cpu|cpuset|memory) cgroup\b"),
@@ -43,37 +39,36 @@ FAILURES = (
     ),
     Failure(
         "delegation-stale",
-        "the controller {controller} is configured to be delegated, and not effective yet",
-        "the user manager took its controllers when it started; a changed Delegate= reaches it by a"
-        " new login, and its units by a re-execution of the manager (seen on systemd 252 and 257)",
-        user(
-            "log in once more, and run `k3s-rootless up`", "ssh localhost true", "k3s-rootless up"
-        ),
+        "delegation of the controller {controller} is configured, but not effective yet",
+        "the user manager gets its controllers when it starts; a changed Delegate= reaches it at"
+        " the next login, and its units when it is re-executed (observed on systemd 252 and 257)",
+        user("log in again, then run `k3s-rootless up`", "ssh localhost true", "k3s-rootless up"),
         (),
         check="cgroup.delegation.{controller}",
-        told_by="cgroup-controller",
+        same_lines_as="cgroup-controller",
     ),
     Failure(
         "systemd-old",
-        "this systemd is too old to delegate the controller {controller}",
-        "cpuset can be delegated from systemd 244 on; before, Delegate=cpuset is accepted and has"
-        " no effect",
+        "this systemd release is too old to delegate the controller {controller}",
+        "systemd can delegate cpuset from release 244 on; older releases accept Delegate=cpuset"
+        " and ignore it",
         administrator("upgrade to a distribution with systemd 244 or later (RHEL 9, Debian 11)"),
         (),
         check="cgroup.delegation.{controller}",
-        told_by="cgroup-controller",
+        same_lines_as="cgroup-controller",
     ),
     Failure(
         "cgroup-delegation",
         "no controllers are delegated to K3s",
-        f"{_NEEDS_UNIT}; or the unit says Delegate=no",
-        user("run K3s as its unit, which asks for delegation", "k3s-rootless up"),
+        "K3s runs outside its unit, in the cgroup of a login session, which belongs to root; or the"
+        " unit sets Delegate=no",
+        user("run K3s as its systemd unit, which requests delegation", "k3s-rootless up"),
         (
             sign("delegated", r"delegated cgroup v2 controllers are required"),
             sign(
                 "Disabling cgroup",
                 r"cgroup v2 controllers are not delegated for rootless",
-                "K3s runs without cgroups: none is delegated",
+                "K3s runs without cgroups, because no controllers are delegated",
                 weight=Weight.SURVIVED,
             ),
             sign(
@@ -87,25 +82,26 @@ FAILURES = (
     ),
     Failure(
         "unit-not-delegating",
-        "the unit of K3s does not ask for delegation",
-        "a drop-in or a unit from elsewhere says Delegate=no; K3s finds no controllers, however"
-        " well the host delegates them",
+        "the K3s unit does not request delegation",
+        "a drop-in, or a unit from another source, sets Delegate=no; K3s then gets no"
+        " controllers, even if the host delegates them",
         user(
-            "take Delegate= out of the drop-in that sets it, or write the unit anew",
+            "remove Delegate= from the drop-in that sets it, or rewrite the unit",
             "systemctl --user cat k3s-rootless.service",
             "k3s-rootless up --force",
         ),
         (),
         check="cgroup.delegation",
-        told_by="cgroup-delegation",
+        same_lines_as="cgroup-delegation",
     ),
     Failure(
         "cgroup-v1",
-        "this host mounts cgroup v1",
-        "rootless K3s needs the controllers on cgroup v2; what v1 holds, v2 lacks",
+        "this host uses cgroup v1",
+        "rootless K3s needs the controllers on cgroup v2; a controller that is in use on v1 is"
+        " not available on v2",
         administrator(
-            "boot with cgroup v2 alone: systemd.unified_cgroup_hierarchy=1 on the kernel command"
-            " line",
+            "boot with cgroup v2 only: add systemd.unified_cgroup_hierarchy=1 to the kernel"
+            " command line",
             "k3s-rootless check cgroup.v2",
         ),
         (
@@ -125,10 +121,10 @@ FAILURES = (
     ),
     Failure(
         "cgroup-root-elsewhere",
-        "a program looked for the user's cgroup where it is not",
-        "WSL 2.9 and containers put it elsewhere than /sys/fs/cgroup/user.slice; k3s-rootless asks"
-        " systemd for the place",
-        user("nothing is wrong with K3s; use a program that asks systemd"),
+        "a program did not find the user's cgroup in /sys/fs/cgroup/user.slice",
+        "in WSL 2.9 and in containers, the cgroup is in another place; k3s-rootless gets the path"
+        " from systemd",
+        user("K3s is not affected; use a program that gets the path from systemd"),
         (
             sign(
                 "/sys/fs/cgroup/user.slice/",
@@ -140,8 +136,8 @@ FAILURES = (
     Failure(
         "controller-blocked",
         "the kernel refuses to enable the controller {controller}",
-        "with CONFIG_RT_GROUP_SCHED, real-time tasks in the user's slice (pipewire, rtkit) keep cpu"
-        " from being enabled",
+        "with CONFIG_RT_GROUP_SCHED, real-time tasks in the user's slice (pipewire, rtkit) block"
+        " the controller cpu",
         user(
             "stop the programs with real-time tasks, then restart K3s",
             "ps -eLo cls,pid,comm | grep -E 'FF|RR'",
@@ -158,10 +154,10 @@ FAILURES = (
     ),
     Failure(
         "kubepods",
-        "the kubelet cannot make its cgroups",
-        "controllers vanished under a running K3s (systemd #8364), or processes are left in the"
-        " cgroup above",
-        user("start K3s anew", RESTART),
+        "the kubelet cannot create its cgroups",
+        "controllers disappeared while K3s was running (systemd #8364), or processes remain in"
+        " the parent cgroup",
+        user("restart K3s", RESTART),
         (
             sign(
                 "top level QOS",
@@ -178,18 +174,20 @@ FAILURES = (
     ),
     Failure(
         "cgroup-evacuation",
-        "this release cannot clear its root cgroup (K3s #13667)",
-        "v1.32.12, v1.33.8, v1.34.4 and v1.35.1 came with a rootlesskit that rootless K3s cannot"
-        " start with",
-        user("use a later release of the same line", "k3s-rootless check k3s.version"),
+        "this K3s release cannot clear its root cgroup (K3s #13667)",
+        "v1.32.12, v1.33.8, v1.34.4 and v1.35.1 contain a rootlesskit with which rootless K3s"
+        " cannot start",
+        user(
+            "use a later patch release of the same minor release", "k3s-rootless check k3s.version"
+        ),
         (sign("evacuate root cgroup", r"failed to evacuate root cgroup"),),
         check="k3s.version",
     ),
     Failure(
         "userns-noise",
-        "a line that is usual in a user namespace",
-        "what the kernel forbids to the kubelet there, it can do without",
-        user("nothing needs to be done"),
+        "a usual message in a user namespace",
+        "the kernel forbids this operation in a user namespace, and the kubelet works without it",
+        user("no action is needed"),
         (
             sign("ApplyOOMScoreAdj", r"Failed to ApplyOOMScoreAdj"),
             sign("oomWatcher", r"Failed to create an oomWatcher \(running in UserNS"),
@@ -208,10 +206,10 @@ FAILURES = (
     ),
     Failure(
         "start-noise",
-        "a line that is usual in a start that succeeds",
-        "K3s's own servers answer late in a slow start, and it does without modules that nftables"
-        " has taken the place of",
-        user("nothing needs to be done"),
+        "a usual message of a successful start",
+        "the servers of K3s answer late in a slow start, and K3s works without kernel modules"
+        " that nftables replaces",
+        user("no action is needed"),
         (
             # These packets never leave the loopback device, so they are no sign of a wrong MTU.
             sign(

@@ -7,11 +7,11 @@ from k3s_rootless.journal.catalogue.entry import RESTART, Failure, Weight, envir
 FAILURES = (
     Failure(
         "config-unreadable",
-        "{path} is there, and this user may not read it",
-        "K3s reads the host's configuration file in rootless mode too, and dies when it cannot",
+        "{path} exists, but this user cannot read it",
+        "rootless K3s also reads the configuration file of the host, and exits if it cannot",
         environment(
-            # K3s also dies if the file that this variable names does not exist.
-            "have K3s read a file of your own",
+            # K3s also exits if the file that this variable names does not exist.
+            "use a configuration file of your own",
             "K3S_CONFIG_FILE=%h/.config/k3s/config.yaml",
             "mkdir -p ~/.config/k3s && touch ~/.config/k3s/config.yaml",
         ),
@@ -26,10 +26,13 @@ FAILURES = (
     ),
     Failure(
         "config-malformed",
-        "K3s's configuration file is no YAML: {why}",
-        "K3s reads /etc/rancher/k3s/config.yaml, or the file that K3S_CONFIG_FILE names, before all"
-        " else",
-        user("mend the file", "systemctl --user show k3s-rootless.service --property=Environment"),
+        "the configuration file of K3s is not valid YAML: {why}",
+        "K3s reads /etc/rancher/k3s/config.yaml, or the file that K3S_CONFIG_FILE names, before"
+        " anything else",
+        user(
+            "correct the file; this command shows whether the unit sets K3S_CONFIG_FILE",
+            "systemctl --user show k3s-rootless.service --property=Environment",
+        ),
         (
             sign(
                 "yaml: ",
@@ -41,10 +44,10 @@ FAILURES = (
     Failure(
         "flag-unknown",
         "this K3s does not know the option {flag}",
-        "it is misspelt, of another release, or of `k3s agent`; the unit, a drop-in or a"
-        " configuration file names it",
+        "the option is misspelled, or belongs to another release or to `k3s agent`; the unit, a"
+        " drop-in or a configuration file sets it",
         user(
-            "take it out",
+            "remove the option",
             "systemctl --user cat k3s-rootless.service",
             "systemctl --user edit k3s-rootless.service   # ExecStart= and ExecStart=..."
             " without it",
@@ -58,17 +61,17 @@ FAILURES = (
             sign(
                 "flag needs an argument",
                 r"flag needs an argument: (?P<flag>-[\w.-]{1,100})",
-                "the option {flag} of K3s lacks its value",
+                "the option {flag} of K3s has no value",
             ),
             sign(
                 "for flag -",
                 r"invalid value .{1,200}? for flag (?P<flag>-[\w.-]{1,100})",
-                "the option {flag} of K3s has a value that it does not take",
+                "the option {flag} of K3s has an invalid value",
             ),
             sign(
                 "invalid boolean value",
                 r"invalid boolean value .{1,200}? for (?P<flag>-[\w.-]{1,100})",
-                "the option {flag} of K3s is switched on or off, and takes no other value",
+                "the option {flag} of K3s accepts only true or false",
             ),
         ),
         check="config.options",
@@ -76,12 +79,11 @@ FAILURES = (
     Failure(
         "datastore-damaged",
         "K3s cannot read its datastore: {why}",
-        "the SQLite file server/db/state.db is damaged; K3s tries to open it again every second,"
-        " without end, while its unit stays active",
+        "the SQLite file server/db/state.db is damaged; K3s tries to open it every second without"
+        " end, while its unit stays active",
         user(
-            "put a good copy of state.db in its place, without its state.db-wal and state.db-shm;"
-            " without a copy, these commands keep the damaged files, and K3s starts with an empty"
-            " cluster",
+            "replace state.db with a good copy, and remove state.db-wal and state.db-shm; without"
+            " a copy, these commands keep the damaged files, and K3s starts with an empty cluster",
             "systemctl --user stop k3s-rootless.service",
             "mv ~/.rancher/k3s/server/db ~/.rancher/k3s/server/db.damaged-$(date +%s)",
             "k3s-rootless up",
@@ -103,11 +105,11 @@ FAILURES = (
     Failure(
         "kubeconfig-unwritable",
         "K3s cannot write its kubeconfig {path}: {why}",
-        "K3s writes this file at each start, and exits if it cannot; a kubectl that was run with"
-        " sudo can leave files of root",
+        "K3s writes this file at each start, and exits if it cannot; running kubectl with sudo"
+        " can leave files that belong to root",
         user(
-            "look at the owner and the mode of the directory and of the file, and make them yours"
-            " to write",
+            "check the owner and the mode of the directory and the file, and make both writable"
+            " for you",
             "ls -ld ~/.kube ~/.kube/k3s.yaml",
         ),
         (
@@ -125,11 +127,11 @@ FAILURES = (
     ),
     Failure(
         "datastore-token",
-        "the datastore belongs to another token, or to another node",
-        "K3S_TOKEN or the host's name changed, or another release was skipped",
+        "the datastore belongs to another token or another node",
+        "K3S_TOKEN or the host name changed, or an upgrade skipped a release",
         user(
-            "restore the token or the datastore; to begin anew, and lose the cluster, take"
-            " ~/.rancher/k3s/server away",
+            "restore the token or the datastore; to delete the cluster and start with an empty"
+            " one, move ~/.rancher/k3s/server away",
             "cat ~/.rancher/k3s/server/token",
         ),
         (
@@ -144,10 +146,13 @@ FAILURES = (
     ),
     Failure(
         "credentials-port",
-        "K3s's own kubeconfigs name port {port}, and no API server listens there",
-        "https-listen-port changed after K3s issued its certificates: K3s writes"
-        " server/cred/*.kubeconfig only with them",
-        user("restart K3s, which renews its certificates first (k3s certificate rotate)", RESTART),
+        "the internal kubeconfigs of K3s name port {port}, but no API server listens there",
+        "https-listen-port was changed after K3s issued its certificates; K3s writes"
+        " server/cred/*.kubeconfig only together with the certificates",
+        user(
+            "restart K3s; this command first renews the certificates (k3s certificate rotate)",
+            RESTART,
+        ),
         (
             sign(
                 "request-header-client-ca-file",
@@ -160,10 +165,10 @@ FAILURES = (
     ),
     Failure(
         "pod-network-changed",
-        "the node has the pod network {pods}, which is not in the cluster-cidr {network}",
-        "cluster-cidr counts for a new cluster only: a node keeps its network",
+        "the node has the Pod network {pods}, which is outside the cluster-cidr {network}",
+        "cluster-cidr applies to new clusters only: an existing node keeps its Pod network",
         user(
-            "give K3s the cluster-cidr that the cluster began with",
+            "set cluster-cidr to the value that the cluster was created with",
             "k3s-rootless check config.networks",
             RESTART,
         ),
@@ -179,9 +184,9 @@ FAILURES = (
     Failure(
         "service-network-changed",
         "the Service {service} has an address outside the service-cidr {network}",
-        "service-cidr counts for a new cluster only: Services keep their addresses",
+        "service-cidr applies to new clusters only: existing Services keep their addresses",
         user(
-            "give K3s the service-cidr that the cluster began with",
+            "set service-cidr to the value that the cluster was created with",
             "k3s-rootless check config.networks",
             RESTART,
         ),
@@ -197,7 +202,7 @@ FAILURES = (
                 r"The default ServiceCIDR \[(?P<range>[^\s\]]{1,60})\] does not match the"
                 r" controller flag "
                 r"configurations \[(?P<network>[^\s\]]{1,60})\]",
-                "the Services have addresses of {range}, and the service-cidr is {network}",
+                "the Services have addresses in {range}, but the service-cidr is {network}",
             ),
         ),
         weight=Weight.SURVIVED,
@@ -206,9 +211,9 @@ FAILURES = (
     Failure(
         "clock",
         "a certificate is not valid at this time: {now} is {relation} {limit}",
-        "the clock is wrong, or K3s was off for more than a year; certificates are renewed at a"
-        " start",
-        user("set the clock right, then start K3s anew", "timedatectl", RESTART),
+        "the clock is wrong, or K3s was stopped for more than a year; K3s renews certificates"
+        " only when it starts",
+        user("correct the clock, then restart K3s", "timedatectl", RESTART),
         (
             sign(
                 "not yet valid: current time",
@@ -227,10 +232,10 @@ FAILURES = (
     ),
     Failure(
         "kubeconfig-wrong",
-        "kubectl reads another kubeconfig than that of rootless K3s",
-        "`k3s kubectl` prefers /etc/rancher/k3s/k3s.yaml wherever it exists; rootless K3s writes"
+        "kubectl does not use the kubeconfig of rootless K3s",
+        "`k3s kubectl` prefers /etc/rancher/k3s/k3s.yaml if it exists; rootless K3s writes"
         " ~/.kube/k3s.yaml",
-        user("name the right one", "export KUBECONFIG=~/.kube/k3s.yaml"),
+        user("select the kubeconfig of rootless K3s", "export KUBECONFIG=~/.kube/k3s.yaml"),
         (
             sign("Unable to read /etc", r"Unable to read /etc/rancher/k3s/k3s\.yaml"),
             sign("error loading config file", r'error loading config file "[^"]{1,300}"'),
@@ -240,12 +245,12 @@ FAILURES = (
     ),
     Failure(
         "containerd-socket",
-        "containerd's socket is not where a client looked for it",
-        "in rootless K3s it is in the child's namespace, and at"
+        "a client did not find the socket of containerd",
+        "in rootless K3s, the socket is in the child namespace, at"
         " $XDG_RUNTIME_DIR/k3s/containerd/containerd.sock",
         user(
-            "run the client in the namespaces of K3s; there, k3s needs the PID namespace and K3s's"
-            " data directory as well",
+            "run the client in the namespaces of K3s; `k3s` also needs the PID namespace and the"
+            " data directory of K3s",
             "K3S_DATA_DIR=~/.rancher/k3s nsenter -U --preserve-credentials -m -n -p "
             "-t $(cat ~/.rancher/k3s/rootless/child_pid) k3s crictl ps",
         ),

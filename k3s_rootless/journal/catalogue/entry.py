@@ -1,4 +1,4 @@
-"""The record of one failure: the words that identify it, what they mean, and how to fix it."""
+"""The record of one failure: the log lines that show it, their meaning, and how to fix it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from enum import Enum
 from k3s_rootless.finding import FixableBy, Remedy
 
 SYSCTL_FILE = "60-k3s-rootless.conf"
-# Not systemctl: it refuses to start a unit that died three times in a minute, and does not reload
+# Not systemctl: it refuses to start a unit that exited three times in a minute, and does not reload
 # changed unit files.
 RESTART = "k3s-rootless restart"
 _MANAGED = ("K3S_ROOTLESS_", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "CONTAINERD_")
@@ -22,13 +22,13 @@ class Weight(Enum):
     """What a line of this kind means for the start that it belongs to."""
 
     FATAL = "fatal"
-    """K3s dies, or never becomes ready."""
+    """K3s exits, or never becomes ready."""
     SURVIVED = "survived"
     """K3s continues with reduced function; reported as the cause if no fatal line is found."""
     NOTE = "note"
     """Occurs in successful starts as well; shown beside a cause, never as one."""
     BENIGN = "benign"
-    """Sounds alarming, but is harmless."""
+    """Looks like an error, but is harmless."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +52,10 @@ class Failure:
     """One failure.
 
     `id` is stable. `check` is the id, or a group of ids, of the check that examines the host for
-    the same problem; empty if there is none. `told_by` names the entry with the same words; only
-    the host decides between the two. `waits` is for a failure after which K3s does not exit, but
-    retries without end: the key of the phase that it never reaches (operations.readiness.phases).
+    the same problem; empty if there is none. `same_lines_as` names the entry with the same log
+    lines; the host or the unit shows which of the two it is. `waits` is for a failure after which
+    K3s does not exit, but retries without end: the key of the phase that it never reaches
+    (operations.readiness.phases).
     """
 
     id: str
@@ -64,7 +65,7 @@ class Failure:
     signs: tuple[Sign, ...]
     weight: Weight = Weight.FATAL
     check: str = ""
-    told_by: str = ""
+    same_lines_as: str = ""
     waits: str = ""
 
 
@@ -100,10 +101,10 @@ def option(text: str, name: str, value: str, *before: str) -> Remedy:
     return user(text, *before, f"k3s-rootless config set {name} {value}", RESTART)
 
 
-def elsewhere(text: str) -> Remedy:
+def other_data_directory(text: str) -> Remedy:
     """Return the remedy that moves K3s's data to another place, which the user must choose."""
     return option(
-        f"{text}, in place of /PLACE; K3s begins anew there",
+        f"{text} (replace /PLACE); K3s starts there with an empty cluster",
         "data-dir",
         "/PLACE/k3s",
         "findmnt --types ext4,xfs --output TARGET,OPTIONS,AVAIL",
@@ -116,11 +117,11 @@ def own_file(text: str, *lines: str, before: str = "") -> Remedy:
     This is for options that `config` does not set. The user's file replaces
     /etc/rancher/k3s/config.yaml. `before` is a command that prepares what the lines name.
     """
-    words = " ".join(f'"{line}"' for line in lines)
+    quoted = " ".join(f'"{line}"' for line in lines)
     commands = [f"mkdir -p ~/{_OWN_FILE.rpartition('/')[0]}"]
     if before:
         commands.append(before)
-    commands.append(f"printf '%s\\n' {words} >> ~/{_OWN_FILE}")
+    commands.append(f"printf '%s\\n' {quoted} >> ~/{_OWN_FILE}")
     return environment(text, f"K3S_CONFIG_FILE=%h/{_OWN_FILE}", *commands)
 
 

@@ -13,17 +13,17 @@ from k3s_rootless.journal.catalogue.entry import (
 )
 
 _IDS = administrator(
-    "give the user 65536 ids in /etc/subuid and /etc/subgid that nobody else has",
+    "assign the user 65536 ids in /etc/subuid and /etc/subgid that no other user has",
     "k3s-rootless check subid",
 )
 
 FAILURES = (
     Failure(
         "userns-forbidden",
-        "K3s may not make a user namespace: {why}",
-        "the kernel or a security module forbids it: AppArmor on Ubuntu 23.10 and later, a"
-        " container, or seccomp; rootlesskit 1.1, which K3s links, does not say which",
-        administrator("find out what forbids it", "k3s-rootless check userns"),
+        "K3s is not allowed to create a user namespace: {why}",
+        "AppArmor (Ubuntu 23.10 and later), the container around K3s, seccomp or the kernel"
+        " forbids it; rootlesskit 1.1, which K3s links, does not report which",
+        administrator("check what forbids user namespaces", "k3s-rootless check userns"),
         (
             sign(
                 "fork/exec /proc/self/exe",
@@ -35,9 +35,9 @@ FAILURES = (
     ),
     Failure(
         "userns-max",
-        "no more user namespaces can be made",
-        "user.max_user_namespaces is 0 or used up; `no space left on device` has nothing to do with"
-        " a disk",
+        "no more user namespaces can be created",
+        "user.max_user_namespaces is 0 or used up; `no space left on device` does not refer to a"
+        " disk",
         sysctl(SYSCTL_FILE, "user.max_user_namespaces=28633"),
         (
             sign(
@@ -47,7 +47,7 @@ FAILURES = (
             sign(
                 "/proc/sys/user/max_user_namespaces",
                 r"/proc/sys/user/max_user_namespaces(=\d+ may be low| needs to be set)",
-                "few or no user namespaces can be made",
+                "few or no user namespaces can be created",
                 weight=Weight.SURVIVED,
             ),
         ),
@@ -56,8 +56,8 @@ FAILURES = (
     Failure(
         "userns-sysctl",
         "kernel.unprivileged_userns_clone is {got}, not 1",
-        "K3s reads this switch of some distributions' kernels first of all, and dies where it is"
-        " not 1",
+        "the kernels of some distributions have this switch; K3s reads it first, and exits if it"
+        " is not 1",
         sysctl(SYSCTL_FILE, "kernel.unprivileged_userns_clone=1"),
         (
             sign(
@@ -71,7 +71,8 @@ FAILURES = (
     Failure(
         "ip-forward",
         "net.ipv4.ip_forward is {got}, not 1",
-        "K3s reads it in the host's namespace first of all, and dies where it is not 1 (K3s #2420)",
+        "K3s reads this sysctl in the network namespace of the host, and exits if it is not 1"
+        " (K3s #2420)",
         sysctl(SYSCTL_FILE, "net.ipv4.ip_forward=1"),
         (
             sign(
@@ -89,10 +90,10 @@ FAILURES = (
     ),
     Failure(
         "idmap-missing",
-        "{program} is not on the unit's PATH",
-        "K3s brings many programs along, and not this one, since it needs root's privilege",
+        "{program} was not found in the unit's PATH",
+        "K3s does not include this program, because it needs root privileges",
         administrator(
-            "install the package with newuidmap and newgidmap (uidmap, or shadow-utils)",
+            "install the package with newuidmap and newgidmap (uidmap or shadow-utils)",
             "k3s-rootless check uidmap",
         ),
         (
@@ -106,11 +107,11 @@ FAILURES = (
     ),
     Failure(
         "idmap-powerless",
-        "{program} has lost its privilege to map ids",
-        "its setuid bit or file capability is gone (a copied image, a restored backup), its file"
-        " system is mounted nosuid, or this is a user namespace already",
+        "{program} is not privileged to map ids",
+        "its setuid bit or file capability is missing (copied image, restored backup), its file"
+        " system is mounted nosuid, or K3s already runs in a user namespace",
         administrator(
-            "give newuidmap and newgidmap their privilege back", "k3s-rootless check uidmap"
+            "restore the privileges of newuidmap and newgidmap", "k3s-rootless check uidmap"
         ),
         (
             sign(
@@ -124,7 +125,7 @@ FAILURES = (
     Failure(
         "subid-missing",
         "no {kind} range for {user} (uid {uid})",
-        "users of a directory service and service users are given none when they are made",
+        "users of a directory service and service users get no ranges when they are created",
         _IDS,
         (
             sign(
@@ -150,8 +151,8 @@ FAILURES = (
     ),
     Failure(
         "subid-overlap",
-        "the ranges of subordinate ids overlap: the kernel maps no id twice",
-        "the same ids are listed twice for this user, by name and by uid, or a range holds the"
+        "the ranges of subordinate ids overlap, and the kernel maps no id twice",
+        "the same ids are listed twice for this user, by name and by uid, or a range contains the"
         " user's own id (rootlesskit #229)",
         administrator(
             "delete the row that repeats ids in /etc/subuid and /etc/subgid",
@@ -167,11 +168,11 @@ FAILURES = (
     ),
     Failure(
         "subid-unreadable",
-        "new{kind}idmap failed and does not say why",
-        "it opens /etc/subuid and /etc/subgid without following links: one of them is a symlink, or"
-        " cannot be read (rootlesskit #259)",
+        "new{kind}idmap failed without an error message",
+        "the program opens /etc/subuid and /etc/subgid without following links; one of them is a"
+        " symlink or cannot be read (rootlesskit #259)",
         administrator(
-            "make them regular files that everybody can read",
+            "replace both files with regular files that all users can read",
             "ls -l /etc/subuid /etc/subgid",
             'for name in subuid subgid; do sudo install -m 644 "$(readlink -f /etc/$name)"'
             " /etc/$name.new && sudo mv /etc/$name.new /etc/$name; done",
@@ -187,12 +188,12 @@ FAILURES = (
     ),
     Failure(
         "subid-few",
-        "an image, or a directory, needs more ids than the user was given",
-        "ids beyond the user's ranges do not exist inside of the namespace; 65536 are enough for"
-        " usual images",
+        "an image or a directory needs more ids than the user has",
+        "ids outside the user's ranges do not exist in the user namespace; 65536 ids are enough"
+        " for usual images",
         administrator(
-            "enlarge the user's ranges, and restart K3s; a range that begins elsewhere makes stored"
-            " layers unreadable",
+            "extend the user's ranges and restart K3s; if a range starts at another id, stored"
+            " image layers become unreadable",
             "k3s-rootless check subid",
         ),
         (
@@ -215,10 +216,10 @@ FAILURES = (
     ),
     Failure(
         "hidepid",
-        "/proc seems to hide the processes of others (hidepid)",
-        "a program that changed its credentials becomes invisible to those who look after it",
+        "/proc seems to hide the processes of other users (hidepid)",
+        "a program that changed its credentials is then invisible to the program that manages it",
         administrator(
-            "mount /proc with hidepid=0, or exempt a group of the user's with gid=",
+            "mount /proc with hidepid=0, or exempt a group of the user with gid=",
             "sudo mount -o remount,hidepid=0 /proc",
         ),
         (
@@ -233,9 +234,10 @@ FAILURES = (
     ),
     Failure(
         "nested-userns",
-        "a Pod asked for a user namespace of its own (hostUsers: false)",
-        "ids for a namespace inside of K3s's would have to be inside of its ranges (K3s #12918)",
-        user("leave hostUsers: false out of the Pod"),
+        "a Pod requested a user namespace of its own (hostUsers: false)",
+        "the ids of a nested namespace must be within the ranges of the namespace of K3s (K3s"
+        " #12918)",
+        user("remove hostUsers: false from the Pod"),
         (
             sign(
                 "start noop process",

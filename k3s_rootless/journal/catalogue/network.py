@@ -15,17 +15,17 @@ from k3s_rootless.journal.catalogue.entry import (
 
 _FILE = "$HOME/.config/k3s/resolv.conf"
 _WRITTEN = f"echo 'nameserver ADDRESS' > {_FILE}"
-_NO_MTU = environment("name an MTU of 1 to 65521, or none at all", "K3S_ROOTLESS_MTU=1500")
+_NO_MTU = environment("set an MTU from 1 to 65521, or remove the variable", "K3S_ROOTLESS_MTU=1500")
 
 FAILURES = (
     Failure(
         "tun",
-        "the tap device cannot be made: /dev/net/tun is missing or closed",
-        "the module tun is not loaded, cannot be since the kernel was upgraded, or a container was"
-        " not given the device",
+        "the tap device cannot be created: /dev/net/tun is missing or not accessible",
+        "the module tun is not loaded, cannot be loaded since a kernel upgrade, or the container"
+        " has no access to the device",
         administrator(
-            "load the module, and let everybody open the device; reboot where the running kernel's"
-            " modules are gone",
+            "load the module, and make the device accessible to all users; if the modules of the"
+            " running kernel are gone, reboot",
             "sudo modprobe tun; echo tun | sudo tee /etc/modules-load.d/tun.conf",
             "sudo chmod 666 /dev/net/tun",
         ),
@@ -44,11 +44,11 @@ FAILURES = (
     ),
     Failure(
         "slirp4netns-missing",
-        "slirp4netns is not on the unit's PATH",
-        "K3s's own releases bring it along; builds of distributions leave it to the host",
+        "slirp4netns was not found in the unit's PATH",
+        "the releases of the K3s project include it; builds of distributions expect it on the host",
         administrator(
-            "install slirp4netns 1.0 or later where the unit's PATH finds it; where a drop-in sets"
-            " PATH, take that out",
+            "install slirp4netns 1.0 or later in the unit's PATH; if a drop-in sets PATH, remove"
+            " that setting",
             "sudo apt-get install slirp4netns",
             "systemctl --user cat k3s-rootless.service",
         ),
@@ -57,9 +57,9 @@ FAILURES = (
     Failure(
         "slirp4netns-old",
         "slirp4netns is too old",
-        "an old copy of the host's is found before K3s's own",
+        "an old copy on the host is found before the copy that K3s includes",
         administrator(
-            "install slirp4netns 1.0 or later, or take the old one away", "slirp4netns --version"
+            "install slirp4netns 1.0 or later, or remove the old copy", "slirp4netns --version"
         ),
         (
             sign(
@@ -76,11 +76,11 @@ FAILURES = (
     ),
     Failure(
         "slirp4netns-failed",
-        "slirp4netns ended instead of making the network",
-        "its own reason is only in the journal with --debug: an MTU or CIDR that it does not take,"
-        " /dev/net/tun, or seccomp",
+        "slirp4netns exited before it had created the network",
+        "its own error is only in the journal with --debug; it can be an MTU or CIDR that"
+        " slirp4netns rejects, /dev/net/tun, or seccomp",
         user(
-            "look at the settings of the unit, then at /dev/net/tun",
+            "check the settings of the unit, then /dev/net/tun",
             "systemctl --user cat k3s-rootless.service",
             "ls -l /dev/net/tun",
         ),
@@ -93,11 +93,11 @@ FAILURES = (
     ),
     Failure(
         "conntrack",
-        "kube-proxy may not set nf_conntrack_max",
-        "the kernel keeps it from other network namespaces; K3s leaves it alone unless "
-        "--kube-proxy-arg=conntrack-... asks for it",
+        "kube-proxy is not allowed to set nf_conntrack_max",
+        "the kernel forbids it in other network namespaces; K3s sets it only if"
+        " --kube-proxy-arg=conntrack-... requests it",
         user(
-            "leave conntrack-* out of the arguments of kube-proxy",
+            "remove conntrack-* from the arguments of kube-proxy",
             "systemctl --user cat k3s-rootless.service",
         ),
         (
@@ -110,11 +110,11 @@ FAILURES = (
     ),
     Failure(
         "kernel-modules",
-        "modules of the kernel are missing, which K3s cannot load without root",
-        "rootful K3s loads them itself; without br_netfilter Services answer some Pods only,"
-        " without iptables' modules none",
+        "kernel modules are missing, and K3s cannot load them without root",
+        "K3s with root loads them itself; without br_netfilter, some Pods get no answer from"
+        " Services, and without the iptables modules, no Pod does",
         administrator(
-            "load them at each boot",
+            "load the modules at each boot",
             "printf '%s\\n' br_netfilter nf_conntrack overlay tun fuse veth vxlan ip_tables"
             " iptable_nat iptable_filter nf_tables xt_MASQUERADE xt_addrtype xt_comment"
             " xt_conntrack xt_mark xt_multiport xt_nat | sudo tee"
@@ -124,8 +124,8 @@ FAILURES = (
         (
             sign(
                 "with modprobe",
-                r"module (?P<it>[\w-]{1,64})",
-                "K3s cannot load {it} itself",
+                "module (?P<module>[\\w-]{1,64})",
+                "K3s cannot load the kernel module {module}",
                 weight=Weight.NOTE,
             ),
             sign(
@@ -142,24 +142,24 @@ FAILURES = (
                 "can't initialize ip",
                 r"can't initialize ip6?tables table `\w{1,64}': (Table does not exist|Permission"
                 r" denied)",
-                "iptables does not work in the namespace",
+                "iptables does not work in the child namespace",
                 weight=Weight.SURVIVED,
             ),
             sign(
                 "KUBE-ROUTER-",
                 r"failed to run iptables command to create KUBE-ROUTER-\S{1,64} chain",
-                "iptables does not work in the namespace",
+                "iptables does not work in the child namespace",
             ),
         ),
         check="kernel",
     ),
     Failure(
         "cidr-invalid",
-        "{cidr} is no network for K3S_ROOTLESS_CIDR",
-        "it takes one IPv4 network, without host bits, with a prefix of 1 to 25; IPv6 it takes"
-        " none",
+        "{cidr} is not a valid network for K3S_ROOTLESS_CIDR",
+        "it must be one IPv4 network without host bits and with a prefix length of 1 to 25; IPv6"
+        " is not supported",
         environment(
-            "name an IPv4 network such as 10.41.0.0/16, or none at all",
+            "set an IPv4 network such as 10.41.0.0/16, or remove the variable",
             "K3S_ROOTLESS_CIDR=10.41.0.0/16",
         ),
         (
@@ -177,17 +177,19 @@ FAILURES = (
             sign(
                 "prefix length needs",
                 r"prefix length needs to be (?P<range>\d{1,3}-\d{1,3})",
-                "K3S_ROOTLESS_CIDR has no prefix of {range}",
+                "the prefix length of K3S_ROOTLESS_CIDR is not within {range}",
             ),
         ),
         check="env.valid",
     ),
     Failure(
         "cidr-overlap",
-        "the addresses of K3s are those of another network here",
-        "the child network (10.41.0.0/16), Pods (10.42.0.0/16) or Services (10.43.0.0/16) cover"
-        " hosts of a LAN, a VPN or Docker",
-        environment("choose another network for the child", "K3S_ROOTLESS_CIDR=172.31.240.0/24"),
+        "the networks of K3s overlap with another network of this host",
+        "the child network (10.41.0.0/16), Pods (10.42.0.0/16) or Services (10.43.0.0/16) contain"
+        " addresses of a LAN, a VPN or Docker",
+        environment(
+            "choose another network for the child namespace", "K3S_ROOTLESS_CIDR=172.31.240.0/24"
+        ),
         (
             sign("already routed", r"routes: default CIDRs .{0,300}? already routed"),
             sign("No route to host", r"No route to host", weight=Weight.NOTE),
@@ -197,9 +199,9 @@ FAILURES = (
     ),
     Failure(
         "mtu-invalid",
-        "K3S_ROOTLESS_MTU is no MTU",
-        "K3s takes no negative number, and slirp4netns none above 65521; another word only gets a"
-        " warning",
+        "K3S_ROOTLESS_MTU is not a valid MTU",
+        "K3s rejects negative numbers, and slirp4netns rejects numbers above 65521; for a value"
+        " that is not a number, K3s prints only a warning",
         _NO_MTU,
         (
             sign("negative mtu", r"got negative mtu"),
@@ -209,27 +211,27 @@ FAILURES = (
     ),
     Failure(
         "mtu-stalls",
-        "transfers stall: the MTU may be too large for the way out",
-        "K3s's default inside is 65520, which VPNs and PPPoE do not carry; a value that is no"
-        " number is left at that",
+        "transfers stall: the MTU may be too large for the network path",
+        "the default of K3s is 65520, which VPNs and PPPoE do not carry; K3s also uses the"
+        " default if the value is not a number",
         _NO_MTU,
         (
             sign("TLS handshake timeout", r"net/http: TLS handshake timeout", weight=Weight.NOTE),
             sign(
                 "value; using default",
                 r"Failed to parse rootless mtu value; using default",
-                "K3S_ROOTLESS_MTU is no number, and K3s took its default",
+                "K3S_ROOTLESS_MTU is not a number, so K3s uses its default",
             ),
         ),
         weight=Weight.SURVIVED,
     ),
     Failure(
         "localhost-unknown",
-        "`localhost` is unknown inside: kubectl port-forward fails",
-        "/etc/hosts of this host has no line for it, and the resolver of the child asks DNS (K3s"
-        " #5767)",
+        "`localhost` cannot be resolved in the child namespace: kubectl port-forward fails",
+        "/etc/hosts of this host has no entry for it, and the resolver in the child namespace"
+        " queries DNS (K3s #5767)",
         administrator(
-            "add it, and restart K3s",
+            "add the entry, and restart K3s",
             "printf '127.0.0.1 localhost\\n::1 localhost\\n' | sudo tee -a /etc/hosts",
             RESTART,
         ),
@@ -239,11 +241,11 @@ FAILURES = (
     ),
     Failure(
         "dns",
-        "names are not resolved inside",
-        "the child asks the host's first nameserver alone, without search domains; it may not"
-        " answer there, or not know them",
+        "names cannot be resolved in the child namespace",
+        "the child namespace uses only the first nameserver of the host, without search domains;"
+        " this server may not answer there, or not know the names",
         own_file(
-            "give K3s a file with servers that answer, in place of ADDRESS",
+            "use a file with nameservers that answer: replace ADDRESS with the address of one",
             f"resolv-conf: {_FILE}",
             before=_WRITTEN,
         ),
@@ -262,9 +264,9 @@ FAILURES = (
     Failure(
         "host-loopback",
         "Pods cannot reach services on 127.0.0.1 of the host",
-        "K3s keeps them from it unless told otherwise; then the host is 10.41.0.2",
+        "K3s forbids this by default; if it is allowed, the host is reachable at 10.41.0.2",
         environment(
-            "reach the host by its own address, or allow it",
+            "use another address of the host, or allow access to 127.0.0.1",
             "K3S_ROOTLESS_DISABLE_HOST_LOOPBACK=false",
         ),
         (
@@ -276,23 +278,23 @@ FAILURES = (
             sign(
                 "disable-host-loopback",
                 r"Failed to parse rootless disable-host-loopback value",
-                "K3S_ROOTLESS_DISABLE_HOST_LOOPBACK is no boolean, and K3s took its default",
+                "K3S_ROOTLESS_DISABLE_HOST_LOOPBACK is not a boolean, so K3s uses its default",
             ),
         ),
         weight=Weight.SURVIVED,
     ),
     Failure(
         "ipv6",
-        "IPv6 is only half of a network in rootless K3s",
-        "slirp4netns has one fixed IPv6 network, and its port driver none",
-        environment("stay with IPv4, or ask for both", "K3S_ROOTLESS_ENABLE_IPV6=true"),
+        "rootless K3s supports IPv6 only in part",
+        "slirp4netns has one fixed IPv6 network, and its port driver does not support IPv6",
+        environment("use IPv4 only, or enable both", "K3S_ROOTLESS_ENABLE_IPV6=true"),
         (
             sign("same IP version", r"must share the same IP version"),
             sign("unsupported IP (v6?)", r"unsupported IP \(v6\?\)", weight=Weight.SURVIVED),
             sign(
                 "enable-ipv6",
                 r"Failed to parse rootless enable-ipv6 value",
-                "K3S_ROOTLESS_ENABLE_IPV6 is no boolean, and K3s took its default",
+                "K3S_ROOTLESS_ENABLE_IPV6 is not a boolean, so K3s uses its default",
                 weight=Weight.SURVIVED,
             ),
         ),
@@ -300,8 +302,10 @@ FAILURES = (
     Failure(
         "ping",
         "ping is not allowed",
-        "net.ipv4.ping_group_range leaves the user's group out",
-        administrator("allow it", "sudo sysctl -w net.ipv4.ping_group_range='0 2147483647'"),
+        "the user's group is outside net.ipv4.ping_group_range",
+        administrator(
+            "allow ping for all groups", "sudo sysctl -w net.ipv4.ping_group_range='0 2147483647'"
+        ),
         (sign("ping: ", r"ping: (permission denied|socket: Operation not permitted)"),),
         weight=Weight.NOTE,
         check="sysctl.ping",
@@ -309,9 +313,9 @@ FAILURES = (
     Failure(
         "no-default-route",
         "there is no default route",
-        "rootless K3s is given one by slirp4netns, so this is said by a K3s with root, or the"
-        " child's network was not made",
-        user("start K3s anew, as its rootless unit", RESTART),
+        "slirp4netns creates a default route for rootless K3s; without one, K3s runs with root,"
+        " or its child network was not created",
+        user("restart K3s as its rootless unit", RESTART),
         (sign("no default routes found", r"no default routes found in"),),
         check="net.route",
     ),

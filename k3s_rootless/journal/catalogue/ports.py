@@ -7,9 +7,9 @@ from k3s_rootless.journal.catalogue.entry import RESTART, Failure, Weight, envir
 FAILURES = (
     Failure(
         "supervisor-port",
-        "the port 6444 of 127.0.0.1, which K3s uses inside, cannot be had: {why}",
-        "another K3s runs in the same namespace, or the loopback device is down",
-        user("end the other one", "k3s-rootless status", "ps -fu $(id -u)"),
+        "K3s cannot listen on 127.0.0.1:6444, which it uses internally: {why}",
+        "another K3s runs in the same network namespace, or the loopback interface is down",
+        user("stop the other K3s", "k3s-rootless status", "ps -fu $(id -u)"),
         (
             sign(
                 "127.0.0.1:6444",
@@ -20,10 +20,10 @@ FAILURES = (
     ),
     Failure(
         "service-network",
-        "the address of the API server inside of the cluster does not answer: {why}",
-        "the rules that lead to it are missing: modules of iptables, or a changed"
-        " --https-listen-port",
-        user("start K3s anew; where it stays, look at the modules and the port", RESTART),
+        "the cluster address of the API server does not answer: {why}",
+        "the rules for this address are missing, because iptables modules are missing or"
+        " --https-listen-port was changed",
+        user("restart K3s; if the error remains, check the modules and the port", RESTART),
         (
             sign(
                 "dial tcp 10.43.0.1:443",
@@ -34,11 +34,11 @@ FAILURES = (
     ),
     Failure(
         "stale-state",
-        "rootlesskit's state of an earlier start is in the way",
-        "after SIGKILL or a power cut, K3s leaves its state directory as it was, and never clears"
-        " it itself",
+        "stale files of an earlier start are in the state directory of rootlesskit",
+        "after SIGKILL or a power failure, K3s leaves its state directory unchanged, and never"
+        " clears it",
         user(
-            "with K3s stopped, take the leftovers away; the lock stays",
+            "stop K3s and remove the stale files, except the lock",
             "systemctl --user stop k3s-rootless.service",
             "rm -f ~/.rancher/k3s/rootless/{child_pid,api.sock,.bp.sock,.bp-ready.pipe,.s4nn.sock}",
             "k3s-rootless up",
@@ -61,10 +61,10 @@ FAILURES = (
     ),
     Failure(
         "forward-failed",
-        "K3s cannot make all forwards: {why}",
-        "a port of this host is taken; K3s tries the forwards in no order, and those behind the"
-        " busy one wait",
-        user("see which program holds the port, and free it", "k3s-rootless ports"),
+        "K3s cannot create all forwards: {why}",
+        "a port of this host is in use; K3s creates forwards in no fixed order, and those after"
+        " the failed one wait",
+        user("find the program that uses the port, and free the port", "k3s-rootless ports"),
         (
             sign(
                 "handler rootlessports: ",
@@ -74,7 +74,7 @@ FAILURES = (
             sign(
                 "signed by unknown authority",
                 r"x509: certificate signed by unknown authority",
-                "another API server answered, or one with another authority",
+                "another API server answered, or one with another certificate authority",
                 weight=Weight.NOTE,
             ),
         ),
@@ -83,9 +83,9 @@ FAILURES = (
     ),
     Failure(
         "address-taken",
-        "an address that K3s needs is taken: {address}",
-        "another program listens there: another K3s, k3d, kind or minikube",
-        user("see which program holds the port, and free it", "k3s-rootless ports"),
+        "an address that K3s needs is in use: {address}",
+        "another program listens there, for example another K3s, k3d, kind or minikube",
+        user("find the program that uses the port, and free the port", "k3s-rootless ports"),
         (
             sign(
                 "bind: address already in use",
@@ -97,9 +97,9 @@ FAILURES = (
     ),
     Failure(
         "port-offset",
-        "a forward that is as it should be: ports up to 1024 are moved up by 10000",
-        "K3s forwards the ports of LoadBalancer Services alone; port 80 answers on 10080",
-        user("see what is reached where", "k3s-rootless ports"),
+        "ports up to 1024 are forwarded with an offset of 10000, as intended",
+        "K3s forwards only the ports of LoadBalancer Services; port 80 is reachable at port 10080",
+        user("list the forwarded ports", "k3s-rootless ports"),
         (
             sign(
                 "Bound parent port",
@@ -116,25 +116,27 @@ FAILURES = (
     ),
     Failure(
         "source-address",
-        "requests come from an address of the child network",
-        "the port driver `builtin` dials anew from inside, and the client's address is lost",
+        "requests arrive with an address of the child network",
+        "the port driver `builtin` opens a new connection inside, so the address of the client is"
+        " lost",
         environment(
-            "use the other driver: slower, IPv4 alone", "K3S_ROOTLESS_PORT_DRIVER=slirp4netns"
+            "use the port driver slirp4netns, which is slower and supports IPv4 only",
+            "K3S_ROOTLESS_PORT_DRIVER=slirp4netns",
         ),
         (
             sign(
                 "Unsupported port driver",
                 r"Unsupported port driver (?P<driver>\S{1,64}); using default builtin",
-                "K3S_ROOTLESS_PORT_DRIVER names no driver: {driver}",
+                "K3S_ROOTLESS_PORT_DRIVER names an unknown driver: {driver}",
             ),
         ),
         weight=Weight.SURVIVED,
     ),
     Failure(
         "state-locked",
-        "another K3s of this user holds {path}",
-        "each user can run one rootless K3s; a second one finds the state directory locked",
-        user("stop the other one", "k3s-rootless status", "ps -fu $(id -u)"),
+        "another K3s of the same user uses {path}",
+        "each user can run one rootless K3s, which locks its state directory",
+        user("stop the other K3s", "k3s-rootless status", "ps -fu $(id -u)"),
         (
             sign(
                 "another RootlessKit is running",
@@ -144,10 +146,10 @@ FAILURES = (
     ),
     Failure(
         "multi-node",
-        "this K3s tried to write where only root may",
-        "it was started without --rootless, or as an agent: several nodes are not supported without"
-        " root",
-        user("run it as the unit that k3s-rootless writes", "k3s-rootless up"),
+        "K3s tried to write to a directory that requires root",
+        "K3s was started without --rootless, or as an agent; several nodes are not supported"
+        " without root",
+        user("run K3s as the unit that k3s-rootless writes", "k3s-rootless up"),
         (
             sign(
                 "extracting data: ",

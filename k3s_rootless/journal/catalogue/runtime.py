@@ -16,10 +16,10 @@ FAILURES = (
     Failure(
         "panic",
         "K3s crashed: {what}",
-        "an error in K3s itself; what follows in the journal is the state of its threads",
+        "this is a bug in K3s; the following lines in the journal are the stacks of its goroutines",
         user(
-            "start it again; where it crashes again, tell K3s's authors, with the first lines of"
-            " this",
+            "start K3s again; if it crashes again, report the first lines of this output to the"
+            " authors of K3s",
             "k3s-rootless up",
             "xdg-open https://github.com/k3s-io/k3s/issues",
         ),
@@ -27,9 +27,9 @@ FAILURES = (
     ),
     Failure(
         "inotify",
-        "a limit of this user is reached: inotify watchers",
-        "all programs of a user share 128 instances by default; `too many open files` is not about"
-        " files here",
+        "a limit of this user is reached: inotify instances or watches",
+        "by default, all programs of a user share 128 inotify instances; `too many open files`"
+        " does not refer to files here",
         sysctl(
             "60-inotify.conf",
             "fs.inotify.max_user_instances=1024",
@@ -45,11 +45,11 @@ FAILURES = (
     ),
     Failure(
         "unit-tasks-limit",
-        "K3s cannot create a process or a thread: a limit on tasks is reached",
-        "TasksMax= of the unit or of a slice above it, or LimitNPROC=, is too low; K3s and its Pods"
-        " need some hundreds of tasks, and K3s's own unit sets no limit",
+        "K3s cannot create a process or a thread: a task limit is reached",
+        "TasksMax= of the unit or of a slice above it, or LimitNPROC=, is too low; K3s and its"
+        " Pods need some hundreds of tasks, and the unit of the K3s project sets no limit",
         user(
-            "see which of these limits is low, and raise that one",
+            "check which of these limits is low, and raise it",
             "systemctl --user show k3s-rootless.service -p TasksMax -p LimitNPROC -p DropInPaths",
             "k3s-rootless check host.tasks",
         ),
@@ -75,10 +75,10 @@ FAILURES = (
     Failure(
         "unit-open-files-limit",
         "K3s cannot open another file or socket: its limit on open files is reached",
-        "LimitNOFILE= of the unit, or the limit of the user manager above it, is too low; K3s's own"
-        " unit sets no limit",
+        "LimitNOFILE= of the unit, or the limit of the user manager, is too low; the unit of the"
+        " K3s project sets no limit",
         user(
-            "see which of these limits is low, and raise that one",
+            "check which of these limits is low, and raise it",
             "systemctl --user show k3s-rootless.service -p LimitNOFILE -p DropInPaths",
             "k3s-rootless check host.files",
         ),
@@ -95,11 +95,11 @@ FAILURES = (
     ),
     Failure(
         "selinux",
-        "SELinux keeps K3s, or a Pod, from something",
-        "its policy knows /var/lib/rancher, not the home directory; --selinux is not supported"
-        " there",
+        "SELinux denies an operation of K3s or of a Pod",
+        "the SELinux policy covers /var/lib/rancher, not the home directory, where --selinux is"
+        " not supported",
         option(
-            "leave SELinux out, and use fuse-overlayfs",
+            "turn off the option selinux, and use fuse-overlayfs",
             "snapshotter",
             "fuse-overlayfs",
             "k3s-rootless config set selinux false",
@@ -114,10 +114,10 @@ FAILURES = (
     ),
     Failure(
         "kmsg-missing",
-        "/dev/kmsg is not there, as in many containers",
-        "K3s covers it with /dev/null where it may not read it, which takes something to cover",
+        "/dev/kmsg does not exist, as in many containers",
+        "if K3s cannot read /dev/kmsg, it mounts /dev/null over it; for this, /dev/kmsg must exist",
         administrator(
-            "pass /dev/kmsg on to the container, or let a link to /dev/null stand for it",
+            "pass /dev/kmsg to the container, or create it as a link to /dev/null",
             "echo 'L /dev/kmsg - - - - null' | sudo tee /etc/tmpfiles.d/60-k3s-rootless-kmsg.conf",
             "sudo systemd-tmpfiles --create /etc/tmpfiles.d/60-k3s-rootless-kmsg.conf",
         ),
@@ -131,11 +131,11 @@ FAILURES = (
     ),
     Failure(
         "nested",
-        "the container or machine around K3s withholds something: {what}",
-        "Docker, LXC and Proxmox mask files of /proc and /sys, and devices",
+        "the container or virtual machine around K3s does not provide {what}",
+        "Docker, LXC and Proxmox mask files in /proc and /sys, and devices",
         administrator(
-            "give it what it lacks: nesting and keyctl in LXC, --privileged in Docker; /dev/kmsg,"
-            " /dev/fuse and /dev/net/tun",
+            "provide what is missing: nesting and keyctl in LXC, --privileged in Docker, and the"
+            " devices /dev/kmsg, /dev/fuse and /dev/net/tun",
             "systemd-detect-virt --container",
         ),
         (

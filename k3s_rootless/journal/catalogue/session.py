@@ -15,11 +15,11 @@ from k3s_rootless.journal.catalogue.entry import (
 FAILURES = (
     Failure(
         "no-session",
-        "the user manager cannot be reached: {why}",
-        "su, sudo and cron make no session, and minimal systems lack the bus of the user",
+        "the systemd user manager cannot be reached: {why}",
+        "su, sudo and cron do not open a login session, and minimal systems have no D-Bus user bus",
         user(
-            "log in directly (ssh, a console, machinectl shell); where there is no bus, have"
-            " dbus-user-session installed",
+            "log in directly (ssh, a console or machinectl shell); if the user bus is missing,"
+            " ask an administrator to install dbus-user-session",
             "k3s-rootless check session systemd",
         ),
         (
@@ -36,9 +36,12 @@ FAILURES = (
     ),
     Failure(
         "linger-off",
-        "K3s ends with the last login: lingering is off",
-        "systemd stops the user manager, and all it runs, when the last session of the user ends",
-        user("let the user manager stay", "loginctl enable-linger"),
+        "K3s stops at logout: lingering is off",
+        "when the last session of a user ends, systemd stops the user manager and all its services",
+        user(
+            "enable lingering, which keeps the user manager running after logout",
+            "loginctl enable-linger",
+        ),
         (
             sign("Stopping User Manager", r"Stopping User Manager for UID \d+"),
             sign("Stopping k3s (Rootless)", r"Stopping k3s \(Rootless\)", weight=Weight.NOTE),
@@ -49,19 +52,20 @@ FAILURES = (
     ),
     Failure(
         "linger-refused",
-        "lingering could not be enabled: {why}",
-        "polkit is missing or says no, or logind's directory cannot be written",
-        administrator("enable it as root", 'sudo loginctl enable-linger "$USER"'),
+        "lingering cannot be enabled: {why}",
+        "polkit is not installed or denies the request, or systemd-logind cannot write its state"
+        " directory",
+        administrator("enable lingering as root", 'sudo loginctl enable-linger "$USER"'),
         (sign("Could not enable linger", r"Could not enable linger: (?P<why>.{1,200})"),),
         weight=Weight.SURVIVED,
     ),
     Failure(
         "exec-failed",
         "systemd cannot run {path}",
-        "ExecStart names a program that is not there, or that this user may not run",
+        "ExecStart= names a program that does not exist or that this user cannot execute",
         user(
-            "write the unit anew, with the path of the k3s that is there; where a drop-in names"
-            " another, take that out first",
+            "rewrite the unit with the path of the installed k3s; if a drop-in sets another path,"
+            " remove that setting first",
             "k3s-rootless check k3s",
             "k3s-rootless up",
         ),
@@ -81,43 +85,48 @@ FAILURES = (
     ),
     Failure(
         "reload-needed",
-        "the unit changed on disk, and systemd runs the old one",
-        "systemd reads units again only when told to",
-        user("tell it, and start K3s anew", "systemctl --user daemon-reload", RESTART),
+        "the unit file changed on disk, but systemd still uses the old version",
+        "after a change of a unit file, systemd reads it again only on `daemon-reload`",
+        user(
+            "let systemd reload the unit files, then restart K3s",
+            "systemctl --user daemon-reload",
+            RESTART,
+        ),
         (sign("changed on disk", r"changed on disk\. Run 'systemctl --user daemon-reload'"),),
         weight=Weight.SURVIVED,
     ),
     Failure(
         "restart-limit",
-        "K3s died again and again, and systemd gave up",
-        "three deaths within 60 s are its limit; why K3s died is said by its own lines",
+        "K3s exited repeatedly, and systemd no longer restarts it",
+        "the unit allows three starts within 60 s; the log lines of K3s show why it exited",
         user(
-            "mend the cause, then start again",
+            "find the cause with the first command and fix it, then start K3s again",
             "k3s-rootless diagnose --since -10min",
             "k3s-rootless up",
         ),
         (
             sign("repeated too quickly", r"Start request repeated too quickly"),
             sign("Failed with result", r"Failed with result 'start-limit-hit'"),
-            # One death is no loop: K3s v1.21 ends in this way each time that it is stopped.
+            # One failure is no loop: K3s v1.21 ends in this way each time that it is stopped.
             sign(
                 "Failed with result",
                 r"Failed with result '(exit-code|signal|timeout|oom-kill|core-dump)'",
-                "systemd calls the end of K3s a failure",
+                "systemd reports that K3s failed",
             ),
             sign(
                 "Scheduled restart job",
                 r"Scheduled restart job, restart counter is at \d+",
-                "K3s died, and systemd starts it again",
+                "K3s exited, and systemd restarts it",
             ),
         ),
         weight=Weight.NOTE,
     ),
     Failure(
         "not-ready-yet",
-        "something asked K3s before it was ready",
-        "the unit is of Type=simple: systemd calls it started long before its API answers",
-        user("wait until it is ready", "k3s-rootless up"),
+        "a client connected before K3s was ready",
+        "the unit has Type=simple: systemd reports it as started long before the API server"
+        " answers",
+        user("wait until K3s is ready", "k3s-rootless up"),
         (
             sign(
                 "The connection to the server",
@@ -133,10 +142,12 @@ FAILURES = (
     ),
     Failure(
         "journal-hidden",
-        "the journal shows this user nothing",
-        "journald keeps files of each user's own only on disk, and only for uids of people",
+        "this user cannot read the journal",
+        "journald stores a separate journal for each user only on disk, and only for users that"
+        " are not system users",
         administrator(
-            "keep the journal on disk, or let the user read all of it (from the next login on)",
+            "store the journal on disk, or give the user access to the whole journal (takes"
+            " effect at the next login)",
             "sudo mkdir -p /var/log/journal && sudo systemctl restart systemd-journald",
             'sudo usermod -aG systemd-journal "$USER"',
         ),
@@ -153,11 +164,13 @@ FAILURES = (
     ),
     Failure(
         "killed-by-memory",
-        "K3s was killed: the memory ran out",
-        "systemd-oomd or the kernel ended it under memory pressure; idle it needs 500 to 800 MiB",
+        "K3s was killed: out of memory",
+        "systemd-oomd or the kernel killed it under memory pressure; without Pods, K3s needs 500"
+        " to 800 MiB",
         administrator(
-            "if the unit has a MemoryMax=, raise that limit; otherwise give the host more memory or"
-            " swap, or K3s less to do (k3s-rootless config set disable traefik metrics-server)",
+            "if the unit sets MemoryMax=, raise this limit; otherwise give the host more memory"
+            " or swap, or reduce the load of K3s (k3s-rootless config set disable traefik"
+            " metrics-server)",
             *drop_in("ManagedOOMPreference=avoid"),
             RESTART,
         ),
@@ -169,32 +182,31 @@ FAILURES = (
                 weight=Weight.SURVIVED,
             ),
             # systemd also writes this line for a Pod at its own limit; journal.diagnosis checks
-            # whether K3s died at the same time.
+            # whether K3s exited at the same time.
             sign(
                 "by the OOM killer",
                 r"has been killed by the OOM killer",
-                "the kernel killed a process of K3s or of a Pod: the memory ran out",
+                "the kernel killed a process of K3s or of a Pod: out of memory",
                 weight=Weight.SURVIVED,
             ),
         ),
     ),
     Failure(
         "unit-memory-limit",
-        "the memory limit of K3s's unit is too low: {limit}",
-        "the kernel kills a process of the unit when the unit reaches its limit; K3s needs 500 to"
-        " 800 MiB without any Pod, however much memory the host has",
+        "the memory limit of the K3s unit is too low: {limit}",
+        "the kernel kills a process of the unit when the unit reaches its limit; without Pods,"
+        " K3s needs 500 to 800 MiB, however much memory the host has",
         user("raise the limit", "k3s-rootless config set MemoryMax 2G", RESTART),
         (),
-        told_by="killed-by-memory",
+        same_lines_as="killed-by-memory",
     ),
     Failure(
         "killed",
-        "K3s was killed with SIGKILL, and nothing shows who did it",
-        "a person or a program sent SIGKILL, or the kernel did when the memory ran out, which its"
-        " own log says",
+        "K3s was killed with SIGKILL, and the sender is unknown",
+        "a user or a program sent SIGKILL, or the kernel did because memory ran out, which the"
+        " kernel log shows",
         user(
-            "look for `Out of memory` in the kernel's log, which an administrator can read, and"
-            " start K3s again",
+            "search the kernel log for `Out of memory` (as an administrator), then start K3s again",
             "journalctl --dmesg --grep='Out of memory' --lines=5",
             "k3s-rootless up",
         ),
@@ -202,10 +214,11 @@ FAILURES = (
     ),
     Failure(
         "left-behind",
-        "processes of K3s outlived its stop",
-        "a stop that takes too long ends with SIGKILL; what stays keeps its ports",
+        "processes of K3s kept running after the unit was stopped",
+        "systemd sends SIGKILL if a stop takes too long; processes that remain keep their ports",
         user(
-            "end all that is left of the unit", "systemctl --user kill -s KILL k3s-rootless.service"
+            "kill the remaining processes of the unit",
+            "systemctl --user kill -s KILL k3s-rootless.service",
         ),
         (
             sign("remains running after", r"remains running after unit stop+ed"),

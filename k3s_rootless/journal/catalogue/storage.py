@@ -6,16 +6,16 @@ from k3s_rootless.journal.catalogue.entry import (
     Failure,
     Weight,
     administrator,
-    elsewhere,
     environment,
     option,
+    other_data_directory,
     own_file,
     sign,
     user,
 )
 
 _OVERLAY = option(
-    "use the snapshotter fuse-overlayfs, or a data directory on local ext4 or xfs",
+    "use the snapshotter fuse-overlayfs, or a data directory on a local ext4 or xfs file system",
     "snapshotter",
     "fuse-overlayfs",
 )
@@ -23,11 +23,12 @@ _OVERLAY = option(
 FAILURES = (
     Failure(
         "snapshotter-fuse",
-        "fuse-overlayfs does not work here",
-        "containerd mounts it through mount.fuse3, which K3s does not bring along, and /dev/fuse;"
-        " K3s stays up and asks again for ever",
+        "fuse-overlayfs does not work on this host",
+        "containerd needs /dev/fuse and mount.fuse3, which K3s does not include; K3s keeps"
+        " running and retries without end",
         administrator(
-            "install the package fuse3, load the module fuse, and let everybody open /dev/fuse",
+            "install the package fuse3, load the module fuse, and make /dev/fuse accessible to"
+            " all users",
             "sudo apt-get install fuse3   # or: dnf, zypper install fuse3",
             "sudo modprobe fuse",
             "sudo chmod 666 /dev/fuse",
@@ -45,7 +46,7 @@ FAILURES = (
             sign(
                 "fuse: ",
                 r"fuse: device not found, try 'modprobe fuse' first|failed to exec fusermount3",
-                "fuse-overlayfs does not work: there is no fuse",
+                "fuse-overlayfs does not work: FUSE is not available",
                 check="device.fuse",
             ),
         ),
@@ -54,9 +55,9 @@ FAILURES = (
     ),
     Failure(
         "snapshotter-overlay",
-        "overlayfs does not work here: {why}",
-        "mounting it without root needs Linux 5.11 and a file system that can carry it: no NFS, no"
-        " ecryptfs, no ZFS before 2.2",
+        "overlayfs does not work on this host: {why}",
+        "mounting overlayfs without root needs Linux 5.11 and a supported file system: not NFS,"
+        " ecryptfs, or ZFS before 2.2",
         _OVERLAY,
         (
             sign(
@@ -81,9 +82,10 @@ FAILURES = (
     ),
     Failure(
         "home-remote",
-        "the data directory is on a file system that K3s cannot live on",
-        "NFS, CIFS and their like know nothing of subordinate ids, and lock badly",
-        elsewhere("put the data on a local disk that you may write to"),
+        "K3s cannot use the file system of the data directory",
+        "NFS, CIFS and similar file systems do not support subordinate ids, and their locks are"
+        " unreliable",
+        other_data_directory("use a data directory on a local disk that you can write to"),
         (
             sign(
                 "lchown ",
@@ -101,11 +103,12 @@ FAILURES = (
     ),
     Failure(
         "data-readonly",
-        "{path} cannot be written: its file system is mounted read-only",
-        "/etc/fstab mounts it so, or the kernel did after errors of the disk, which its log names",
+        "K3s cannot write {path}: its file system is mounted read-only",
+        "/etc/fstab mounts it read-only, or the kernel did so after disk errors, which the kernel"
+        " log shows",
         administrator(
-            "look for errors of the disk in the kernel's log; if there are none, mount the file"
-            " system read-write",
+            "check the kernel log for disk errors; if there are none, mount the file system"
+            " read-write",
             "sudo dmesg --level=err,warn | tail",
             'sudo mount -o remount,rw "$(findmnt --noheadings --output TARGET --target'
             ' ~/.rancher/k3s | tail -1)"',
@@ -120,12 +123,12 @@ FAILURES = (
             sign(
                 "extracting data: ",
                 r"extracting data: read-only file system",
-                "the data directory cannot be written: its file system is mounted read-only",
+                "K3s cannot write its data directory: its file system is mounted read-only",
             ),
             sign(
                 "attempt to write a readonly database",
                 r"attempt to write a readonly database",
-                "the datastore of K3s cannot be written",
+                "K3s cannot write its datastore",
                 weight=Weight.SURVIVED,
             ),
         ),
@@ -133,11 +136,11 @@ FAILURES = (
     ),
     Failure(
         "extraction-damaged",
-        "the k3s program is damaged: what it unpacks does not match its own checksums",
-        "its download was cut off or changed, or the disk loses data",
+        "the k3s program is damaged: its content does not match its own checksums",
+        "the download was incomplete or changed, or the disk loses data",
         user(
             "download this release of k3s again, compare its checksum with the sha256sum file of"
-            " the release, and put it in the place of the damaged one",
+            " the release, and replace the damaged program",
             'sha256sum "$(command -v k3s)"',
             "rm -rf ~/.rancher/k3s/data/*-tmp",
             "k3s-rootless up",
@@ -157,10 +160,10 @@ FAILURES = (
     ),
     Failure(
         "noexec",
-        "programs cannot be run from the data directory",
-        "K3s unpacks its programs there; the file system is mounted noexec, or K3s may not write"
+        "programs in the data directory cannot be executed",
+        "K3s unpacks its programs there; the file system is mounted noexec, or K3s cannot write"
         " there",
-        elsewhere("put the data where you may write and run programs"),
+        other_data_directory("use a data directory where you can write files and execute programs"),
         (
             sign(
                 "failed: permission denied",
@@ -171,12 +174,12 @@ FAILURES = (
             sign(
                 "extracting data: ",
                 r"extracting data: no such file or directory",
-                "the data directory cannot be written",
+                "K3s cannot write its data directory",
             ),
             sign(
                 "extracting data: ",
                 r"extracting data: (mkdir (?!/var/lib/rancher)\S{1,300}?: )?permission denied",
-                "the data directory is not this user's to write in",
+                "this user cannot write to the data directory",
                 check="storage.data",
             ),
             sign(
@@ -185,7 +188,7 @@ FAILURES = (
             sign(
                 "directory under /tmp",
                 r"creating (bind0 directory|a directory) under /tmp: .{1,100}",
-                "the directory /tmp cannot be written",
+                "K3s cannot write to /tmp",
                 check="storage.tmp",
             ),
         ),
@@ -193,12 +196,13 @@ FAILURES = (
     ),
     Failure(
         "device-unknown",
-        "the kubelet does not find the device that the data directory is on",
-        "btrfs and overlays have device numbers of their own, which the kubelet's statistics do not"
-        " know",
+        "the kubelet does not find the device of the data directory",
+        "btrfs and overlay file systems have device numbers of their own, which the statistics of"
+        " the kubelet do not contain",
         own_file(
-            "switch the measuring off, before v1.25 by"
-            " feature-gates=LocalStorageCapacityIsolation=false, or put the data on ext4 or xfs",
+            "turn off the measurement (before v1.25:"
+            " feature-gates=LocalStorageCapacityIsolation=false), or move the data directory to"
+            " ext4 or xfs",
             "kubelet-arg:",
             "- local-storage-capacity-isolation=false",
         ),
@@ -222,10 +226,10 @@ FAILURES = (
     ),
     Failure(
         "disk-full",
-        "the disk, or the user's share of it, is full",
-        "Pods are evicted when the file system of the data directory has less than 5 % free,"
-        " whatever `/` has",
-        user("make room, or move the data directory", "df -h ~/.rancher", "quota -s"),
+        "the disk is full, or the user's disk quota is reached",
+        "Kubernetes evicts Pods when the file system of the data directory has less than 5 % free"
+        " space; free space of `/` does not count",
+        user("free disk space, or move the data directory", "df -h ~/.rancher", "quota -s"),
         (
             sign(
                 "disk-pressure",
@@ -247,7 +251,7 @@ FAILURES = (
             sign(
                 "extracting data: ",
                 r"extracting data: .{0,400}?no space left on device",
-                "K3s has no room to unpack itself",
+                "there is not enough disk space to unpack K3s",
             ),
             sign("disk quota exceeded", r"disk quota exceeded", weight=Weight.SURVIVED),
             sign(
@@ -261,9 +265,12 @@ FAILURES = (
     Failure(
         "socket-path",
         "the path of a socket is too long",
-        "sockets have paths of at most 107 bytes, and K3s makes some below the data directory",
+        "the path of a socket has at most 107 bytes, and K3s creates some sockets in the data"
+        " directory",
         option(
-            "use a data directory with a shorter path; K3s begins anew there", "data-dir", "~/k3s"
+            "use a data directory with a shorter path; K3s starts with an empty cluster there",
+            "data-dir",
+            "~/k3s",
         ),
         (
             sign(
@@ -276,10 +283,11 @@ FAILURES = (
     ),
     Failure(
         "host-path",
-        "a directory cannot be made or mounted as asked",
-        "below /etc, /run and /var/lib, Pods and K3s see copies of the host's, not the host's own",
+        "a directory cannot be created or mounted",
+        "below /etc, /run and /var/lib, Pods and K3s see copies of the directories of the host,"
+        " not the originals",
         environment(
-            "have K3s show more of the host's directories", "K3S_ROOTLESS_COPYUPDIRS=/data"
+            "make more directories of the host visible to K3s", "K3S_ROOTLESS_COPYUPDIRS=/data"
         ),
         (
             sign(
@@ -297,8 +305,10 @@ FAILURES = (
     Failure(
         "copyup-invalid",
         "K3S_ROOTLESS_COPYUPDIRS names {path}, which cannot be copied up",
-        "each of its directories must exist, and /tmp cannot be one of them",
-        environment("name directories that exist, or none at all", "K3S_ROOTLESS_COPYUPDIRS="),
+        "each of its directories must exist, and /tmp is not allowed",
+        environment(
+            "list only directories that exist, or remove the value", "K3S_ROOTLESS_COPYUPDIRS="
+        ),
         (
             sign("cannot be copied up", r"(?P<path>/tmp) cannot be copied up"),
             sign(

@@ -19,7 +19,7 @@ _LONGEST_LINE = 64 * 1024 * 1024
 """The limit in bytes; a message of 10 MB that is not printable takes 40 MB as JSON."""
 _LONGEST_FIELD = 1024 * 1024
 _MOST_FIELDS = 1024
-_WANTED = frozenset(
+_FIELDS = frozenset(
     {
         *("__REALTIME_TIMESTAMP", "__CURSOR", "MESSAGE", "PRIORITY", "_PID", "SYSLOG_IDENTIFIER"),
         *(
@@ -67,8 +67,9 @@ class Exported:
             raise RootlessError(f"cannot read `{self._path}`: {error.strerror}") from error
         if not self.entries:
             raise UsageError(
-                f"cannot read `{self._path}`: it holds no entry of a journal",
-                hint="make one with: journalctl --user-unit=k3s-rootless.service -o export > FILE",
+                f"cannot read `{self._path}`: the file contains no journal entries",
+                hint="export a journal with: journalctl --user-unit=k3s-rootless.service -o export"
+                " > FILE",
             )
 
     def _read(self, file: IO[bytes]) -> Iterator[Entry]:
@@ -107,9 +108,9 @@ class Exported:
             length = int.from_bytes(file.read(8), "little")
             value = file.read(min(length, _LONGEST_FIELD))
             if length > len(value):
-                _leave_out(file, length - len(value))
+                _skip(file, length - len(value))
             file.read(1)
-        if key in _WANTED and len(fields) < _MOST_FIELDS:
+        if key in _FIELDS and len(fields) < _MOST_FIELDS:
             text = value.decode("utf-8", "replace")
             if key in fields:
                 text = f"{fields[key]}\n{text}"[: journald.LONGEST_MESSAGE]
@@ -128,9 +129,9 @@ def _first(file: IO[bytes]) -> bytes:
     return start.lstrip()[:1]
 
 
-def _leave_out(file: IO[bytes], length: int) -> None:
+def _skip(file: IO[bytes], length: int) -> None:
     # A damaged length can point beyond the end of the file; then reading stops there.
-    here = file.tell()
+    here = file.seek(0, io.SEEK_CUR)
     end = file.seek(0, io.SEEK_END)
     file.seek(min(end, here + length))
 

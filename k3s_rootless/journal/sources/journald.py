@@ -30,6 +30,7 @@ _FIELDS = (
     "SYSLOG_IDENTIFIER",
     "_SYSTEMD_INVOCATION_ID",
     "USER_INVOCATION_ID",
+    "USER_UNIT",
 )
 STARTED = ("39f53479d3a045ac8e11786248231fbf",)
 RESTARTING = ("5eb03494b6584870a536b337290809b3",)
@@ -49,10 +50,10 @@ _INVOCATION = re.compile(r"[0-9a-f]{32}")
 _KEPT_IN = (Path("/var/log/journal"), Path("/run/log/journal"))
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 HINT = (
-    "have an administrator keep the journal on disk, where each user can read their own: `sudo"
-    " mkdir -p /var/log/journal && sudo systemd-tmpfiles --create --prefix /var/log/journal && sudo"
-    ' journalctl --flush`, or let you read all of it: `sudo usermod -aG systemd-journal "$USER"`'
-    " (from your next login on)"
+    "ask an administrator to store the journal on disk, where each user can read their own"
+    " entries: `sudo mkdir -p /var/log/journal && sudo systemd-tmpfiles --create --prefix"
+    " /var/log/journal && sudo journalctl --flush`, or to let you read the whole journal: `sudo"
+    ' usermod -aG systemd-journal "$USER"` (takes effect at your next login)'
 )
 """How a user gets access to the journal of their own unit."""
 
@@ -100,7 +101,8 @@ def _matches(query: Query) -> list[str]:
         return [user, *(f"MESSAGE_ID={one}" for one in query.ids)]
     if not _INVOCATION.fullmatch(query.invocation):
         raise UsageError(
-            f"cannot read the journal of `{query.invocation}`: an invocation id has 32 hex digits"
+            f"cannot read the journal of `{query.invocation}`: an invocation id has 32"
+            " hexadecimal digits"
         )
     # K3s's own lines carry the first field, lines of the user manager about the unit the second.
     own = [
@@ -144,8 +146,8 @@ class Reading:
                     yield entry
         except CommandFailed as error:
             raise _explained(error) from error
-        if line is None and not any(_holds_something(place) for place in self._kept_in):
-            raise RootlessError("cannot read the journal: this host keeps none", hint=HINT)
+        if line is None and not any(_is_used(place) for place in self._kept_in):
+            raise RootlessError("cannot read the journal: this host does not store one", hint=HINT)
 
     def close(self) -> None:
         """End journalctl; a second call does nothing."""
@@ -187,8 +189,8 @@ def invocations(uid: int, *, unit: str = UNIT, journalctl: str = "journalctl") -
 
     See `read` for the errors.
     """
-    told = collect(Query(uid, ids=STARTED, lines=20), unit=unit, journalctl=journalctl)
-    return tuple(dict.fromkeys(entry.invocation for entry in told if entry.invocation))
+    entries = collect(Query(uid, ids=STARTED, lines=20), unit=unit, journalctl=journalctl)
+    return tuple(dict.fromkeys(entry.invocation for entry in entries if entry.invocation))
 
 
 def hidden(kept_in: Sequence[Path] = _KEPT_IN) -> bool:
@@ -237,7 +239,7 @@ def of_fields(fields: Mapping[str, Any]) -> Entry:
     """Read the fields of one entry, in the forms that `parse` describes."""
     # The manager's lines carry the invocation of the manager, user@UID.service. So the invocation
     # of the unit that such a line is about comes first.
-    invocation = _word(fields.get("USER_INVOCATION_ID")) or _word(
+    invocation = _printable_text(fields.get("USER_INVOCATION_ID")) or _printable_text(
         fields.get("_SYSTEMD_INVOCATION_ID")
     )
     return Entry(
@@ -245,12 +247,12 @@ def of_fields(fields: Mapping[str, Any]) -> Entry:
         message=(_text(fields.get("MESSAGE")) or "")[:LONGEST_MESSAGE],
         priority=_number(fields.get("PRIORITY")),
         pid=_number(fields.get("_PID")),
-        identifier=_word(fields.get("SYSLOG_IDENTIFIER")),
+        identifier=_printable_text(fields.get("SYSLOG_IDENTIFIER")),
         invocation=invocation,
-        cursor=_word(fields.get("__CURSOR")),
-        unit=_word(fields.get("USER_UNIT"))
-        or _word(fields.get("_SYSTEMD_USER_UNIT"))
-        or _word(fields.get("_SYSTEMD_UNIT")),
+        cursor=_printable_text(fields.get("__CURSOR")),
+        unit=_printable_text(fields.get("USER_UNIT"))
+        or _printable_text(fields.get("_SYSTEMD_USER_UNIT"))
+        or _printable_text(fields.get("_SYSTEMD_UNIT")),
     )
 
 
@@ -274,7 +276,7 @@ def _text(value: Any) -> str | None:  # noqa: ANN401 (parsed JSON)
     return "\n".join(text for text in texts if text is not None)
 
 
-def _word(value: Any) -> str | None:  # noqa: ANN401 (parsed JSON)
+def _printable_text(value: Any) -> str | None:  # noqa: ANN401 (parsed JSON)
     # Each process chooses its own name (sd_journal_send(3), logger -t), and these fields are
     # printed as they are.
     text = _text(value)
@@ -302,14 +304,14 @@ def _time(value: Any) -> datetime | None:  # noqa: ANN401 (parsed JSON)
 
 def _explained(error: CommandFailed) -> RootlessError:
     if "insufficient permissions" in error.message:
-        return RootlessError("cannot read the journal: this user may not", hint=HINT)
+        return RootlessError("cannot read the journal: permission denied", hint=HINT)
     why = error.message.rpartition("` failed: ")[2]
     if why.startswith(("Failed to parse timestamp", "Bad pattern")):
         return UsageError(f"cannot read the journal: {why[:1].lower()}{why[1:]}")
     return error
 
 
-def _holds_something(place: Path) -> bool:
+def _is_used(place: Path) -> bool:
     # If no journal is kept, journalctl prints neither an entry nor an error (systemd 257), as if
     # nothing had been logged.
     try:

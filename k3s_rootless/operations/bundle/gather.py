@@ -17,16 +17,16 @@ from k3s_rootless.operations.bundle.parts import Part
 from k3s_rootless.operations.bundle.sources import Sources
 from k3s_rootless.printable import json_text
 from k3s_rootless.support import archive, page
-from k3s_rootless.support.facts import Begun, Item, Missing
+from k3s_rootless.support.facts import Item, LoggedStart, Missing
 from k3s_rootless.support.redaction.redact import Redactor
 
 if TYPE_CHECKING:
-    from k3s_rootless.background import Asked
+    from k3s_rootless.background import BackgroundQuery
     from k3s_rootless.operations.context import Context
 
 PART_SECONDS = 12.0
 PAGE_SECONDS = 10.0
-_PAGE = "all of it on one page: open this first"
+_PAGE = "all parts on one page; open this file first"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +55,13 @@ def _gathered(context: Context, *, anonymous: bool) -> Bundle:
     made = datetime.now(UTC).replace(microsecond=0)
     sources = Sources(context)
     deadline = sources.begun + PART_SECONDS
-    asked = [(part, background.begin(part.read)) for part in parts.every_part(sources, deadline)]
+    queries = [(part, background.begin(part.read)) for part in parts.every_part(sources, deadline)]
     redactor, note = _redactor(sources, anonymous=anonymous)
     items: list[Item] = []
     missing: list[Missing] = []
     documents: dict[str, Mapping[str, Any]] = {}
-    for part, answer in asked:
-        document, problem = _document(part, answer, deadline)
+    for part, query in queries:
+        document, problem = _document(part, query, deadline)
         documents[part.name] = redactor.document(document)
         text = _json(documents[part.name])
         items.append(Item(f"{part.name}.json", part.what, text, redactor.text(problem)))
@@ -102,23 +102,26 @@ def _redactor(sources: Sources, *, anonymous: bool) -> tuple[Redactor, str]:
         secrets, problems = background.answer(reading, sources.begun + PART_SECONDS)
     except RootlessError as error:
         note = (
-            f"The secrets of K3s could not be read ({error.message}): they were searched by form"
+            f"The secrets of K3s could not be read ({error.message}), so secrets were found by form"
             " and name only."
         )
         return Redactor((), names), note
     note = ""
     if problems:
-        note = f"Not read, so searched by form and name only: {'; '.join(problems)}."
+        note = (
+            "Some files with secrets could not be read, so these secrets were found by form and"
+            f" name only: {'; '.join(problems)}."
+        )
     return Redactor(secrets, names), note
 
 
 def _document(
-    part: Part, answer: Asked[Mapping[str, Any]], deadline: float
+    part: Part, query: BackgroundQuery[Mapping[str, Any]], deadline: float
 ) -> tuple[dict[str, Any], str]:
     """Return the document of a part, and what could not be read."""
     problem = ""
     try:
-        document = background.answer(answer, deadline)
+        document = background.answer(query, deadline)
     except RootlessError as error:
         problem = error.message
         document = {"errors": [error.document()]}
@@ -135,12 +138,14 @@ def _unit(sources: Sources, redactor: Redactor) -> Item | Missing:
     except RootlessError as error:
         return Missing(texts.UNIT_FILE, texts.UNIT, redactor.text(error.message))
     if not files:
-        reason = "there is no unit: K3s is not installed for this user"
+        reason = "there is no unit, because K3s is not installed for this user"
         return Missing(texts.UNIT_FILE, texts.UNIT, reason)
     return texts.unit(files, redactor)
 
 
-def _starts(sources: Sources, redactor: Redactor, deadline: float) -> tuple[Begun, ...] | Missing:
+def _starts(
+    sources: Sources, redactor: Redactor, deadline: float
+) -> tuple[LoggedStart, ...] | Missing:
     try:
         found = sources.last_starts(deadline)
     except RootlessError as error:

@@ -19,7 +19,7 @@ from k3s_rootless.support.redaction import known_secrets
 if TYPE_CHECKING:
     from k3s_rootless.operations.bundle.sources import Sources
     from k3s_rootless.service.facts import UnitState
-    from k3s_rootless.support.facts import Kept
+    from k3s_rootless.support.facts import SecretFiles
 
 _CONFIG_FILE = re.compile(r"(?:--config[= ]|[ \t]-c[= ]|K3S_CONFIG_FILE=)(?P<path>\S{1,4096})")
 _ENVIRONMENT_FILE = re.compile(
@@ -47,7 +47,7 @@ class _Unit:
         return " ".join(self.argv)
 
     @property
-    def words(self) -> str:
+    def references(self) -> str:
         """All texts in which the unit can name a file."""
         variables = (f"{name}={value}" for name, value in (self.environment or {}).items())
         return "\n".join((self.command, *variables, self.text))
@@ -99,7 +99,7 @@ def _unit(sources: Sources) -> _Unit:
     return _Unit(texts, state.argv, state.environment)
 
 
-def _files(sources: Sources, unit: _Unit) -> Kept:
+def _files(sources: Sources, unit: _Unit) -> SecretFiles:
     paths = sources.context.paths
     settings = sources.settings()
     named = [(unit.environment or {}).get(variable, "") for variable in _TOKEN_VARIABLES]
@@ -108,13 +108,13 @@ def _files(sources: Sources, unit: _Unit) -> Kept:
         path.replace("%h", str(paths.home)) for path in _found(_ENVIRONMENT_FILE, unit.text)
     ]
     # This includes a file that K3s does not read because K3S_CONFIG_FILE names another one.
-    configurations = _named(_CONFIG_FILE, unit.words, paths.home)
+    configurations = _named(_CONFIG_FILE, unit.references, paths.home)
     configurations += [file.path for file in settings.files if not file.missing]
     return secret_files.read(
         settings.data,
         settings.kubeconfig,
         tokens=[Path(path) for path in named if path.startswith("/")],
-        texts=[*map(Path, environment_files), *_named(_REGISTRIES, unit.words, paths.home)],
+        texts=[*map(Path, environment_files), *_named(_REGISTRIES, unit.references, paths.home)],
         configurations=configurations,
         root=paths.root,
     )
@@ -124,10 +124,10 @@ def _found(pattern: re.Pattern[str], text: str) -> list[str]:
     return [found["path"] for found in pattern.finditer(text)]
 
 
-def _named(pattern: re.Pattern[str], words: str, home: Path) -> list[Path]:
+def _named(pattern: re.Pattern[str], text: str, home: Path) -> list[Path]:
     """Return the files that the command line, the environment or the text of the unit names.
 
     Addresses with `://` are not files.
     """
-    plain = (path.strip("\"'").replace("%h", str(home)) for path in _found(pattern, words))
+    plain = (path.strip("\"'").replace("%h", str(home)) for path in _found(pattern, text))
     return [Path(home, path) for path in dict.fromkeys(plain) if path and "://" not in path]

@@ -18,7 +18,7 @@ from k3s_rootless.operations.configuration import settings_list
 from k3s_rootless.operations.diagnose import document as diagnosis
 from k3s_rootless.operations.environment import document as environment_document
 from k3s_rootless.operations.environment import surroundings
-from k3s_rootless.operations.ports import look as ports
+from k3s_rootless.operations.ports import query as ports
 from k3s_rootless.operations.readiness import milestones, traces
 from k3s_rootless.operations.readiness.milestones import Milestone
 from k3s_rootless.operations.readiness.phases import STARTED
@@ -65,17 +65,17 @@ def every_part(sources: Sources, deadline: float) -> tuple[Part, ...]:
     return (
         Part(
             "check",
-            "what this host lacks, as `k3s-rootless check --json` says it",
+            "checks of this host: output of `k3s-rootless check --json`",
             partial(check.read, context),
         ),
         Part(
             "status",
-            "how far K3s is, as `k3s-rootless status --json` says it",
+            "state of K3s: output of `k3s-rootless status --json`",
             partial(status.read, context),
         ),
         Part(
             "ports",
-            "who reaches what, as `k3s-rootless ports --json` says it",
+            "host ports and their Services: output of `k3s-rootless ports --json`",
             partial(ports.document, context),
         ),
         Part(
@@ -85,23 +85,23 @@ def every_part(sources: Sources, deadline: float) -> tuple[Part, ...]:
         ),
         Part(
             "diagnosis",
-            "why it fails, as `k3s-rootless diagnose --json` says it",
+            "cause of a failure: output of `k3s-rootless diagnose --json`",
             partial(_diagnosis, sources, deadline),
         ),
         Part(
             "phases",
-            "what the last start reached, and where each time comes from",
+            "phases of the last start, with the source of each time",
             partial(_phases, sources, deadline),
         ),
         Part(
             "config",
-            "flags and limits of K3s, as `k3s-rootless config list --json` says it",
+            "server flags and limits: output of `k3s-rootless config list --json`",
             partial(_configuration, context),
         ),
         Part(
             "env",
-            "K3s's environment, as `k3s-rootless env list --json` says it, and all that the unit"
-            " and the user manager set",
+            "environment of K3s: output of `k3s-rootless env list --json`, and all variables of the"
+            " unit and the user manager",
             partial(_environment, sources),
         ),
         Part(
@@ -115,11 +115,11 @@ def every_part(sources: Sources, deadline: float) -> tuple[Part, ...]:
 def _diagnosis(sources: Sources, deadline: float) -> dict[str, Any]:
     errors: list[Any] = []
     try:
-        asked = background.begin(partial(diagnosis.read, sources.context))
-        document = background.answer(asked, deadline - JOURNAL_SECONDS)
+        query = background.begin(partial(diagnosis.read, sources.context))
+        document = background.answer(query, deadline - JOURNAL_SECONDS)
     except RootlessError as error:
         errors = [error.document()]
-        document = diagnosis.of_story(sources.observed(deadline).story)
+        document = diagnosis.of_log(sources.observed(deadline).log)
     # If a cause was found, that is the answer and not an error of the bundle.
     if not document["cause"]:
         errors += document["errors"]
@@ -133,11 +133,11 @@ def _phases(sources: Sources, deadline: float) -> dict[str, Any]:
     why = ""
     try:
         observed = sources.observed(deadline)
-        reached, first, cause = observed.reached, observed.first, observed.story.cause
+        reached, first, cause = observed.reached, observed.first, observed.log.cause
     except RootlessError as error:
         why = error.message
     started, source = _beginning(sources, first)
-    unseen = "" if started else why or "nobody saw it"
+    unseen = "" if started else why or "there is no record of the start"
     settings = sources.settings()
     seen = [
         Milestone(STARTED, started, source, unseen),
@@ -158,15 +158,15 @@ def _beginning(sources: Sources, first: datetime | None) -> tuple[datetime | Non
     state: UnitState | None = or_default(sources.state, None)
     if state is not None and state.started is not None:
         return state.started, "systemd: ExecMainStartTimestamp"
-    return first, "first line of its journal"
+    return first, "first log line of the start"
 
 
 def _end(cause: Cause | None, started: datetime | None) -> list[dict[str, Any]]:
     """Return the end of the last start as a phase; empty if the start did not fail."""
     if cause is None or not cause.fatal or cause.time is None or started is None:
         return []
-    died = Milestone("died", cause.time, "the journal")
-    return [{**one, "end": True} for one in milestones.document([died], started)]
+    failed = Milestone("failed", cause.time, "the journal")
+    return [{**one, "end": True} for one in milestones.document([failed], started)]
 
 
 def _configuration(context: Context) -> dict[str, Any]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from k3s_rootless.k3s.settings import Settings
     from k3s_rootless.operations.context import Context
     from k3s_rootless.service.facts import UnitState
-    from k3s_rootless.support.facts import Begun
+    from k3s_rootless.support.facts import LoggedStart
 
 T = TypeVar("T")
 LOOK_SECONDS = 8.0
@@ -46,18 +46,18 @@ class Sources:
     def __init__(self, context: Context) -> None:
         self.context = context
         self.begun = time.monotonic()
-        self._state = background.begin(self._ask_state)
+        self._state = background.begin(self._read_state)
         self._starts = background.begin(partial(starts.last, context.uid))
-        self._environment = background.begin(self._ask_environment)
-        self._files = background.begin(self._ask_files)
-        self._settings = background.begin(self._ask_settings)
-        self._observed = background.begin(self._ask_observed)
+        self._environment = background.begin(self._read_environment)
+        self._files = background.begin(self._read_files)
+        self._settings = background.begin(self._read_settings)
+        self._observed = background.begin(self._read_observed)
 
     def state(self) -> UnitState:
         """Return the unit as the user manager reports it."""
         return background.answer(self._state, self.begun + LOOK_SECONDS)
 
-    def last_starts(self, deadline: float) -> tuple[Begun, ...]:
+    def last_starts(self, deadline: float) -> tuple[LoggedStart, ...]:
         """Return the last starts, the newest first."""
         return background.answer(self._starts, deadline)
 
@@ -81,11 +81,11 @@ class Sources:
             state: UnitState | None = or_default(self.state, None)
             return server_settings.of_unit_alone(self.context, state, error.message)
 
-    def _ask_state(self) -> UnitState:
+    def _read_state(self) -> UnitState:
         with self.context.manager() as manager:
             return manager.unit(UNIT)
 
-    def _ask_environment(self) -> dict[str, str]:
+    def _read_environment(self) -> dict[str, str]:
         environ = {"XDG_RUNTIME_DIR": str(self.context.paths.runtime), **self.context.environ}
         shown = command.run(
             ["systemctl", "--user", "show-environment"], timeout=_SHOW_SECONDS, environ=environ
@@ -102,12 +102,12 @@ class Sources:
                 found[name] = value[2:-1] if value.startswith("$'") else value
         return found
 
-    def _ask_settings(self) -> Settings:
+    def _read_settings(self) -> Settings:
         state: UnitState | None = or_default(self.state, None)
         environment: dict[str, str] = or_default(self.manager_environment, {})
         return server_settings.of(self.context, state, environment)
 
-    def _ask_files(self) -> tuple[UnitFile, ...]:
+    def _read_files(self) -> tuple[UnitFile, ...]:
         try:
             state = self.state()
         except RootlessError:
@@ -127,7 +127,7 @@ class Sources:
         ]
         return units + drop_ins
 
-    def _ask_observed(self) -> starts.Observed:
+    def _read_observed(self) -> starts.Observed:
         try:
             invocation = self.state().invocation
         except RootlessError:
@@ -137,10 +137,10 @@ class Sources:
         return starts.observe(self.context.uid, invocation)
 
 
-def or_default(ask: Callable[[], T], default: T) -> T:
+def or_default(query: Callable[[], T], default: T) -> T:
     """Return the answer of a source, or the default if there is none."""
     try:
-        return ask()
+        return query()
     except RootlessError:
         return default
 
@@ -151,5 +151,5 @@ def _unit_file(path: Path) -> UnitFile:
     except RootlessError as error:
         return UnitFile(path, None, error.message)
     if text is None:
-        return UnitFile(path, None, f"`{path}` is not there")
+        return UnitFile(path, None, f"`{path}` does not exist")
     return UnitFile(path, text)

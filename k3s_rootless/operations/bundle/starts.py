@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from k3s_rootless.journal import diagnosis, lines
-from k3s_rootless.journal.facts import Entry, Query, Story
+from k3s_rootless.journal.facts import Entry, Query, StartLog
 from k3s_rootless.journal.sources import journald
 from k3s_rootless.operations.readiness import milestones
-from k3s_rootless.support.facts import Begun, Line
+from k3s_rootless.support.facts import Line, LoggedStart
 
 MOST_STARTS = 5
 MOST_LINES = 20_000
@@ -24,11 +24,11 @@ _LONGEST_NOTICED = 1000
 class Observed:
     """What the journal contains about one start.
 
-    `story` is the diagnosis, `reached` the time of each milestone, `first` the time of the first
+    `log` is the diagnosis, `reached` the time of each milestone, `first` the time of the first
     line.
     """
 
-    story: Story
+    log: StartLog
     reached: dict[str, datetime] = field(default_factory=dict)
     first: datetime | None = None
 
@@ -67,7 +67,7 @@ class _Newest:
         return starts
 
 
-def last(uid: int) -> tuple[Begun, ...]:
+def last(uid: int) -> tuple[LoggedStart, ...]:
     """Return the lines of the last starts, the newest start first.
 
     If there are too many lines, the newest are kept. Raises RootlessError.
@@ -87,17 +87,17 @@ def last(uid: int) -> tuple[Begun, ...]:
         newest.cut.add(first)
     starts = list(reversed(newest.by_start().items()))[:MOST_STARTS]
     return tuple(
-        Begun(invocation, tuple(of_start), invocation in newest.cut)
+        LoggedStart(invocation, tuple(of_start), invocation in newest.cut)
         for invocation, of_start in starts
     )
 
 
 def observe(uid: int, invocation: str) -> Observed:
     """Read the journal of one start from its first line. Raises RootlessError."""
-    found = Observed(Story(None, invocation=invocation or None))
+    found = Observed(StartLog(None, invocation=invocation or None))
     if invocation:
         with journald.read(Query(uid=uid, invocation=invocation)) as entries:
-            found.story = diagnosis.story(_noting(entries, found), invocation)
+            found.log = diagnosis.read_start(_noting(entries, found), invocation)
     return found
 
 

@@ -8,13 +8,13 @@ from dataclasses import replace
 from k3s_rootless.operations.bundle import starts
 from k3s_rootless.operations.bundle.sources import UnitFile
 from k3s_rootless.printable import printable_lines as safe
-from k3s_rootless.support.facts import Begun, Item, Line
+from k3s_rootless.support.facts import Item, Line, LoggedStart
 from k3s_rootless.support.redaction.redact import Redactor
 
 UNIT_FILE = "unit.txt"
-UNIT = "the unit and its drop-ins, as `systemctl --user cat` shows them"
+UNIT = "unit and drop-ins, in the form of `systemctl --user cat`"
 JOURNAL = "journal/"
-STARTS = "what K3s said in its last starts"
+STARTS = "logs of the last starts of K3s"
 LONGEST_LINE = 8192
 
 
@@ -30,30 +30,30 @@ def unit(files: Iterable[UnitFile], redactor: Redactor) -> Item:
     return Item(UNIT_FILE, UNIT, "\n".join(parts), redactor.text("; ".join(problems)))
 
 
-def redacted(begun: Begun, redactor: Redactor) -> Begun:
+def redacted(start: LoggedStart, redactor: Redactor) -> LoggedStart:
     """Return a start with redacted and printable lines."""
     # Lines are made printable after redaction, because the redactor finds secrets within escape
     # sequences.
     sources = {
-        source: safe(redactor.line(source)) for source in {line.source for line in begun.lines}
+        source: safe(redactor.line(source)) for source in {line.source for line in start.lines}
     }
-    texts = redactor.lines(line.text for line in begun.lines)
+    texts = redactor.lines(line.text for line in start.lines)
     lines = tuple(
         replace(line, source=sources[line.source], text=safe(_cut(line.text, text)))
-        for line, text in zip(begun.lines, texts, strict=True)
+        for line, text in zip(start.lines, texts, strict=True)
     )
-    return replace(begun, lines=lines)
+    return replace(start, lines=lines)
 
 
-def journal(number: int, begun: Begun) -> Item:
+def journal(number: int, start: LoggedStart) -> Item:
     """Return the lines of a start as a file; the last start has the number 1."""
-    what = "what K3s said in its last start"
+    what = "log of the last start of K3s"
     if number > 1:
-        what = f"what K3s said {number - 1} start(s) before the last"
-    head = f"# start {begun.invocation or 'of unknown invocation'}, times are UTC"
-    if begun.cut:
-        head += "; older lines had no room"
-    body = "".join(map(_text, begun.lines))
+        what = f"log of start {number}, counted back from the last start"
+    head = f"# invocation {start.invocation or 'unknown'}; times are UTC"
+    if start.cut:
+        head += "; older lines were left out (size limit)"
+    body = "".join(map(_text, start.lines))
     return Item(f"{JOURNAL}start-{number}.txt", what, f"{head}\n{body}")
 
 

@@ -14,17 +14,12 @@ from k3s_rootless.operations.context import Context
 from k3s_rootless.preflight.probes import host as host_probes
 from k3s_rootless.preflight.remedies import admin_script, nixos
 
-_NOT_IN_SCRIPT = {
-    FixableBy.NONE: "which nobody can mend on this host",
-    FixableBy.USER: "which you can mend yourself: k3s-rootless check",
-}
-
 
 @dataclass(frozen=True, slots=True)
 class AdminScript:
     """The script, or the script that undoes it.
 
-    `text` is empty if there is nothing for an administrator to do. `covers` are the checks that the
+    `text` is empty if no change by an administrator is needed. `covers` are the checks that the
     script fixes; empty for an undo. `notices` are lines for the user that are not in the script.
     """
 
@@ -59,7 +54,7 @@ def of_findings(context: Context, findings: Sequence[Finding], *, undo: bool) ->
     if not undo:
         _require_fixable(findings)
     wrong = [one for one in findings if one.verdict in {Verdict.FAIL, Verdict.WARN}]
-    fixed = admin_script.wanted(wrong)
+    fixed = admin_script.administrator_remedies(wrong)
     distribution = host_probes.distribution(context.paths.root)
     host = admin_script.Host(context.user, context.uid, distribution, __version__)
     notices = []
@@ -67,15 +62,15 @@ def of_findings(context: Context, findings: Sequence[Finding], *, undo: bool) ->
     if undo:
         text = admin_script.render_undo(host)
     elif not fixed:
-        notices.append("nothing for an administrator to do")
+        notices.append("no change by an administrator is needed")
     elif host.family == "nixos":
-        text = nixos.declared(fixed, context.user)
+        text = nixos.render(fixed, context.user)
     else:
         text = admin_script.render(wrong, host)
     for one in wrong:
-        reason = _NOT_IN_SCRIPT.get(one.remedy.fixable_by) if one.remedy else None
-        if reason is not None:
-            notices.append(f"not in the script: {one.check}, {reason}")
+        remedy = one.remedy
+        if remedy is not None and remedy.fixable_by is not FixableBy.ADMINISTRATOR:
+            notices.append(f"not in the script: {one.check}; {remedy.label}: {remedy.text}")
     covers: tuple[str, ...] = ()
     if not undo:
         covers = tuple(one.check for ones in fixed.values() for one in ones)
@@ -87,6 +82,6 @@ def _require_fixable(findings: Sequence[Finding]) -> None:
         remedy = one.remedy
         if one.verdict is Verdict.FAIL and remedy and remedy.fixable_by is FixableBy.NONE:
             raise UnsupportedHost(
-                f"no script makes this host run rootless K3s: {one.check}: {one.reason}",
+                f"no script can prepare this host for rootless K3s: {one.check}: {one.reason}",
                 hint=remedy.text,
             )

@@ -42,16 +42,18 @@ class Checked:
         return sum(one.verdict is Verdict.WARN for one in counted)
 
     @property
-    def overlooked(self) -> tuple[str, ...]:
+    def ignored_problems(self) -> tuple[str, ...]:
         """The checks that would be an error without `ignored`."""
-        grave = (*outcome.failures(self.findings), *outcome.unknown(self.findings))
-        return tuple(one.check for one in grave)
+        problems = (*outcome.failures(self.findings), *outcome.unknown(self.findings))
+        return tuple(one.check for one in problems)
 
     @property
     def effective_ignored(self) -> tuple[str, ...]:
         """The ids in `ignored` that changed the result."""
         return tuple(
-            name for name in self.ignored if any(matches(one, name) for one in self.overlooked)
+            name
+            for name in self.ignored
+            if any(matches(one, name) for one in self.ignored_problems)
         )
 
 

@@ -39,12 +39,12 @@ def error(findings: Sequence[Finding], ignored: Sequence[str] = ()) -> RootlessE
     failed = failures(findings, ignored)
     if failed:
         return refusal(failed)
-    unseen = unknown(findings, ignored)
-    if unseen:
-        names = ", ".join(one.check for one in unseen)
+    not_checked = unknown(findings, ignored)
+    if not_checked:
+        names = ", ".join(one.check for one in not_checked)
         return RootlessError(
-            f"could not look at {names}",
-            hint="see the reasons above; what you know to be well, leave out with --ignore",
+            f"cannot check whether this host is ready for rootless K3s: {names}",
+            hint="the reasons are above; if you know that a check would pass, use --ignore ID",
         )
     return None
 
@@ -59,9 +59,10 @@ def refusal(failed: Sequence[Finding]) -> PreflightFailed:
     if FixableBy.ADMINISTRATOR in fixable_by:
         return AdministratorNeeded(
             message,
-            hint="give an administrator this to review and run: k3s-rootless check --admin-script",
+            hint="let an administrator review and run the output of: k3s-rootless check"
+            " --admin-script",
         )
-    return PreflightFailed(message, hint="run the commands above, then `k3s-rootless check`")
+    return PreflightFailed(message, hint="apply the fixes above, then run `k3s-rootless check`")
 
 
 def fixed_by_up(finding: Finding) -> bool:
@@ -92,4 +93,7 @@ def require_k3s(context: Context, findings: Sequence[Finding]) -> None:
     warn_about_release(context, findings)
     if failed:
         names = ", ".join(finding.check for finding in failed)
-        context.notice(f"this host is not ready for rootless K3s: {names}; see: k3s-rootless check")
+        context.notice(
+            f"this host is not ready for rootless K3s: {names}; for details, run:"
+            " k3s-rootless check"
+        )

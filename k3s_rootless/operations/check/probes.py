@@ -17,7 +17,7 @@ from k3s_rootless.linux import sockets
 from k3s_rootless.observation import Known, Observed, Unknown
 from k3s_rootless.operations.check import translate
 from k3s_rootless.operations.context import Context
-from k3s_rootless.preflight.facts import NOT_ASKED
+from k3s_rootless.preflight.facts import NOT_NEEDED
 from k3s_rootless.preflight.probes import (
     apparmor,
     configuration,
@@ -30,7 +30,7 @@ from k3s_rootless.preflight.probes import (
     subids,
     trial,
 )
-from k3s_rootless.preflight.records import Confinement, Held, Problem, Process, Token, Trial
+from k3s_rootless.preflight.records import Confinement, Problem, Process, Token, Trial, UsedPort
 from k3s_rootless.service.facts import ControllerReach, UnitState
 from k3s_rootless.service.observe import own_kubeconfigs
 from k3s_rootless.service.systemd import logind
@@ -38,7 +38,7 @@ from k3s_rootless.service.systemd import logind
 if TYPE_CHECKING:
     from k3s_rootless.service.systemd.user import UserManager
 
-REACH_NOT_ASKED = ControllerReach(NOT_ASKED, NOT_ASKED, NOT_ASKED, NOT_ASKED)
+REACH_NOT_NEEDED = ControllerReach(NOT_NEEDED, NOT_NEEDED, NOT_NEEDED, NOT_NEEDED)
 
 _MAP_PROGRAMS = ("newuidmap", "newgidmap")
 _CGROUP_MOUNTS = ("sys/fs/cgroup", "sys/fs/cgroup/systemd", "sys/fs/cgroup/unified")
@@ -62,12 +62,13 @@ class Inputs:
 class HostInputs(Inputs):
     """The inputs of the probes of the host.
 
-    `search` is the PATH of the unit. `trying` is the child process of the trial, None if no check
-    needs it. `answer` waits for another probe and returns its fact, Unknown if that probe failed.
+    `search` is the PATH of the unit. `running_trial` is the child process of the trial, None if no
+    check needs it. `answer` waits for another probe and returns its fact, Unknown if that probe
+    failed.
     """
 
     search: str
-    trying: trial.Trying | None
+    running_trial: trial.RunningTrial | None
     answer: Callable[[str], Any]
 
 
@@ -103,8 +104,8 @@ class Probe(Generic[InputsT_contra]):
 
 def _trial(at: HostInputs) -> Observed[Trial]:
     """Map the ids in the child process that created the namespaces of rootlesskit."""
-    if at.trying is None:
-        return NOT_ASKED
+    if at.running_trial is None:
+        return NOT_NEEDED
     programs = []
     for name in _MAP_PROGRAMS:
         program = at.answer(name)
@@ -113,7 +114,7 @@ def _trial(at: HostInputs) -> Observed[Trial]:
     for kind in subids.KINDS:
         ids = at.answer(kind)
         ranges.append(ids.value if isinstance(ids, Known) else ())
-    return at.trying.finish(programs, ranges)
+    return at.running_trial.finish(programs, ranges)
 
 
 def _confinement(at: HostInputs) -> Observed[Confinement]:
@@ -136,8 +137,8 @@ def _process(at: UnitInputs) -> Observed[Process]:
     return session.process(at.root, mounts, at.control_group)
 
 
-def _sockets(at: UnitInputs) -> Observed[tuple[Held, ...]]:
-    return translate.held(sockets.listeners(), at.settings, at.context.uid)
+def _sockets(at: UnitInputs) -> Observed[tuple[UsedPort, ...]]:
+    return translate.used_ports(sockets.listeners(), at.settings, at.context.uid)
 
 
 def _problems(at: UnitInputs) -> Observed[tuple[Problem, ...]]:
@@ -199,7 +200,11 @@ OF_UNIT: tuple[Probe[UnitInputs], ...] = (
         ),
         after=("unit",),
     ),
-    Probe("beside", lambda at: session.beside(at.root, at.settings.config_path), after=("unit",)),
+    Probe(
+        "surroundings",
+        lambda at: session.surroundings(at.root, at.settings.config_path),
+        after=("unit",),
+    ),
     Probe("problems", _problems, after=("unit",)),
     Probe("token", _token, after=("unit",)),
     Probe(
@@ -223,11 +228,11 @@ manager.
 ALL: tuple[Probe[Any], ...] = (*HOST, *OF_UNIT)
 
 
-def with_those_before(names: Iterable[str]) -> frozenset[str]:
+def with_dependencies(names: Iterable[str]) -> frozenset[str]:
     """Return these facts, and the facts that are read before them."""
-    wanted = frozenset(names)
-    before = {name for probe in ALL if probe.name in wanted for name in probe.after}
-    return wanted | before
+    needed = frozenset(names)
+    before = {name for probe in ALL if probe.name in needed for name in probe.after}
+    return needed | before
 
 
 def reach(

@@ -19,7 +19,7 @@ from k3s_rootless.k3s.unit_path import unit_search
 from k3s_rootless.observation import Known, Observed, Unknown
 from k3s_rootless.operations import first_start, server_settings
 from k3s_rootless.paths import UNIT
-from k3s_rootless.preflight.facts import NOT_ASKED, Delegation, Facts, K3sBinary
+from k3s_rootless.preflight.facts import NOT_NEEDED, Delegation, Facts, K3sBinary
 from k3s_rootless.preflight.probes import host, trial
 
 if TYPE_CHECKING:
@@ -56,10 +56,10 @@ class Probing:
         self.context = context
         self._seconds = seconds
         self._needs = needs
-        self._asked: dict[str, tuple[background.Asked[Any], float]] = {}
-        self._trying: trial.Trying | None = None
+        self._started: dict[str, tuple[background.BackgroundQuery[Any], float]] = {}
+        self._trial: trial.RunningTrial | None = None
         if self.needs("trial"):
-            self._trying = trial.Trying()
+            self._trial = trial.RunningTrial()
         self._search = unit_search(context.paths.root)
         if self.needs("k3s"):
             read = partial(host.k3s_binary, context.environ, self._search, context.paths.home)
@@ -71,8 +71,8 @@ class Probing:
     def __exit__(self, kind: object, *_: object) -> None:
         if kind is None:
             return
-        if self._trying is not None and "trial" not in self._asked:  # otherwise, its probe ends it
-            self._trying.end()
+        if self._trial is not None and "trial" not in self._started:  # otherwise, its probe ends it
+            self._trial.end()
         command.end_all()
 
     def needs(self, *names: str) -> bool:
@@ -84,27 +84,27 @@ class Probing:
         manager: UserManager | None,
         reason: str = "",
         *,
-        asked: UnitState | None = None,
+        unit_state: UnitState | None = None,
         load: Callable[[], object] = preload,
     ) -> tuple[Facts, ControllerReach]:
         """Query the user manager, run the other probes, and return all facts.
 
-        Without a user manager, `reason` is why there is none. `asked` is the unit, if the user
+        Without a user manager, `reason` is why there is none. `unit_state` is the unit, if the user
         manager was just queried for it. `load` imports what the caller needs next; it runs in a
         thread as soon as all probes run.
         """
         # Imported while k3s prints its version, which saves 30 ms.
         from k3s_rootless.operations.check import probes, translate
 
-        no_manager = Unknown(reason or NOT_ASKED.reason)
-        inputs = probes.HostInputs(self.context, self._search, self._trying, self._answer)
+        no_manager = Unknown(reason or NOT_NEEDED.reason)
+        inputs = probes.HostInputs(self.context, self._search, self._trial, self._answer)
         self._begin_all(probes.HOST, inputs)
 
         unit: Observed[UnitState] = no_manager
         environment: Mapping[str, str] | None = None
         control_group = ""
         if manager:
-            unit = self._unit(manager, asked)
+            unit = self._unit(manager, unit_state)
             environment = manager.environment
             control_group = manager.control_group
         state = unit.value if isinstance(unit, Known) else None
@@ -113,7 +113,7 @@ class Probing:
         self._begin_all(probes.OF_UNIT, of_unit)
 
         background.begin(load)
-        reach = probes.REACH_NOT_ASKED
+        reach = probes.REACH_NOT_NEEDED
         if self.needs("delegation"):
             reach = probes.reach(manager, self.context.uid, state, no_manager.reason)
         user_manager: Observed[str] = no_manager
@@ -152,19 +152,19 @@ class Probing:
                 self._begin(probe.name, partial(probe.read, inputs), probe.seconds)
 
     def _begin(self, name: str, read: Callable[[], object], seconds: float | None = None) -> None:
-        if name in self._asked:
+        if name in self._started:
             return  # a second `finish`, after the user manager was lost
         limit = self._seconds if seconds is None else seconds
-        self._asked[name] = (background.begin(read), time.monotonic() + limit)
+        self._started[name] = (background.begin(read), time.monotonic() + limit)
 
     def _answer(self, name: str) -> Any:  # noqa: ANN401 (each fact has its own type)
-        if name not in self._asked:
-            return NOT_ASKED
-        asked, deadline = self._asked[name]
+        if name not in self._started:
+            return NOT_NEEDED
+        running, deadline = self._started[name]
         try:
-            return background.answer(asked, deadline)
+            return background.answer(running, deadline)
         except RootlessError as error:
-            return Unknown(f"the probe of {name}: {error.message}")
+            return Unknown(f"the probe of {name} failed: {error.message}")
 
     def _fact(self, probe: Probe[Any]) -> Any:  # noqa: ANN401 (each fact has its own type)
         answer = self._answer(probe.name)
@@ -172,12 +172,12 @@ class Probing:
             return probe.unknown(answer)
         return answer
 
-    def _unit(self, manager: UserManager, asked: UnitState | None) -> Observed[UnitState]:
+    def _unit(self, manager: UserManager, known: UnitState | None) -> Observed[UnitState]:
         if not self.needs("unit"):
-            return NOT_ASKED
+            return NOT_NEEDED
         try:
             directory = first_start.unit_directory(manager, self.context.paths)
-            state = asked or manager.unit(UNIT)
+            state = known or manager.unit(UNIT)
             return Known(first_start.foreseen(state, directory), "systemd")
         except RootlessError as error:
             return Unknown(error.message)

@@ -23,7 +23,7 @@ def selected(ids: Sequence[str]) -> tuple[Check, ...]:
 def needs(ids: Sequence[str]) -> frozenset[str]:
     """Return the facts that the selected checks need, including the facts that these depend on."""
     facts = {name for check in selected(ids) for name in check.needs}
-    return probes.with_those_before(facts)
+    return probes.with_dependencies(facts)
 
 
 def judge(facts: Facts, ids: Sequence[str] = ()) -> tuple[Finding, ...]:
@@ -40,7 +40,7 @@ def require_known(ids: Sequence[str]) -> None:
     for one in ids:
         if one in known:
             continue
-        hint = "see the ids with: k3s-rootless check --json"
+        hint = "list the ids with: k3s-rootless check --json"
         close = difflib.get_close_matches(one, sorted(known), n=1)
         if close:
             hint = f"did you mean `{close[0]}`?"

@@ -9,7 +9,7 @@ from k3s_rootless.k3s.features import child_to_parent_port
 from k3s_rootless.observation import Known, Observed, Unknown
 from k3s_rootless.paths import UNIT
 from k3s_rootless.ports.sources import holders
-from k3s_rootless.preflight.records import Held, Unit
+from k3s_rootless.preflight.records import Unit, UsedPort
 
 if TYPE_CHECKING:
     from k3s_rootless.k3s.settings import Settings
@@ -17,13 +17,15 @@ if TYPE_CHECKING:
     from k3s_rootless.service.facts import UnitState
 
 
-def held(listeners: Iterable[Listener], settings: Settings, uid: int) -> Observed[tuple[Held, ...]]:
-    """Return the owners of the ports that K3s needs on this host, if visible to user `uid`."""
+def used_ports(
+    listeners: Iterable[Listener], settings: Settings, uid: int
+) -> Observed[tuple[UsedPort, ...]]:
+    """Return the ports in use that K3s needs, with their users if visible to user `uid`."""
     needed = {settings.https_port, child_to_parent_port(80), child_to_parent_port(443)}
     listening = [one for one in listeners if one.port in needed and one.proto == "tcp"]
     owners = holders.of(listening, uid=uid)
     found = {
-        Held(
+        UsedPort(
             listener.port,
             owner.user or f"uid {owner.uid}",
             owner.program,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from k3s_rootless.journal.facts import Cause, Ending, Story
+    from k3s_rootless.journal.facts import Cause, Ending, StartLog
 
 WHERE_TO_ASK = "https://github.com/k3s-io/k3s/issues"
 """Where to ask about a log line that the catalogue does not contain."""
@@ -21,14 +21,14 @@ _MOST_NOTES = 5
 class Answer:
     """The result of a diagnosis.
 
-    `cause` is the cause of the failure, `story` is what the log lines show, `ending` is the end of
+    `cause` is the cause of the failure, `log` is what the log lines show, `ending` is the end of
     the unit (None for a file), `source` is where the lines were read. `missing` is what a running
     K3s waits for. `earlier` is the cause that ended the previous start, if K3s is ready now and
     that was recent.
     """
 
     cause: Cause | None
-    story: Story
+    log: StartLog
     ending: Ending | None
     source: str
     ready: bool = False
@@ -38,9 +38,9 @@ class Answer:
     @property
     def others(self) -> tuple[Cause, ...]:
         """The other causes in the log lines; notes count only if K3s failed or is not ready."""
-        found = self.story.others
+        found = self.log.others
         if self.cause is not None or not self.ready:
-            found += self.story.notes[:_MOST_NOTES]
+            found += self.log.notes[:_MOST_NOTES]
         if self.cause is None:
             return found
         return tuple(other for other in found if other.id != self.cause.id)
@@ -63,4 +63,4 @@ class Answer:
             return self.cause.title
         if self.code == STOPPING:
             return "K3s is stopping"
-        return self.missing or "K3s failed, and its journal does not say why"
+        return self.missing or "K3s failed, but its journal does not show why"

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 
 from k3s_rootless.errors import NotRunning, RootlessError
 from k3s_rootless.journal import diagnosis, verdict
-from k3s_rootless.journal.facts import Story
+from k3s_rootless.journal.facts import StartLog
 from k3s_rootless.journal.sources import journald
 from k3s_rootless.journal.sources.exported import Exported
 from k3s_rootless.operations import installation
-from k3s_rootless.operations.diagnose import ending, evidence
-from k3s_rootless.operations.diagnose import story as stories
+from k3s_rootless.operations.diagnose import ending, evidence, history
 from k3s_rootless.operations.diagnose.answer import Answer
 from k3s_rootless.operations.readiness import conditions
 from k3s_rootless.operations.readiness.start import Start
@@ -32,13 +31,11 @@ _JOURNAL = "the journal"
 def of_file(context: Context, file: Path) -> Answer:
     """Diagnose the last start in an exported journal. Raises RootlessError."""
     exported = Exported(file)
-    story = diagnosis.last_start(exported)
+    log = diagnosis.last_start(exported)
     if exported.skipped:
-        context.notice(
-            f"{exported.skipped} lines of {file} are no entries of a journal, and were left out"
-        )
-    source = f"{file} ({story.lines} lines of the last start in it)"
-    return Answer(story.cause, story, None, source)
+        context.notice(f"skipped {exported.skipped} lines of {file} that are not journal entries")
+    source = f"{file} ({log.lines} lines of the last start)"
+    return Answer(log.cause, log, None, source)
 
 
 def of_unit(context: Context, since: str | None, *, stopped_too: bool) -> Answer:
@@ -56,16 +53,16 @@ def of_unit(context: Context, since: str | None, *, stopped_too: bool) -> Answer
     ready = state.running and not missing
     end = _ending(context, state)
     explained = ready or _explains(end)
-    story = _story(context, state, since, ready=ready, needed=not explained)
-    cause = broken or _cause(context, state, story, end)
-    if cause is None and story.stopped and state.active_state == "failed":
+    log = _log(context, state, since, ready=ready, needed=not explained)
+    cause = broken or _cause(context, state, log, end)
+    if cause is None and log.stopped and state.active_state == "failed":
         # K3s can end with an exit status after SIGTERM (v1.21.2 always).
         raise _stopped()
     if cause is None and stopped_too:
         _require_start(state)
-    answer = Answer(cause, story, end, _JOURNAL, ready=ready, missing=missing)
+    answer = Answer(cause, log, end, _JOURNAL, ready=ready, missing=missing)
     if ready and not since:
-        return replace(answer, earlier=stories.earlier(context, state))
+        return replace(answer, earlier=history.earlier(context, state))
     return answer
 
 
@@ -84,7 +81,7 @@ def _missing(context: Context, state: UnitState) -> str:
 def _ending(context: Context, state: UnitState) -> Ending:
     period = None
     if state.restarts > 1:
-        period = stories.period(context)
+        period = history.period(context)
     return ending.of(state, period)
 
 
@@ -93,37 +90,37 @@ def _explains(end: Ending) -> bool:
     return verdict.of_unit(end) is not None or verdict.of_ending(end) is not None
 
 
-def _cause(context: Context, state: UnitState, story: Story, end: Ending) -> Cause | None:
-    cause = verdict.of_story(story, end)
+def _cause(context: Context, state: UnitState, log: StartLog, end: Ending) -> Cause | None:
+    cause = verdict.of_log(log, end)
     if cause is None:
         return None
-    return evidence.examined(context, cause, state)
+    return evidence.with_evidence(context, cause, state)
 
 
-def _story(
+def _log(
     context: Context, state: UnitState, since: str | None, *, ready: bool, needed: bool
-) -> Story:
+) -> StartLog:
     try:
-        story = stories.of(context, state, since, ready=ready, settle=True)
+        log = history.of(context, state, since, ready=ready, settle=True)
     except RootlessError as error:
         if needed or since:
             raise
         # The report of systemd is a result even without the journal.
-        context.notice(f"{error.message}: this is what systemd says alone")
-        return Story(None)
-    if needed and not story.lines and (state.dead or journald.hidden()):
+        context.notice(f"{error.message}; using only the state that systemd reports")
+        return StartLog(None)
+    if needed and not log.lines and (state.dead or journald.hidden()):
         context.notice(_silence(context))
-    return story
+    return log
 
 
 def _silence(context: Context) -> str:
     if not journald.invocations(context.uid):
-        return f"this user can read nothing of this start in the journal\n{journald.HINT}"
+        return f"this user cannot read any line of this start in the journal\n{journald.HINT}"
     # journald reports the number of dropped lines in its own lines, which users usually cannot read
     # (systemd 247 to 262).
     return (
-        "the journal has no line of this start yet, or dropped them because there were too many"
-        " (RateLimitBurst=)"
+        "the journal contains no line of this start: journald has not stored the lines yet, or"
+        " dropped them because there were too many (RateLimitBurst=)"
     )
 
 
@@ -149,7 +146,7 @@ def _stopped() -> NotRunning:
     return NotRunning(
         "K3s is not running, and its last start did not fail",
         hint=(
-            "start it with: k3s-rootless up; judge an earlier start with: k3s-rootless diagnose"
-            " --since '1 hour ago'"
+            "start K3s with: k3s-rootless up; diagnose an earlier start with: k3s-rootless"
+            " diagnose --since '1 hour ago'"
         ),
     )

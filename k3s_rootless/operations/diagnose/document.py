@@ -10,7 +10,7 @@ from k3s_rootless.operations.diagnose.answer import UNKNOWN, WHERE_TO_ASK, Answe
 from k3s_rootless.printable import json_time
 
 if TYPE_CHECKING:
-    from k3s_rootless.journal.facts import Cause, Ending, Story
+    from k3s_rootless.journal.facts import Cause, Ending, StartLog
     from k3s_rootless.operations.context import Context
 
 
@@ -22,9 +22,9 @@ def read(context: Context) -> dict[str, Any]:
     return document(causes.of_unit(context, None, stopped_too=True))
 
 
-def of_story(story: Story) -> dict[str, Any]:
+def of_log(log: StartLog) -> dict[str, Any]:
     """Return the document for log lines without systemd; whether K3s is ready is not known."""
-    return {**document(Answer(story.cause, story, None, "the journal")), "ready": None}
+    return {**document(Answer(log.cause, log, None, "the journal")), "ready": None}
 
 
 def document(answer: Answer) -> dict[str, Any]:
@@ -34,12 +34,12 @@ def document(answer: Answer) -> dict[str, Any]:
         "source": answer.source,
         "cause": _cause(answer.cause),
         "earlier": _cause(answer.earlier),
-        "next_start_came_up": answer.story.recovered,
+        "next_start_ready": answer.log.recovered,
         "contributing": [_cause(one) for one in answer.others],
         "ask": _ask(answer.cause),
         "missing": answer.missing or None,
-        "invocation": answer.story.invocation,
-        "lines_read": answer.story.lines,
+        "invocation": answer.log.invocation,
+        "lines_read": answer.log.lines,
         "unit": _unit(answer.ending),
         "errors": _errors(answer),
     }

@@ -36,21 +36,21 @@ _WRITTEN = re.compile(r'open (?P<path>/[^"]{1,300}?): ')
 _APPARMOR = "kernel/apparmor_restrict_unprivileged_userns"
 
 
-def examined(context: Context, cause: Cause, state: UnitState) -> Cause:
+def with_evidence(context: Context, cause: Cause, state: UnitState) -> Cause:
     """Return the cause with evidence from the host, and with the remedy that fits the evidence."""
-    seen = _seen(context, cause, state)
+    observed = _observed(context, cause, state)
     findings = _findings(context, cause)
     remedy = _remedy(context, cause, state)
-    judged = verdict.with_host(cause, findings, seen, ending.of(state), remedy)
+    judged = verdict.with_host(cause, findings, observed, ending.of(state), remedy)
     data = server_settings.of(context, state).data
     return verdict.relocated(judged, str(data), usual=data == context.paths.data)
 
 
-def _seen(context: Context, cause: Cause, state: UnitState) -> tuple[str, ...]:
-    look = _LOOKS.get(cause.id)
-    if look is None:
+def _observed(context: Context, cause: Cause, state: UnitState) -> tuple[str, ...]:
+    reader = _READERS.get(cause.id)
+    if reader is None:
         return ()
-    return tuple(look(cause, state, context))
+    return tuple(reader(cause, state, context))
 
 
 def _findings(context: Context, cause: Cause) -> tuple[Finding, ...]:
@@ -66,7 +66,7 @@ def _findings(context: Context, cause: Cause) -> tuple[Finding, ...]:
 def _remedy(context: Context, cause: Cause, state: UnitState) -> Remedy | None:
     if cause.id == "kubeconfig-unwritable":
         return _kubeconfig_remedy(context, cause)
-    return verdict.aside(cause, _foreign_drop_ins(state))
+    return verdict.drop_in_remedy(cause, _foreign_drop_ins(state))
 
 
 def _kubeconfig_remedy(context: Context, cause: Cause) -> Remedy | None:
@@ -76,7 +76,7 @@ def _kubeconfig_remedy(context: Context, cause: Cause) -> Remedy | None:
     home = context.paths.home.resolve()
     if not all(home in Path(place.path).resolve().parents for place in places):
         return None
-    return verdict.opened(places, context.user, context.uid)
+    return verdict.owner_remedy(places, context.user, context.uid)
 
 
 def _kubeconfig_places(cause: Cause) -> tuple[Place, ...]:
@@ -109,7 +109,7 @@ def _kubeconfig(cause: Cause, _: UnitState, __: Context) -> Iterator[str]:
     for place in _kubeconfig_places(cause):
         line = f"{place.path} belongs to uid {place.uid}"
         if not place.writable:
-            line += ", which this user cannot write"
+            line += " and is not writable for this user"
         yield line
 
 
@@ -133,13 +133,13 @@ def _map_program(cause: Cause, state: UnitState, _: Context) -> Iterator[str]:
 
 def _configuration(cause: Cause, _: UnitState, __: Context) -> Iterator[str]:
     path = cause.title.partition(" ")[0]
-    yield _opening(path, devices.opened(Path(path)))
+    yield _open_result(path, devices.opened(Path(path)))
 
 
 def _namespace(_: Cause, __: UnitState, context: Context) -> Iterator[str]:
     switch = devices.first_line(context.paths.root / "proc/sys" / _APPARMOR)
     if value_or(switch, "") == "1":
-        yield "AppArmor restricts user namespaces here: K3s needs a profile with `userns,`"
+        yield "AppArmor restricts user namespaces on this host: K3s needs a profile with `userns,`"
 
 
 def _address(cause: Cause, _: UnitState, context: Context) -> Iterator[str]:
@@ -153,27 +153,27 @@ def _address(cause: Cause, _: UnitState, context: Context) -> Iterator[str]:
             uid=context.uid,
         )
     except (RootlessError, OSError) as error:
-        yield f"could not look who holds port {port}: {error}"
+        yield f"cannot check which program uses port {port}: {error}"
         return
     if not held:
-        yield f"nobody holds port {port} of this host now"
+        yield f"port {port} of this host is not in use now"
         return
     described = {reasons.described(holder, context.uid) for holder in held.values()}
-    yield from sorted(f"port {port} is held by {holder}" for holder in described)
+    yield from sorted(f"port {port} is in use by {holder}" for holder in described)
 
 
-def _setting(name: str) -> _Look:
-    def look(_: Cause, state: UnitState, __: Context) -> Iterator[str]:
+def _setting(name: str) -> _Reader:
+    def read(_: Cause, state: UnitState, __: Context) -> Iterator[str]:
         value = (state.environment or {}).get(name)
         if value is not None:
             yield f"the unit sets {name}={value}"
         yield from _drop_ins(state)
 
-    return look
+    return read
 
 
 def _arguments(_: Cause, state: UnitState, __: Context) -> Iterator[str]:
-    yield f"the unit starts: {' '.join(state.argv)}"
+    yield f"the unit runs: {' '.join(state.argv)}"
     yield from _drop_ins(state)
 
 
@@ -181,9 +181,9 @@ def _executable(_: Cause, state: UnitState, __: Context) -> Iterator[str]:
     for program in state.argv[:1]:
         tried = devices.opened(Path(program))
         if value_or(tried, None) == 0 and not os.access(program, os.X_OK):
-            yield f"{program} is there; it cannot be run"
+            yield f"{program} exists, but cannot be executed"
         else:
-            yield _opening(program, tried)
+            yield _open_result(program, tried)
     yield from _drop_ins(state)
 
 
@@ -200,28 +200,28 @@ def _program(name: str, state: UnitState) -> str:
     search = (state.environment or {}).get("PATH") or UNIT_PATH
     where = devices.found(name, search)
     if isinstance(where, Unknown):
-        return f"could not look: {where.reason}"
+        return f"cannot check {name}: {where.reason}"
     if not where.value:
-        return f"{name} is nowhere on the unit's PATH ({search})"
-    return f"{name} is {where.value}"
+        return f"{name} was not found in the unit's PATH ({search})"
+    return f"{name} was found: {where.value}"
 
 
 def _device(context: Context, name: str) -> str:
     device = context.paths.root / name
-    return _opening(str(device), devices.opened(device, write=True))
+    return _open_result(str(device), devices.opened(device, write=True))
 
 
-def _opening(what: str, tried: Observed[int]) -> str:
-    """Return a sentence about a file or device that was opened; `tried` is an errno or 0."""
-    if isinstance(tried, Unknown):
-        return f"could not look: {tried.reason}"
-    if tried.value == 0:
-        return f"{what} can be opened now"
-    return f"{what}: {os.strerror(tried.value).lower()}"
+def _open_result(name: str, result: Observed[int]) -> str:
+    """Return a sentence about a file or device that was opened; `result` is an errno or 0."""
+    if isinstance(result, Unknown):
+        return f"cannot check {name}: {result.reason}"
+    if result.value == 0:
+        return f"{name} can be opened now"
+    return f"{name}: {os.strerror(result.value).lower()}"
 
 
-_Look = Callable[["Cause", "UnitState", "Context"], Iterator[str]]
-_LOOKS: Mapping[str, _Look] = {
+_Reader = Callable[["Cause", "UnitState", "Context"], Iterator[str]]
+_READERS: Mapping[str, _Reader] = {
     "tun": _tun,
     "snapshotter-fuse": _fuse,
     "slirp4netns-missing": _slirp4netns,

@@ -37,53 +37,53 @@ def report(context: Context, state: UnitState, manager: Mapping[str, str]) -> No
     # Between two restarts by systemd, the next start of the unit itself can hold the lock.
     restarting = state.sub_state.startswith("auto-restart")
     if not restarting and is_held(directory):
-        raise _second(context, directory / LOCK)
+        raise _same_data(context, directory / LOCK)
     for line in _busy(context, settings, traefik=settings.traefik):
         context.notice(line)
 
 
-def _second(context: Context, lock: Path) -> PreflightFailed:
+def _same_data(context: Context, lock: Path) -> PreflightFailed:
     holder = holders.of_lock(lock, uid=context.uid)
     if holder is None:
         return PreflightFailed(
-            f"cannot start K3s: another K3s of yours holds `{lock}`",
-            hint=f"see who it is, and end it: ps -fu {context.uid}",
+            f"cannot start K3s: another K3s of the same user uses its data (lock: `{lock}`)",
+            hint=f"find and stop the other K3s: ps -fu {context.uid}",
         )
-    unit = f" of {holder.unit}" if holder.unit else ""
+    unit = f", {holder.unit}" if holder.unit else ""
     stop = f"kill {holder.pid}"
     if holder.unit.endswith(".service"):
         stop = f"systemctl --user stop {holder.unit}"
     return PreflightFailed(
-        f"cannot start K3s: another K3s of yours, `{holder.program}` (pid {holder.pid}){unit},"
-        f" holds `{lock}`",
-        hint=f"stop it: {stop}",
+        f"cannot start K3s: another K3s of the same user, {holder.program} (PID"
+        f" {holder.pid}{unit}), uses its data (lock: `{lock}`)",
+        hint=f"stop the other K3s: {stop}",
     )
 
 
 def _busy(context: Context, settings: Settings, *, traefik: bool) -> Iterator[str]:
-    seen = sources.read_host()
-    if not isinstance(seen, Known):
-        yield f"could not look whether K3s's ports are free: {seen.reason}"
+    sockets = sources.read_host()
+    if not isinstance(sockets, Known):
+        yield f"cannot check whether the ports of K3s are free: {sockets.reason}"
         return
-    busy = startup_conflicts.taken(settings, seen.value, traefik=traefik)
+    busy = startup_conflicts.ports_in_use(settings, sockets.value, traefik=traefik)
     if not busy:
         return
-    who = sources.owners(busy.values(), context.uid)
+    owners = sources.owners(busy.values(), context.uid)
     others = holders.of_k3s()
     for port, listener in busy.items():
-        owner = startup_conflicts.owner(who[listener], others, context.uid, reasons.described)
-        what = "of its API" if port == settings.https_port else "of traefik"
-        yield f"port {port}, which K3s wants for the forward {what}, is taken: {owner} holds it"
-    free = startup_conflicts.instead(tuple(busy), seen.value, settings)
+        owner = startup_conflicts.owner(owners[listener], others, context.uid, reasons.described)
+        purpose = "its API server" if port == settings.https_port else "Traefik"
+        yield f"port {port}, which K3s needs for {purpose}, is in use by {owner}"
+    free = startup_conflicts.free_ports(tuple(busy), sockets.value, settings)
     if settings.https_port in free:
         port = free[settings.https_port]
-        yield f"free for the API is port {port}: {_setting('https-listen-port', str(port))}"
+        yield f"port {port} is free for the API server: {_setting('https-listen-port', str(port))}"
     rest = [one for one in free if one != settings.https_port]
     if rest:
-        ports = ", ".join(f"{free[one]} for {one}" for one in rest)
+        ports = ", ".join(f"{free[one]} instead of {one}" for one in rest)
         yield (
-            f"start without traefik ({_setting('disable', 'traefik')}), or give its Service ports"
-            f" that are free: {ports}"
+            f"disable Traefik ({_setting('disable', 'traefik')}), or use free ports for its"
+            f" Service: {ports}"
         )
 
 

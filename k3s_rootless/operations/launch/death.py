@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from k3s_rootless.errors import RootlessError
 from k3s_rootless.journal import loops, verdict
-from k3s_rootless.journal.facts import Story
-from k3s_rootless.operations.diagnose import ending, evidence, last_words, story
+from k3s_rootless.journal.facts import StartLog
+from k3s_rootless.operations.diagnose import ending, evidence, history, start_log
 
 if TYPE_CHECKING:
     from k3s_rootless.journal.facts import Cause
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from k3s_rootless.operations.readiness import wait
     from k3s_rootless.service.facts import UnitState
 
-_HINT = "read what it said: k3s-rootless logs"
+_HINT = "read the log with: k3s-rootless logs"
 
 
 def while_waiting(
@@ -30,21 +30,25 @@ def while_waiting(
     if state.result == "success" and not state.dead and state.restarts <= restarts:
         return _stopped(when)
     # If there was a restart before the first check, `first` is not the start that failed.
-    seen = first.restarts <= restarts or first.invocation != state.invocation
-    error = _of_start(context, state, first.invocation if seen else "", when)
-    loop = story.loop(context, state)
+    observed = first.restarts <= restarts or first.invocation != state.invocation
+    error = _of_start(context, state, first.invocation if observed else "", when)
+    loop = history.loop(context, state)
     if loop is not None:
-        error.message += f"\n  it dies again and again: {loops.words(loop)}"
-        told = {"count": loop.count, "period": loop.period, "last": loop.last.isoformat()}
-        error.details = {**error.details, "restarts": told}
+        error.message += f"\n  restart loop: {loops.describe(loop)}"
+        restarts_document = {
+            "count": loop.count,
+            "period": loop.period,
+            "last": loop.last.isoformat(),
+        }
+        error.details = {**error.details, "restarts": restarts_document}
     return error
 
 
 def _stopped(when: str) -> RootlessError:
     """Return the error for a stop or restart that was requested from systemd: K3s did not fail."""
     return RootlessError(
-        f"K3s did not come up: somebody stopped it {when}",
-        hint="start it again: k3s-rootless up",
+        f"K3s failed to start: its unit was stopped or restarted {when}",
+        hint="start K3s again with: k3s-rootless up",
         details={"cause": "stopped", "check": None},
     )
 
@@ -55,21 +59,21 @@ def _of_start(context: Context, state: UnitState, invocation: str, when: str) ->
     `invocation` is empty if it is not known which start failed.
     """
     try:
-        told = story.settled(context, state, invocation)
+        log = history.settled(context, state, invocation)
     except RootlessError as error:
         context.notice(error.message)
-        told = Story(None)
-    cause = verdict.of_story(told, ending.of(state))
+        log = StartLog(None)
+    cause = verdict.of_log(log, ending.of(state))
     if cause is not None:
-        return _named("K3s did not come up", evidence.examined(context, cause, state))
-    if told.stopped and state.result == "exit-code":
+        return _named("K3s failed to start", evidence.with_evidence(context, cause, state))
+    if log.stopped and state.result == "exit-code":
         # K3s can end with an exit status after SIGTERM (v1.21.2 always), which systemd reports as a
         # failure.
         return _stopped(when)
-    how = f"systemd says `{state.result}`"
+    how = f"systemd reports the result `{state.result}`"
     if state.result == "success":
         how = f"the unit is {state.active_state}"
-    return RootlessError(f"K3s did not come up: it died {when}, and {how}", hint=_HINT)
+    return RootlessError(f"K3s failed to start: it exited {when}, and {how}", hint=_HINT)
 
 
 def refused(context: Context, state: UnitState, error: RootlessError) -> RootlessError:
@@ -81,19 +85,19 @@ def refused(context: Context, state: UnitState, error: RootlessError) -> Rootles
     cause = verdict.of_unit(end) or verdict.of_ending(end)
     if cause is None:
         return error
-    return _named(error.message, evidence.examined(context, cause, state))
+    return _named(error.message, evidence.with_evidence(context, cause, state))
 
 
 def stuck(context: Context, cause: Cause, state: UnitState) -> RootlessError:
     """Return the error for a running K3s that retries without end because of this cause."""
-    found = evidence.examined(context, cause, state)
-    return _named("K3s runs, and cannot become ready", found)
+    found = evidence.with_evidence(context, cause, state)
+    return _named("K3s is running, but cannot become ready", found)
 
 
 def first_cause(context: Context, invocation: str) -> Cause | None:
     """Return the cause in the journal of one start; None if there is none, or on a read error."""
     try:
-        return last_words.heard(context, invocation, ready=False).cause
+        return start_log.read(context, invocation, ready=False).cause
     except RootlessError as error:
         context.notice(error.message)
         return None
@@ -105,8 +109,12 @@ def _named(what: str, cause: Cause) -> RootlessError:
     hint = _HINT
     if remedy is not None:
         commands = [f"  $ {command}" for command in remedy.commands]
-        hint = "\n".join([f"{remedy.fixable_by.value}: {remedy.text}", *commands])
+        hint = "\n".join([f"{remedy.label}: {remedy.text}", *commands])
     check = f" ({cause.check or cause.id})" if cause.id != "unknown" else ""
-    shown = "".join(f"\n  {line}" for line in (cause.line, *cause.frames, *cause.seen) if line)
+    evidence_lines = "".join(
+        f"\n  {line}" for line in (cause.line, *cause.frames, *cause.seen) if line
+    )
     details = {"cause": cause.id, "check": cause.check or None}
-    return RootlessError(f"{what}: {cause.title}{check}{shown}", hint=hint, details=details)
+    return RootlessError(
+        f"{what}: {cause.title}{check}{evidence_lines}", hint=hint, details=details
+    )

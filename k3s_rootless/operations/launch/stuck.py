@@ -33,10 +33,10 @@ def follow(context: Context, invocation: str, wake: Callable[[], object]) -> Fol
         pause = _FIRST_PAUSE
         while not cause.pause(pause):
             # Imported here: 40 ms for the catalogue, which a start needs after two seconds.
-            from k3s_rootless.operations.diagnose import last_words
+            from k3s_rootless.operations.diagnose import start_log
 
             try:
-                found = last_words.heard(context, invocation, ready=False).cause
+                found = start_log.read(context, invocation, ready=False).cause
             except RootlessError:
                 return  # the time limit still ends the wait
             if found is not None and found.waits:

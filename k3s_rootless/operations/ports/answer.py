@@ -83,29 +83,29 @@ def refuse_unknown(found: PortMap, about: About) -> None:
     unknown = [question for question, rows in about.items() if not rows and question.number is None]
     if not unknown:
         return
-    words = ", ".join(f"`{question.text}`" for question in unknown)
+    names = ", ".join(f"`{question.text}`" for question in unknown)
     if found.starting:
         raise NotReady(
-            f"cannot look up {words}: K3s is starting, and its Services are not known yet",
-            hint="see how far it is: k3s-rootless status",
+            f"cannot look up {names}: K3s is starting, and its Services are not known yet",
+            hint="check the progress with: k3s-rootless status",
         )
     reason = dict(found.unread).get("services")
     if reason:
         raise RootlessError(
-            f"cannot tell what {words} is: {reason}",
-            hint="ask for a port's number, or see: k3s-rootless status",
+            f"cannot look up {names}: {reason}",
+            hint="use the number of a port, or check with: k3s-rootless status",
         )
     raise RootlessError(
-        f"no Service and no port is called {words}",
-        hint=f"{_existing(found)}; see them with: k3s-rootless ports --all",
+        f"cannot look up {names}: no Service and no port has this name",
+        hint=f"{_existing(found)}; list all ports with: k3s-rootless ports --all",
     )
 
 
 def _existing(found: PortMap) -> str:
     names = sorted({f"{row.namespace}/{row.service}" for row in found.rows if row.service})
     if not names:
-        return "the cluster has none"
-    return f"there are: {', '.join(names[:_MOST_NAMES])}"
+        return "the cluster has no Services"
+    return f"Services: {', '.join(names[:_MOST_NAMES])}"
 
 
 def _answer(
@@ -126,7 +126,7 @@ def _answer(
         notices=_notices(found, unread),
         starting=found.starting,
         exposed=len(advice.exposed(rows)),
-        advice=advice.keep_the_network_out(rows),
+        advice=advice.firewall_rules(rows),
         explanations=explanations,
         exit_code=exit_code,
     )
@@ -135,11 +135,11 @@ def _answer(
 def _notices(found: PortMap, unread: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
     if found.starting:
         return ()  # the row of the API server shows this
-    return tuple(f"could not ask {source}: {reason}" for source, reason in unread)
+    return remarks.of_unread(unread)
 
 
 def _exit_code(found: PortMap, *, complete: bool) -> int:
-    failed = any(row.probe and row.probe.well is False for row in found.rows)
+    failed = any(row.probe and row.probe.answered is False for row in found.rows)
     if failed or not complete:
         return 1
     unreadable = {"rootlesskit", "services"} <= dict(found.unread).keys()

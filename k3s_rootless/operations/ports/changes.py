@@ -115,5 +115,5 @@ def _visible(row: Exposure) -> tuple[object, ...]:
         row.offset,
         row.status,
         row.reason,
-        row.is_reached and row.url,
+        row.is_reachable and row.url,
     )

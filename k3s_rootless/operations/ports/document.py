@@ -1,6 +1,6 @@
 """The JSON documents of `ports` and `ports plan`; new versions only add keys.
 
-See docs/reference/schemas/ports-v1.json and the schema of `ports plan`.
+See docs/reference/schemas/ports-v2.json and the schema of `ports plan`.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ _PLANNED = (
     "target",
     "verdict",
     "reason",
-    "holder",
-    "rivals",
+    "used_by",
+    "conflicts_with",
     "url",
     "url_guess",
     "explanation",
@@ -93,15 +93,15 @@ def port(row: Exposure, addresses: Sequence[Address] | None) -> dict[str, Any]:
         "port_name": row.port_name or None,
         "target": row.target or None,
         "forwarded": row.forwarded,
-        "listening": row.listening,
+        "parent_listening": row.parent_listening,
         "listens_on": list(row.listens_on),
         "reachable_at": reachable,
-        "inside": row.inside,
+        "child_listening": row.child_listening,
         "status": row.status.value,
         "verdict": row.verdict.value,
         "reason": row.reason,
-        "holder": _holder(row.holder),
-        "rivals": list(row.rivals),
+        "used_by": _owner(row.used_by),
+        "conflicts_with": list(row.conflicts_with),
         "url": url,
         "url_guess": url_guess,
         "probe": _probe(row.probe),
@@ -143,12 +143,12 @@ def _sources(unread: Iterable[tuple[str, str]]) -> list[dict[str, str]]:
 
 
 def _url(row: Exposure) -> tuple[str | None, str | None]:
-    if not row.is_reached:
+    if not row.is_reachable:
         return None, None
     return row.url, row.url_guess or None
 
 
-def _holder(holder: Holder | None) -> dict[str, Any] | None:
+def _owner(holder: Holder | None) -> dict[str, Any] | None:
     if holder is None:
         return None
     return {
@@ -164,4 +164,4 @@ def _holder(holder: Holder | None) -> dict[str, Any] | None:
 def _probe(probe: Probe | None) -> dict[str, Any] | None:
     if probe is None:
         return None
-    return {"answered": probe.well, "said": probe.said, "milliseconds": probe.milliseconds}
+    return {"answered": probe.answered, "result": probe.result, "milliseconds": probe.milliseconds}

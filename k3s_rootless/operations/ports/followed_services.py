@@ -22,7 +22,7 @@ _PAUSE = 0.5
 """
 _Groups = dict[tuple[str, str], tuple["ServicePort", ...]]
 """The ports of each Service, by namespace and name."""
-_Answer = _Groups | Unknown
+_Result = _Groups | Unknown
 
 
 class FollowedServices:
@@ -30,24 +30,24 @@ class FollowedServices:
 
     def __init__(self, start: Start) -> None:
         self._start = start
-        self._seen: Observed[tuple[ServicePort, ...]] | None = None
+        self._current: Observed[tuple[ServicePort, ...]] | None = None
         self._lock = threading.Lock()
         first = Unknown("the API server has not answered yet")
-        self._groups = Followed[_Answer]("services", first, self._follow)
+        self._groups = Followed[_Result]("services", first, self._follow)
 
-    def seen(self) -> Observed[tuple[ServicePort, ...]]:
+    def current(self) -> Observed[tuple[ServicePort, ...]]:
         """Return the current ports; the first call waits for the first answer."""
         self._groups.latest(SECONDS)
         with self._lock:
-            if self._seen is None:
-                self._seen = _flat(self._groups.latest())
-            return self._seen
+            if self._current is None:
+                self._current = _flat(self._groups.latest())
+            return self._current
 
     def stop(self) -> None:
         """Let the thread end after its current connection, without waiting for it."""
         self._groups.stop()
 
-    def _follow(self, groups: Followed[_Answer]) -> None:
+    def _follow(self, groups: Followed[_Result]) -> None:
         while not groups.pause(0):
             try:
                 self._watch(groups)
@@ -56,7 +56,7 @@ class FollowedServices:
                 self._put(groups, Unknown(error.message))
             groups.pause(_PAUSE)
 
-    def _watch(self, groups: Followed[_Answer]) -> None:
+    def _watch(self, groups: Followed[_Result]) -> None:
         take = partial(self._take, groups)
         version = self._list(groups)
         while version and not groups.pause(0):
@@ -64,7 +64,7 @@ class FollowedServices:
             # Limits the number of queries to an API server that ends each watch at once.
             groups.pause(0.05)
 
-    def _list(self, groups: Followed[_Answer]) -> str:
+    def _list(self, groups: Followed[_Result]) -> str:
         listing = services.listing(self._start.find_api(), SECONDS)
         listed: dict[tuple[str, str], list[ServicePort]] = {}
         for one in listing.ports:
@@ -72,24 +72,24 @@ class FollowedServices:
         self._put(groups, {key: tuple(group) for key, group in listed.items()})
         return listing.version
 
-    def _take(self, groups: Followed[_Answer], event: Event) -> None:
+    def _take(self, groups: Followed[_Result], event: Event) -> None:
         with self._lock:
-            known = groups.latest()
-            if isinstance(known, Unknown):
+            current = groups.latest()
+            if isinstance(current, Unknown):
                 return
             if event.kind == "DELETED":
-                known.pop(event.key, None)
+                current.pop(event.key, None)
             else:
-                known[event.key] = event.ports
-            self._seen = None
+                current[event.key] = event.ports
+            self._current = None
 
-    def _put(self, groups: Followed[_Answer], found: _Answer) -> None:
+    def _put(self, groups: Followed[_Result], found: _Result) -> None:
         with self._lock:
             groups.put(found)
-            self._seen = None
+            self._current = None
 
 
-def _flat(groups: _Answer) -> Observed[tuple[ServicePort, ...]]:
+def _flat(groups: _Result) -> Observed[tuple[ServicePort, ...]]:
     if isinstance(groups, Unknown):
         return groups
     return Known(tuple(port for group in groups.values() for port in group), "the API server")

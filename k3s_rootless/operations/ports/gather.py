@@ -36,9 +36,9 @@ def answer(
     sources.require_running(state)
     start = sources.start_of(context, state)
     everything = everything or bool(questions)
-    seen = sources.begin(start).result(everything=everything)
+    observed = sources.begin(start).result(everything=everything)
     running = sources.running(start)
-    found = joined(seen, running, everything=everything)
+    found = joined(observed, running, everything=everything)
     if probe:
         # Imported here: this loads asyncio, which takes 17 ms.
         from k3s_rootless.operations.ports import probing
@@ -46,13 +46,13 @@ def answer(
         found = probing.probed(found)
     if not questions:
         return answers.of_all(found, addresses())
-    return _answered(found, questions, seen, context.uid)
+    return _answered(found, questions, observed, context.uid)
 
 
-def joined(seen: Sources, running: Running, *, everything: bool = False) -> PortMap:
+def joined(observed: Sources, running: Running, *, everything: bool = False) -> PortMap:
     """Join the sources, and add the owners of conflicting sockets."""
-    in_the_way = exposure.in_the_way(seen, running)
-    identified = sources.with_owners(seen, in_the_way, running)
+    conflicting_sockets = exposure.conflicting_sockets(observed, running)
+    identified = sources.with_owners(observed, conflicting_sockets, running)
     return exposure.join(identified, running, everything=everything)
 
 
@@ -64,7 +64,7 @@ def addresses() -> Observed[tuple[Address, ...]]:
         return Unknown(error.message)
 
 
-def _answered(found: PortMap, questions: Sequence[Question], seen: Sources, uid: int) -> Answer:
+def _answered(found: PortMap, questions: Sequence[Question], observed: Sources, uid: int) -> Answer:
     about = {question: explanation.find(found.rows, question) for question in questions}
     answers.refuse_unknown(found, about)
     here = addresses()
@@ -76,15 +76,15 @@ def _answered(found: PortMap, questions: Sequence[Question], seen: Sources, uid:
         if rows:
             explanations.append(explanation.of_rows(question, rows, known))
         else:
-            owner = _owner(question, seen, uid)
+            owner = _owner(question, observed, uid)
             explanations.append(explanation.of_nothing(question, owner))
     return answers.of_questions(found, here, about, tuple(explanations))
 
 
-def _owner(question: Question, seen: Sources, uid: int) -> str:
+def _owner(question: Question, observed: Sources, uid: int) -> str:
     """Describe the processes that listen on the port of a question; empty if there are none."""
-    if isinstance(seen.listeners, Unknown):
+    if isinstance(observed.listeners, Unknown):
         return ""
-    there = [one for one in seen.listeners.value if one.port == question.number]
+    there = [one for one in observed.listeners.value if one.port == question.number]
     owners = sources.owners(there, uid).values()
     return ", ".join(reasons.described(one, uid) for one in owners)

@@ -44,7 +44,7 @@ class Plan:
     @property
     def notices(self) -> tuple[str, ...]:
         """The lines about sources that could not be read."""
-        return tuple(f"could not ask {name}: {reason}" for name, reason in self.unread)
+        return remarks.of_unread(self.unread)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -61,10 +61,10 @@ def plan(context: Context, files: Sequence[str], namespace: str, standard_input:
     manifests = Manifests(namespace)
     for path in files:
         manifests.read(path, standard_input)
-    seen, running = _read(context)
-    rows = prediction.predict(manifests.services, manifests.pods, seen, running)
+    observed, running = _read(context)
+    rows = prediction.predict(manifests.services, manifests.pods, observed, running)
     conflicts = sum(row.verdict is Verdict.FAIL for row in rows)
-    unread = tuple(one for one in seen.unread() if one[0] in _SOURCES)
+    unread = tuple(one for one in observed.unread() if one[0] in _SOURCES)
     return Plan(rows, conflicts, manifests.objects, unread)
 
 
@@ -75,13 +75,13 @@ def _read(context: Context) -> tuple[Sources, Running]:
         start = sources.start_of(context, state)
         running = sources.running(start)
         if state.running:
-            seen = sources.begin(start).result()
+            observed = sources.begin(start).result()
         else:
-            seen = sources.without_k3s(sources.NOT_RUNNING, sources.read_host())
+            observed = sources.without_k3s(sources.NOT_RUNNING, sources.read_host())
     except RootlessError as error:
         running = Running(server_settings.of_next_start(context, None), None, context.uid)
-        seen = sources.without_k3s(error.message, sources.read_host())
-    if isinstance(seen.listeners, Unknown):
-        return seen, running
+        observed = sources.without_k3s(error.message, sources.read_host())
+    if isinstance(observed.listeners, Unknown):
+        return observed, running
     # Any socket of the host can conflict with a Service that does not exist yet.
-    return sources.with_owners(seen, seen.listeners.value, running), running
+    return sources.with_owners(observed, observed.listeners.value, running), running

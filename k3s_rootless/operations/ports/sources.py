@@ -52,9 +52,9 @@ class Reading:
     """Sources that are being read, each in a thread."""
 
     start: Start
-    services: background.Asked[Observed[tuple[ServicePort, ...]]]
-    kit: background.Asked[Kit]
-    host: background.Asked[Observed[tuple[Listener, ...]]]
+    services: background.BackgroundQuery[Observed[tuple[ServicePort, ...]]]
+    kit: background.BackgroundQuery[Kit]
+    host: background.BackgroundQuery[Observed[tuple[Listener, ...]]]
 
     def result(self, *, everything: bool = False) -> Sources:
         """Wait for the sources; with `everything`, also read the Pods."""
@@ -63,14 +63,14 @@ class Reading:
         if everything:
             pods = read_pods(self.start)
         kit = self.kit.result()
-        return together(kit, found, self.host.result(), pods)
+        return combined(kit, found, self.host.result(), pods)
 
 
 def require_running(state: UnitState) -> None:
     """Raise NotRunning if K3s does not run."""
     if not state.running:
         raise NotRunning(
-            "K3s is not running, so nothing is forwarded", hint="start it with: k3s-rootless up"
+            "K3s is not running, so no port is forwarded", hint="start it with: k3s-rootless up"
         )
 
 
@@ -98,7 +98,7 @@ def begin(start: Start) -> Reading:
     )
 
 
-def together(
+def combined(
     kit: Kit,
     found: Observed[tuple[ServicePort, ...]],
     host: Observed[tuple[Listener, ...]],
@@ -119,7 +119,7 @@ def together(
 def without_k3s(reason: str, host: Observed[tuple[Listener, ...]]) -> Sources:
     """Return the sources without K3s: only the host's sockets, and `reason` for the others."""
     nothing = Unknown(reason)
-    return together(Kit(nothing, nothing), nothing, host)
+    return combined(Kit(nothing, nothing), nothing, host)
 
 
 def read_services(start: Start) -> Observed[tuple[ServicePort, ...]]:
@@ -141,9 +141,9 @@ def read_rootlesskit(start: Start) -> Kit:
         return Kit(reason, reason)
     # On hosts with much memory, the kernel takes 10 ms to list sockets; rootlesskit answers
     # meanwhile.
-    looking = background.begin(lambda: _look_inside(start, peer))
+    child = background.begin(lambda: _read_child(start, peer))
     forwards = _observed(lambda: client.forwards(peer, SECONDS), "rootlesskit")
-    inside, dials = looking.result()
+    inside, dials = child.result()
     if isinstance(forwards, Unknown):
         inside = Unknown(forwards.reason)
     return Kit(forwards, inside, dials)
@@ -167,13 +167,13 @@ def with_owners(sources: Sources, listeners: Iterable[Listener], of: Running) ->
     return replace(sources, holders=found)
 
 
-def _look_inside(start: Start, peer: UnixPeer) -> tuple[Observed[tuple[Listener, ...]], str]:
+def _read_child(start: Start, peer: UnixPeer) -> tuple[Observed[tuple[Listener, ...]], str]:
     dials = _DIALS
     try:
-        said = client.info(peer, SECONDS)
-        if said is not None and said.port_driver == "slirp4netns" and said.child_ip:
-            dials = said.child_ip
-        pid = client.child_pid(peer, said)
+        info = client.info(peer, SECONDS)
+        if info is not None and info.port_driver == "slirp4netns" and info.child_ip:
+            dials = info.child_ip
+        pid = client.child_pid(peer, info)
         group = start.state.control_group
         found = namespaces.listeners(pid, uid=start.uid, unit_group=group)
     except RootlessError as error:

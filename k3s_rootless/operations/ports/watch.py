@@ -37,8 +37,8 @@ INTERVAL = 0.4
 class Turn:
     """One check of a watch: the current result, and the changes since the previous turn.
 
-    `table` are the rows with their recent changes, including removed rows. `is_news` is True if the
-    table or the result differs from the previous turn.
+    `table` are the rows with their recent changes, including removed rows. `is_update` is True if
+    the table or the result differs from the previous turn.
     """
 
     time: datetime
@@ -46,7 +46,7 @@ class Turn:
     changes: tuple[Change, ...]
     table: tuple[tuple[What | None, Exposure], ...]
     is_first: bool = False
-    is_news: bool = False
+    is_update: bool = False
 
 
 def turns(context: Context, *, everything: bool = False) -> Generator[Turn, None, None]:
@@ -81,17 +81,17 @@ class _Watch:
     def turn(self, state: UnitState) -> Turn:
         """Check once, and return the changes."""
         self._follow(state)
-        seen = self._look()
-        if self._last is None or seen != self._sources:
-            self._sources = seen
-            turn = self._after(seen, is_first=self._last is None)
+        observed = self._read()
+        if self._last is None or observed != self._sources:
+            self._sources = observed
+            turn = self._after(observed, is_first=self._last is None)
         else:
             turn = self._at_rest(self._last)
         self._last = turn
         return turn
 
-    def _after(self, seen: Sources, *, is_first: bool) -> Turn:
-        answer = answers.of_all(self._joined(seen), gather.addresses())
+    def _after(self, observed: Sources, *, is_first: bool) -> Turn:
+        answer = answers.of_all(self._joined(observed), gather.addresses())
         before, self._rows = self._rows, changes.by_key(answer.rows)
         found: tuple[Change, ...] = ()
         if not is_first:
@@ -100,20 +100,20 @@ class _Watch:
         self._marks.expire(now)
         self._marks.add(found, now)
         table = self._marks.table(answer.rows)
-        return Turn(_now(), answer, found, table, is_first=is_first, is_news=True)
+        return Turn(_now(), answer, found, table, is_first=is_first, is_update=True)
 
     def _at_rest(self, last: Turn) -> Turn:
         expired = self._marks.expire(time.monotonic())
         table = last.table
         if expired:
             table = self._marks.table(last.answer.rows)
-        return Turn(_now(), last.answer, (), table, is_news=expired)
+        return Turn(_now(), last.answer, (), table, is_update=expired)
 
-    def _joined(self, seen: Sources) -> PortMap:
+    def _joined(self, observed: Sources) -> PortMap:
         if self._start is None:
             return PortMap((), None, (("unit", sources.NOT_RUNNING),))
         running = sources.running(self._start)
-        return gather.joined(seen, running, everything=self._everything)
+        return gather.joined(observed, running, everything=self._everything)
 
     def _follow(self, state: UnitState) -> None:
         # A restart creates another namespace, another kubeconfig and, in older releases, another
@@ -128,7 +128,7 @@ class _Watch:
             self._start = sources.start_of(self._context, state)
             self._followed = FollowedServices(self._start)
 
-    def _look(self) -> Sources:
+    def _read(self) -> Sources:
         nothing = Unknown(sources.NOT_RUNNING)
         if self._start is None or self._followed is None:
             return sources.without_k3s(sources.NOT_RUNNING, nothing)
@@ -136,7 +136,7 @@ class _Watch:
         if isinstance(kit.forwards, Unknown):
             self._start.rootlesskit = None
         host = sources.read_host()
-        return sources.together(_sorted(kit), self._followed.seen(), host)
+        return sources.combined(_sorted(kit), self._followed.current(), host)
 
 
 def _sorted(kit: Kit) -> Kit:

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 from k3s_rootless.journal import verdict
 from k3s_rootless.observation import Known, Observed
-from k3s_rootless.operations.diagnose import ending, story
+from k3s_rootless.operations.diagnose import ending, history
 from k3s_rootless.operations.status.open_queries import OpenQueries, within
 
 if TYPE_CHECKING:
-    from k3s_rootless.background import Asked
+    from k3s_rootless.background import BackgroundQuery
     from k3s_rootless.journal.facts import Cause
     from k3s_rootless.operations.context import Context
     from k3s_rootless.service.facts import UnitState
@@ -32,7 +32,7 @@ def cause_of(context: Context, state: UnitState) -> Cause | None:
     broken = verdict.of_unit(end)
     if broken is not None:
         return broken
-    return verdict.of_story(story.of(context, state, None, ready=False), end)
+    return verdict.of_log(history.of(context, state, None, ready=False), end)
 
 
 class LastFailure:
@@ -46,8 +46,8 @@ class LastFailure:
         self._queries = open_queries
         self._known_for: Hashable = None
         self._key: Hashable = None
-        self._period: Asked[Observed[float | None]] | None = None
-        self._cause: Asked[Observed[Cause | None]] | None = None
+        self._period: BackgroundQuery[Observed[float | None]] | None = None
+        self._cause: BackgroundQuery[Observed[Cause | None]] | None = None
         self._answers: tuple[Observed[float | None], Observed[Cause | None]] | None = None
 
     def begin(self, state: UnitState) -> None:
@@ -79,7 +79,7 @@ class LastFailure:
         return period, cause
 
     def _read_period(self) -> Observed[float | None]:
-        return Known(story.period(self._context), _JOURNAL)
+        return Known(history.period(self._context), _JOURNAL)
 
     def _read_cause(self, state: UnitState) -> Observed[Cause | None]:
         return Known(cause_of(self._context, state), _JOURNAL)
@@ -89,4 +89,4 @@ def _is_fresh(state: UnitState) -> bool:
     if state.changed is None:
         return False
     age = (datetime.now(UTC) - state.changed).total_seconds()
-    return abs(age) < story.SETTLE_SECONDS
+    return abs(age) < history.SETTLE_SECONDS

@@ -11,7 +11,7 @@ from k3s_rootless.errors import RootlessError
 from k3s_rootless.observation import Observed, Unknown
 
 if TYPE_CHECKING:
-    from k3s_rootless.background import Asked
+    from k3s_rootless.background import BackgroundQuery
 
 T = TypeVar("T")
 
@@ -20,12 +20,12 @@ class OpenQueries:
     """Queries by name; a query is not repeated while its answer is pending."""
 
     def __init__(self) -> None:
-        self._tasks: dict[str, Asked[Any]] = {}
+        self._tasks: dict[str, BackgroundQuery[Any]] = {}
 
-    def begin(self, name: str, query: Callable[[], T]) -> Asked[T]:
+    def begin(self, name: str, query: Callable[[], T]) -> BackgroundQuery[T]:
         """Start a query, or return the pending query with this name."""
         before = self._tasks.get(name)
-        if before is not None and before.asking:
+        if before is not None and before.running:
             return before
         task = background.begin(query)
         self._tasks[name] = task
@@ -33,10 +33,10 @@ class OpenQueries:
 
     def drop_answered(self) -> None:
         """Remove the queries that have an answer."""
-        self._tasks = {name: task for name, task in self._tasks.items() if task.asking}
+        self._tasks = {name: task for name, task in self._tasks.items() if task.running}
 
 
-def within(task: Asked[Observed[T]], deadline: float, target: str) -> Observed[T]:
+def within(task: BackgroundQuery[Observed[T]], deadline: float, target: str) -> Observed[T]:
     """Return the answer, or Unknown if there is none by `deadline` (time.monotonic).
 
     `target` is the name of the queried program or file, used in the reason.

@@ -23,7 +23,7 @@ from k3s_rootless.service.observe import files as unit_files
 from k3s_rootless.service.systemd import logind
 
 if TYPE_CHECKING:
-    from k3s_rootless.background import Asked
+    from k3s_rootless.background import BackgroundQuery
     from k3s_rootless.cluster.facts import Credentials, Kubeconfig, Node, Readiness
     from k3s_rootless.k3s.settings import Settings
     from k3s_rootless.operations.context import Context
@@ -75,7 +75,7 @@ class Check:
     deadline: float
     open_queries: OpenQueries
     memory: Memory
-    _tasks: dict[str, Asked[Observed[Any]]] = field(default_factory=dict)
+    _tasks: dict[str, BackgroundQuery[Observed[Any]]] = field(default_factory=dict)
 
     def begin(self) -> None:
         """Start all queries."""
@@ -84,7 +84,7 @@ class Check:
             if may_run or not query.of_running:
                 self._tasks[query.name] = self._begin(query)
 
-    def _begin(self, query: Query[T]) -> Asked[Observed[T]]:
+    def _begin(self, query: Query[T]) -> BackgroundQuery[Observed[T]]:
         name = query.name
         if query.of_start and self.state is not None:
             name = f"{name} of {self.state.invocation}"

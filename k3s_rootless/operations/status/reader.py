@@ -12,7 +12,7 @@ from k3s_rootless.paths import UNIT
 from k3s_rootless.service.observe import process
 
 if TYPE_CHECKING:
-    from k3s_rootless.background import Asked
+    from k3s_rootless.background import BackgroundQuery
     from k3s_rootless.operations.context import Context
     from k3s_rootless.operations.status.model import Snapshot
     from k3s_rootless.operations.status.observer import Observer
@@ -80,7 +80,7 @@ class Reader:
             return self._observed(None, error)
         return self._observed(state, None)
 
-    def _state(self, task: Asked[UnitState]) -> UnitState:
+    def _state(self, task: BackgroundQuery[UnitState]) -> UnitState:
         try:
             return task.result(self._seconds)
         except TimeoutError:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from k3s_rootless import background
 from k3s_rootless.errors import RootlessError
 from k3s_rootless.observation import Known, Observed
-from k3s_rootless.operations.diagnose import last_words
+from k3s_rootless.operations.diagnose import start_log
 
 if TYPE_CHECKING:
-    from k3s_rootless.background import Asked
+    from k3s_rootless.background import BackgroundQuery
     from k3s_rootless.journal.facts import Cause
     from k3s_rootless.operations.context import Context
     from k3s_rootless.service.facts import UnitState
@@ -30,7 +30,7 @@ class Stuck:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._turn = ("", 0)
-        self._task: Asked[Cause | None] | None = None
+        self._task: BackgroundQuery[Cause | None] | None = None
 
     def cause(self, state: UnitState, deadline: float) -> Observed[Cause | None] | None:
         """Return the cause in the lines of this start; None if they are not read by `deadline`."""
@@ -40,19 +40,19 @@ class Stuck:
         except RootlessError:
             return None
 
-    def _begin(self, state: UnitState) -> Asked[Cause | None]:
+    def _begin(self, state: UnitState) -> BackgroundQuery[Cause | None]:
         turn = (state.invocation, min(int(_age(state) / _SECONDS), _MOST_TURNS))
         task = self._task
         same_start = self._turn[0] == turn[0]
         # A pending query is not repeated for the same start, and is not used for another start.
-        if task is not None and same_start and (self._turn == turn or task.asking):
+        if task is not None and same_start and (self._turn == turn or task.running):
             return task
         self._turn = turn
         self._task = background.begin(lambda: self._fatal(state))
         return self._task
 
     def _fatal(self, state: UnitState) -> Cause | None:
-        cause = last_words.heard(self._context, state.invocation, ready=False).cause
+        cause = start_log.read(self._context, state.invocation, ready=False).cause
         if cause is None or not cause.fatal:
             return None
         return cause

@@ -48,7 +48,7 @@ def reachable(row: Exposure, addresses: Sequence[Address]) -> tuple[Address, ...
     return tuple(found)
 
 
-def keep_the_network_out(rows: Iterable[Exposure]) -> Advice | None:
+def firewall_rules(rows: Iterable[Exposure]) -> Advice | None:
     """Return the firewall rules that accept loopback and drop all other traffic.
 
     None if the network can reach no forward.
@@ -65,8 +65,8 @@ def keep_the_network_out(rows: Iterable[Exposure]) -> Advice | None:
     if not rules:
         return None
     return Advice(
-        "K3s has no option to listen on one address only; an administrator's firewall keeps the"
-        " network out:",
+        "K3s has no option to listen on one address only. To block access from the network, an"
+        " administrator adds firewall rules:",
         (
             f"sudo nft add table inet {_TABLE}",
             f"sudo nft add chain inet {_TABLE} input '{{ type filter hook input priority -10 ; }}'",
@@ -85,51 +85,50 @@ def privileged(port: int | None, rows: Iterable[Exposure]) -> tuple[Advice, ...]
         return ()
     for row in rows:
         if row.offset and row.child_port == port and row.forwarded and row.proto == "tcp":
-            return port_itself(port, row.parent_port)
+            return redirects(port, row.parent_port)
     return ()
 
 
-def port_itself(wanted: int, forwarded: int) -> tuple[Advice, ...]:
+def redirects(port: int, forwarded: int) -> tuple[Advice, ...]:
     """Return the ways to use a privileged port: a redirect, and the sysctl with its limit."""
-    redirect = f"tcp dport {wanted} redirect to :{forwarded}"
-    match = f"-p tcp --dport {wanted} -j REDIRECT --to-ports {forwarded}"
+    redirect = f"tcp dport {port} redirect to :{forwarded}"
+    match = f"-p tcp --dport {port} -j REDIRECT --to-ports {forwarded}"
     return (
         Advice(
-            f"An administrator may redirect port {wanted} to {forwarded}, for the network and for"
-            " this host itself:",
+            f"To redirect port {port} to {forwarded}, for the network and for this host, an"
+            " administrator runs:",
             (
-                f"sudo nft add table inet {_TABLE}_{wanted}",
+                f"sudo nft add table inet {_TABLE}_{port}",
                 (
-                    f"sudo nft add chain inet {_TABLE}_{wanted} prerouting '{{ type nat hook"
+                    f"sudo nft add chain inet {_TABLE}_{port} prerouting '{{ type nat hook"
                     " prerouting priority dstnat ; }'"
                 ),
                 (
-                    f"sudo nft add chain inet {_TABLE}_{wanted} output '{{ type nat hook output"
+                    f"sudo nft add chain inet {_TABLE}_{port} output '{{ type nat hook output"
                     " priority dstnat ; }'"
                 ),
                 (
-                    f"sudo nft add rule inet {_TABLE}_{wanted} prerouting fib daddr type local"
+                    f"sudo nft add rule inet {_TABLE}_{port} prerouting fib daddr type local"
                     f" {redirect}"
                 ),
-                f"sudo nft add rule inet {_TABLE}_{wanted} output oifname lo {redirect}",
+                f"sudo nft add rule inet {_TABLE}_{port} output oifname lo {redirect}",
             ),
-            undo=f"sudo nft delete table inet {_TABLE}_{wanted}",
+            undo=f"sudo nft delete table inet {_TABLE}_{port}",
         ),
         Advice(
-            "The same with iptables (IPv4; again with ip6tables for IPv6):",
+            "Or the same with iptables (for IPv4; for IPv6, repeat with ip6tables):",
             (
                 f"sudo iptables -t nat -A PREROUTING -m addrtype --dst-type LOCAL {match}",
                 f"sudo iptables -t nat -A OUTPUT -o lo {match}",
             ),
-            undo="the same commands with -D in place of -A",
+            undo="repeat the commands with -D instead of -A",
         ),
         Advice(
-            f"Or let users listen from port {wanted} on, and run a forwarder of your own. K3s adds"
-            " 10000 all the same, so the sysctl alone changes nothing; and it holds for every user"
-            " of this host:",
+            f"Or allow all users of this host to listen on port {port} and above, and run your own"
+            " forwarder. The sysctl alone is not enough, because K3s still adds 10000:",
             (
-                f"sudo sysctl net.ipv4.ip_unprivileged_port_start={wanted}",
-                f"socat TCP6-LISTEN:{wanted},ipv6only=0,fork,reuseaddr TCP:localhost:{forwarded}",
+                f"sudo sysctl net.ipv4.ip_unprivileged_port_start={port}",
+                f"socat TCP6-LISTEN:{port},ipv6only=0,fork,reuseaddr TCP:localhost:{forwarded}",
             ),
             undo="sudo sysctl net.ipv4.ip_unprivileged_port_start=1024",
         ),

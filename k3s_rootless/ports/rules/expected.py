@@ -23,16 +23,16 @@ from k3s_rootless.printable import printable
 
 API = "Kubernetes API"
 _NO_HOST_PORTS = (
-    "K3s forwards ports of Services, never the hostPorts of Pods: give it a Service of type"
-    " LoadBalancer"
+    "K3s forwards ports of Services, not hostPorts of Pods; create a Service of type LoadBalancer"
+    " for this port"
 )
-_NO_SERVICELB = "servicelb is disabled, and without it K3s forwards its API only"
-_NO_HOST_NAMES = "its load balancer has a host name only, and K3s forwards Services with an IP"
+_NO_SERVICELB = "servicelb is disabled; without it, K3s forwards only the port of its API server"
+_NO_HOST_NAMES = "the load balancer has only a host name; K3s forwards Services with an IP address"
 _MARKS = {Kind.NODE_PORT: " (nodePort)", Kind.HOST_PORT: " (hostPort)"}
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class ExpectedForward:
     """One forward that K3s makes, or that a user could expect.
 
     `status` is FORWARDED if K3s makes it, PENDING if it waits for an address, and NOT_FORWARDED if
@@ -57,14 +57,14 @@ class Wanted:
         """The object that the child port belongs to, with a mark for nodePorts and hostPorts."""
         if self.kind is Kind.API:
             return API
-        if self.kind in {Kind.STRAY, Kind.UNKNOWN}:
+        if self.kind in {Kind.ORPHANED, Kind.UNKNOWN}:
             return ""
         return f"{self.namespace}/{self.service}:{self.child_port}{_MARKS.get(self.kind, '')}"
 
     @property
     def offset(self) -> int:
         """The number that K3s adds to the child port; 0 for a forward that K3s did not make."""
-        if self.kind in {Kind.STRAY, Kind.UNKNOWN}:
+        if self.kind in {Kind.ORPHANED, Kind.UNKNOWN}:
             return 0
         return self.parent_port - self.child_port
 
@@ -91,14 +91,14 @@ class Wanted:
         return 2
 
 
-def api(settings: Settings) -> Wanted:
+def api(settings: Settings) -> ExpectedForward:
     """Return the forward of the API server, which K3s always makes and never offsets."""
-    return Wanted("tcp", settings.https_port, settings.https_port, Kind.API)
+    return ExpectedForward("tcp", settings.https_port, settings.https_port, Kind.API)
 
 
 def of_services(
     ports: Iterable[ServicePort], settings: Settings, version: Version | None
-) -> Iterator[Wanted]:
+) -> Iterator[ExpectedForward]:
     """Yield the forwards of all ports that a load balancer serves or should serve.
 
     Other Services have no forwards.
@@ -113,7 +113,7 @@ def never(
     pods: Iterable[PodPort],
     settings: Settings,
     version: Version | None,
-) -> Iterator[Wanted]:
+) -> Iterator[ExpectedForward]:
     """Yield the ports that K3s never forwards, each with the reason.
 
     These are the ports that `of_services` leaves out.
@@ -125,10 +125,10 @@ def never(
         if is_internal(port):
             yield from _internal(port)
         elif without_node_ports and port.node_port:
-            why = f"K3s {version} forwards no nodePorts; v1.29.3 and later do"
-            yield _wanted(port, port.node_port, Kind.NODE_PORT, Status.NOT_FORWARDED, why)
+            why = f"K3s {version} does not forward nodePorts; v1.29.3 and later do"
+            yield _expected(port, port.node_port, Kind.NODE_PORT, Status.NOT_FORWARDED, why)
     for pod in set(pods):
-        yield Wanted(
+        yield ExpectedForward(
             proto=printable(pod.proto),
             parent_port=features.child_to_parent_port(pod.port),
             child_port=pod.port,
@@ -145,29 +145,31 @@ def is_internal(port: ServicePort) -> bool:
     return port.type != "LoadBalancer" and not port.addresses
 
 
-def _internal(port: ServicePort) -> Iterator[Wanted]:
+def _internal(port: ServicePort) -> Iterator[ExpectedForward]:
     why = _why_internal(port)
-    yield _wanted(port, port.port, Kind.SERVICE_PORT, Status.NOT_FORWARDED, why)
+    yield _expected(port, port.port, Kind.SERVICE_PORT, Status.NOT_FORWARDED, why)
     if port.node_port and port.node_port != port.port:
-        yield _wanted(port, port.node_port, Kind.NODE_PORT, Status.NOT_FORWARDED, why)
+        yield _expected(port, port.node_port, Kind.NODE_PORT, Status.NOT_FORWARDED, why)
 
 
-def _of_port(port: ServicePort, settings: Settings, version: Version | None) -> Iterator[Wanted]:
+def _of_port(
+    port: ServicePort, settings: Settings, version: Version | None
+) -> Iterator[ExpectedForward]:
     status, why = _state(port, settings, version)
     certain = _known(version) or port.proto == "tcp"
-    yield _wanted(port, port.port, Kind.SERVICE_PORT, status, why, certain=certain)
+    yield _expected(port, port.port, Kind.SERVICE_PORT, status, why, certain=certain)
     if not port.node_port or port.node_port == port.port or why:
         return
     if not _known(version):
-        yield _wanted(port, port.node_port, Kind.NODE_PORT, Status.FORWARDED, "", certain=False)
+        yield _expected(port, port.node_port, Kind.NODE_PORT, Status.FORWARDED, "", certain=False)
     elif _forwards_node_ports(version):
-        yield _wanted(port, port.node_port, Kind.NODE_PORT, Status.FORWARDED, "")
+        yield _expected(port, port.node_port, Kind.NODE_PORT, Status.FORWARDED, "")
 
 
-def _wanted(
+def _expected(
     port: ServicePort, child: int, kind: Kind, status: Status, why: str, *, certain: bool = True
-) -> Wanted:
-    return Wanted(
+) -> ExpectedForward:
+    return ExpectedForward(
         proto=printable(port.proto),
         parent_port=features.child_to_parent_port(child),
         child_port=child,
@@ -185,7 +187,7 @@ def _wanted(
 def _state(port: ServicePort, settings: Settings, version: Version | None) -> tuple[Status, str]:
     if port.proto not in {"tcp", "udp"}:
         proto = printable(port.proto).upper()
-        return Status.NOT_FORWARDED, f"K3s forwards TCP and UDP, never {proto}"
+        return Status.NOT_FORWARDED, f"K3s forwards TCP and UDP only, not {proto}"
     if not settings.servicelb:
         return Status.NOT_FORWARDED, _NO_SERVICELB
     if port.proto == "udp" and _known(version) and not _forwards_udp(version):
@@ -194,37 +196,35 @@ def _state(port: ServicePort, settings: Settings, version: Version | None) -> tu
         return Status.FORWARDED, ""
     if port.hostnames:
         return Status.NOT_FORWARDED, _NO_HOST_NAMES
-    return Status.PENDING, "its load balancer has no address yet"
+    return Status.PENDING, "the load balancer has no address yet"
 
 
-def rivals(wants: Iterable[Wanted]) -> dict[Wanted, tuple[str, ...]]:
-    """Return the targets that need the same host port, for each forward that has such rivals."""
-    # A port that is never forwarded has no rivals. The rivals of a port that waits for an address
-    # are the targets that block it: a load balancer has each port once (K3s's servicelb is a Pod
+def conflicts(entries: Iterable[ExpectedForward]) -> dict[ExpectedForward, tuple[str, ...]]:
+    """Return the other targets that need the same host port, for each forward with a conflict."""
+    # A port that is never forwarded has no conflicts. A port that waits for an address conflicts
+    # with the targets that block it: a load balancer has each port once (K3s's servicelb is a Pod
     # with hostPorts).
-    groups: dict[tuple[str, int], list[Wanted]] = {}
-    for want in wants:
-        if want.status is not Status.NOT_FORWARDED:
-            groups.setdefault(want.key, []).append(want)
-    found: dict[Wanted, tuple[str, ...]] = {}
+    groups: dict[tuple[str, int], list[ExpectedForward]] = {}
+    for entry in entries:
+        if entry.status is not Status.NOT_FORWARDED:
+            groups.setdefault(entry.key, []).append(entry)
+    found: dict[ExpectedForward, tuple[str, ...]] = {}
     for group in groups.values():
         if len(group) == 1:
             continue
         settled = [one for one in group if one.status is Status.FORWARDED] or group[:1]
         targets = list(dict.fromkeys(one.target for one in settled))
-        for want in group:
-            found[want] = tuple(target for target in targets if target != want.target)
+        for entry in group:
+            found[entry] = tuple(target for target in targets if target != entry.target)
     return found
 
 
 def _why_internal(port: ServicePort) -> str:
     if port.type == "NodePort":
-        return (
-            "K3s forwards nodePorts of LoadBalancer Services only, and this is a NodePort Service"
-        )
+        return "this is a NodePort Service; K3s forwards nodePorts of LoadBalancer Services only"
     return (
-        f"a {printable(port.type, 40)} Service stays inside the cluster: K3s forwards those of type"
-        " LoadBalancer"
+        f"a Service of type {printable(port.type, 40)} is reachable inside the cluster only; K3s"
+        " forwards Services of type LoadBalancer"
     )
 
 

@@ -1,4 +1,4 @@
-"""The full explanation of one port or Service: the way in from the host, and the way back."""
+"""The full explanation of one port or Service: its status, and its addresses."""
 
 from __future__ import annotations
 
@@ -12,17 +12,13 @@ from k3s_rootless.ports.rules import advice, urls
 from k3s_rootless.ports.rules.advice import Advice
 from k3s_rootless.ports.rules.question import Question
 
+_NO_TARGET = {
+    Kind.ORPHANED: "a forward that no Service needs",
+    Kind.UNKNOWN: "a forward for an unknown Service",
+}
 Line = tuple[str, str]
 """A heading, which can be empty, and a sentence."""
 _API_NAMES = frozenset({"api", "kubernetes", "apiserver"})
-_INSIDE = {
-    True: "a socket of K3s's namespace takes it",
-    False: (
-        "no socket there: K3s's load balancer redirects in the kernel (a real connection tells:"
-        " --probe)"
-    ),
-    None: "nobody could look",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,42 +51,41 @@ def of_rows(
     question: Question, rows: Sequence[Exposure], addresses: Sequence[Address]
 ) -> Explanation:
     """Explain the rows that match a question; `addresses` are those of this host."""
-    paragraphs = tuple(tuple(of_row(row, question, addresses)) for row in rows)
+    paragraphs = tuple(tuple(of_row(row, addresses)) for row in rows)
     return Explanation(question, paragraphs, advice.privileged(question.number, rows))
 
 
-def of_row(row: Exposure, question: Question, addresses: Sequence[Address]) -> list[Line]:
+def of_row(row: Exposure, addresses: Sequence[Address]) -> list[Line]:
     """Explain one row."""
     name = f" ({row.port_name})" if row.port_name else ""
-    lines = [("", f"{row.target or 'a forward that nobody asks for'}{name}, {row.proto}")]
+    lines = [("", f"{row.target or _NO_TARGET[row.kind]}{name}, {row.proto}")]
     reason = f": {row.reason}" if row.reason else ""
-    lines.append(("verdict", f"{row.status.value.replace('-', ' ')}{reason}"))
+    lines.append(("status", f"{row.status.value.replace('-', ' ')}{reason}"))
     if row.forwarded:
-        lines += _inwards(row, addresses)
-    if row.rivals:
-        rivals = ", ".join(row.rivals)
-        lines.append(("wanted by", f"{rivals} as well: whichever K3s comes to first has it"))
-    back = _back(row, question)
-    if back:
-        lines.append(("the way back", back))
+        lines += _forward(row, addresses)
+    if row.conflicts_with:
+        targets = ", ".join(row.conflicts_with)
+        lines.append(("conflicts with", f"{targets}: K3s forwards the first one that it processes"))
+    host_port = _host_port(row)
+    if host_port:
+        lines.append(("host port", host_port))
     if row.probe is not None:
-        lines.append(("probe", row.probe.said + _took(row.probe.milliseconds)))
+        lines.append(("probe", row.probe.result + _duration(row.probe.milliseconds)))
     return lines
 
 
-def of_nothing(question: Question, holder: str) -> Explanation:
-    """Explain a port that no row is about; `holder` describes its owner, empty if it is free."""
+def of_nothing(question: Question, owner: str) -> Explanation:
+    """Explain a port without a row; `owner` describes the process that uses it, if any."""
     number = question.number or 0
     parent = features.child_to_parent_port(number)
-    lines = [("", f"port {number}: no Service has it, and K3s forwards nothing there")]
-    lines.append(("by the rule", f"port {number} of a Service would be port {parent} of this host"))
+    lines = [("", f"port {number}: no Service has this port, and K3s does not forward it")]
+    ports = f"port {number}"
     if number > 10000 and number - 10000 <= 1024:
-        lines.append(
-            ("", f"port {number - 10000} of a Service would come here as well, with 10000 added")
-        )
-    on_this_host = f"nobody listens at port {number}"
-    if holder:
-        on_this_host = f"{holder} holds port {number}"
+        ports = f"port {number - 10000} or {number}"
+    lines.append(("mapping", f"{ports} of a Service would be port {parent} of this host"))
+    on_this_host = f"no process listens on port {number}"
+    if owner:
+        on_this_host = f"port {number} is in use by {owner}"
     lines.append(("on this host", on_this_host))
     return Explanation(question, (tuple(lines),))
 
@@ -106,18 +101,30 @@ def _is_named(row: Exposure, question: Question) -> bool:
     return question.namespace in {"", row.namespace}
 
 
-def _inwards(row: Exposure, addresses: Sequence[Address]) -> list[Line]:
+def _forward(row: Exposure, addresses: Sequence[Address]) -> list[Line]:
     lines = []
-    if row.is_reached:
-        guess = f" (a guess, {row.url_guess})" if row.url_guess else ""
+    if row.is_reachable:
+        guess = f" (scheme guessed {row.url_guess})" if row.url_guess else ""
         lines.append(("from this host", f"{row.url}{guess}"))
     lines.append(("from the network", _from_the_network(row, addresses)))
     further = ""
     if row.target:
-        further = f"; rootlesskit takes it to port {row.child_port} of K3s's namespace"
-    lines.append(("the way in", f"{row.explanation}{further}"))
-    lines.append(("inside", _INSIDE[row.inside]))
+        further = f"; rootlesskit connects to port {row.child_port} of K3s's namespace"
+    lines.append(("forward", f"{row.explanation}{further}"))
+    lines.append(("in the child", _in_child(row)))
     return lines
+
+
+def _in_child(row: Exposure) -> str:
+    where = f"port {row.child_port} of K3s's namespace"
+    if row.child_listening is None:
+        return "unknown: the sockets of K3s's namespace could not be read"
+    if row.child_listening:
+        return f"a program listens on {where}"
+    usual = ""
+    if row.status is Status.FORWARDED:
+        usual = ", which is usual for K3s's load balancer; test the connection with --probe"
+    return f"no socket listens on {where}{usual}"
 
 
 def _from_the_network(row: Exposure, addresses: Sequence[Address]) -> str:
@@ -127,30 +134,24 @@ def _from_the_network(row: Exposure, addresses: Sequence[Address]) -> str:
             f"{urls.bracketed(one.text)}:{row.parent_port} ({one.interface})" for one in found
         )
     if advice.exposed([row]):
-        return "this host has no address but loopback"
-    return "not at all: it listens on loopback only"
+        return "not reachable: this host has only loopback addresses"
+    return "not reachable: the forward listens on loopback only"
 
 
-def _back(row: Exposure, question: Question) -> str:
+def _host_port(row: Exposure) -> str:
     port, parent = row.child_port, row.parent_port
-    if row.kind in {Kind.STRAY, Kind.UNKNOWN}:
+    if row.kind in {Kind.ORPHANED, Kind.UNKNOWN}:
         return ""
     if row.status is Status.NOT_FORWARDED:
-        return f"{row.target} has no port on this host"
-    if row.kind is Kind.API:
-        return f"the API server is port {port} on both sides: its port is never offset"
+        return "none"
+    if not row.offset and row.forwarded:
+        return ""
     if not row.offset:
-        return f"{row.target} is port {parent} of this host, the same number on both sides"
-    back = (
-        f"{row.target} is port {parent} of this host and no other: port {port} of this host itself"
-        " is not K3s's"
-    )
-    if question.number == port:
-        return f"{back} (asked for here)"
-    return back
+        return f"{parent}, the same number as in K3s's namespace"
+    return f"{parent} only; port {port} of this host itself is not forwarded to {row.target}"
 
 
-def _took(milliseconds: float | None) -> str:
+def _duration(milliseconds: float | None) -> str:
     if milliseconds is None:
         return ""
     return f" ({milliseconds:g} ms)"

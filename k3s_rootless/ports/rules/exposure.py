@@ -1,7 +1,7 @@
 """The rows of `ports`, joined from four sources.
 
 The sources are the forwards that K3s should make, the forwards of rootlesskit, the sockets of the
-host, and the sockets inside. A row is `answering` only if all sources agree. If a source cannot be
+host, and the sockets inside. A row is `listening` only if all sources agree. If a source cannot be
 read, its column is None, and the rows that depend on it have the status `unknown` and a reason.
 """
 
@@ -25,7 +25,7 @@ from k3s_rootless.ports.facts import (
     Status,
 )
 from k3s_rootless.ports.rules import expected, reasons, rows, starting
-from k3s_rootless.ports.rules.expected import Wanted
+from k3s_rootless.ports.rules.expected import ExpectedForward
 from k3s_rootless.ports.rules.socket_index import Key, SocketIndex, key_of
 from k3s_rootless.printable import printable
 from k3s_rootless.rootlesskit.facts import Forward
@@ -40,8 +40,8 @@ def join(sources: Sources, running: Running, *, everything: bool = False) -> Por
     forwards.
     """
     index = replace(SocketIndex.of(sources, running.uid), starting=_starting(sources, running))
-    wants = _wants(sources, running)
-    found = list(_rows(sources, wants, index))
+    entries = _entries(sources, running)
+    found = list(_rows(sources, entries, index))
     if everything:
         found += _never(sources, running, index)
     internal = None
@@ -60,7 +60,7 @@ def join(sources: Sources, running: Running, *, everything: bool = False) -> Por
     )
 
 
-def in_the_way(sources: Sources, running: Running) -> tuple[Listener, ...]:
+def conflicting_sockets(sources: Sources, running: Running) -> tuple[Listener, ...]:
     """Return the host sockets on ports that K3s needs and that rootlesskit does not forward.
 
     The owners of these sockets explain a port conflict.
@@ -71,22 +71,22 @@ def in_the_way(sources: Sources, running: Running) -> tuple[Listener, ...]:
     served = {
         key_of(one) for one in sources.forwards.value if index.serving(key_of(one), one.parent_ip)
     }
-    keys = {want.key for want in _wants(sources, running)} - served
+    keys = {entry.key for entry in _entries(sources, running)} - served
     return tuple(one for one in sources.listeners.value if (one.proto, one.port) in keys)
 
 
 def with_probe(row: Exposure, probe: Probe) -> Exposure:
     """Return the row after a real connection.
 
-    If a program answered, the row becomes `answering`. If the connection failed, the row becomes
-    `silent`.
+    If a program answered, the row becomes `listening`. If the connection failed, the row becomes
+    `unreachable`.
     """
     changed = replace(row, probe=probe)
-    if probe.well and row.status is Status.FORWARDED:
-        return replace(changed, status=Status.ANSWERING)
-    if probe.well is False and row.verdict is Verdict.PASS:
-        reason = f"forwarded, but a real connection failed: {probe.said}"
-        return replace(changed, status=Status.SILENT, verdict=Verdict.FAIL, reason=reason)
+    if probe.answered and row.status is Status.FORWARDED:
+        return replace(changed, status=Status.LISTENING)
+    if probe.answered is False and row.verdict is Verdict.PASS:
+        reason = f"forwarded, but the connection failed: {probe.result}"
+        return replace(changed, status=Status.UNREACHABLE, verdict=Verdict.FAIL, reason=reason)
     return changed
 
 
@@ -102,7 +102,7 @@ def _pods(sources: Sources) -> tuple[PodPort, ...]:
     return sources.pods.value
 
 
-def _wants(sources: Sources, running: Running) -> list[Wanted]:
+def _entries(sources: Sources, running: Running) -> list[ExpectedForward]:
     of_services = expected.of_services(_services(sources), running.settings, running.version)
     return sorted({expected.api(running.settings), *of_services}, key=lambda one: one.order)
 
@@ -115,35 +115,37 @@ def _starting(sources: Sources, running: Running) -> str:
 
 def _never(sources: Sources, running: Running, index: SocketIndex) -> Iterator[Exposure]:
     services, pods = _services(sources), _pods(sources)
-    for want in expected.never(services, pods, running.settings, running.version):
-        yield _without_forward(want, Status.NOT_FORWARDED, want.why, index)
+    for entry in expected.never(services, pods, running.settings, running.version):
+        yield _without_forward(entry, Status.NOT_FORWARDED, entry.why, index)
 
 
-def _rows(sources: Sources, wants: list[Wanted], index: SocketIndex) -> Iterator[Exposure]:
-    rivals = expected.rivals(wants)
+def _rows(
+    sources: Sources, entries: list[ExpectedForward], index: SocketIndex
+) -> Iterator[Exposure]:
+    conflicts = expected.conflicts(entries)
     if isinstance(sources.forwards, Unknown):
-        for want in wants:
-            others = rivals.get(want, ())
-            yield _of_unread_forwards(want, sources.forwards.reason, others, index)
+        for entry in entries:
+            others = conflicts.get(entry, ())
+            yield _of_unread_forwards(entry, sources.forwards.reason, others, index)
         return
     remaining = _by_key(sources.forwards.value)
-    taken = {key: found[0] for key, found in remaining.items()}
+    listed = {key: found[0] for key, found in remaining.items()}
     missing = []
-    for want in wants:
-        forward = _take(remaining, want)
+    for entry in entries:
+        forward = _take(remaining, entry)
         if forward is None:
-            missing.append(want)
+            missing.append(entry)
             continue
-        status, reason = _forwarded(want, forward, index)
-        yield _with_forward(want, forward, status, reason, index, rivals.get(want, ()))
-    first = _first_blocked(missing, taken, index)
-    for want in missing:
-        others = rivals.get(want, ())
-        status, reason = _missing(want, taken.get(want.key), first, others, index)
-        yield _without_forward(want, status, reason, index, others)
+        status, reason = _forwarded(entry, forward, index)
+        yield _with_forward(entry, forward, status, reason, index, conflicts.get(entry, ()))
+    first = _first_blocked(missing, listed, index)
+    for entry in missing:
+        others = conflicts.get(entry, ())
+        status, reason = _missing(entry, listed.get(entry.key), first, others, index)
+        yield _without_forward(entry, status, reason, index, others)
     for group in remaining.values():
         for forward in group:
-            yield _stray(forward, sources, index)
+            yield _orphaned(forward, sources, index)
 
 
 def _by_key(forwards: tuple[Forward, ...]) -> dict[Key, list[Forward]]:
@@ -153,84 +155,86 @@ def _by_key(forwards: tuple[Forward, ...]) -> dict[Key, list[Forward]]:
     return found
 
 
-def _take(remaining: dict[Key, list[Forward]], want: Wanted) -> Forward | None:
-    """Remove the forward that K3s made for `want`, and return it."""
-    for forward in remaining.get(want.key, ()):
-        if forward.child_port == want.child_port:
-            remaining[want.key].remove(forward)
+def _take(remaining: dict[Key, list[Forward]], entry: ExpectedForward) -> Forward | None:
+    """Remove the forward that K3s made for `entry`, and return it."""
+    for forward in remaining.get(entry.key, ()):
+        if forward.child_port == entry.child_port:
+            remaining[entry.key].remove(forward)
             return forward
     return None
 
 
 def _of_unread_forwards(
-    want: Wanted, why: str, others: tuple[str, ...], index: SocketIndex
+    entry: ExpectedForward, why: str, conflicts: tuple[str, ...], index: SocketIndex
 ) -> Exposure:
-    status, reason = want.status, want.why
-    if not want.why:
+    status, reason = entry.status, entry.why
+    if not entry.why:
         status = Status.UNKNOWN
-        reason = index.starting or f"nobody could see whether it is forwarded: {why}"
-    return _without_forward(want, status, reason, index, others, forwarded=None)
+        reason = index.starting or f"cannot check whether the port is forwarded: {why}"
+    return _without_forward(entry, status, reason, index, conflicts, forwarded=None)
 
 
-def _forwarded(want: Wanted, forward: Forward, index: SocketIndex) -> tuple[Status, str]:
+def _forwarded(entry: ExpectedForward, forward: Forward, index: SocketIndex) -> tuple[Status, str]:
     listening = index.listening(key_of(forward), forward.parent_ip)
     if listening is None:
-        return Status.UNKNOWN, f"forwarded; nobody could see whether the host listens: {index.why}"
+        return Status.UNKNOWN, f"forwarded; cannot check whether the host listens: {index.why}"
     if not listening:
-        holder = index.holder(want.key)
-        return Status.SILENT, reasons.listed_only(forward.parent_port, holder, index.uid)
-    if want.why:
-        return want.status, f"rootlesskit still forwards it, though {want.why}"
-    inside = index.inside(want.proto, want.child_port, forward.child_ip)
-    if want.kind is Kind.API and inside is False:
-        return Status.SILENT, reasons.api_down(want.child_port)
+        holder = index.holder(entry.key)
+        return Status.UNREACHABLE, reasons.listed_only(forward.parent_port, holder, index.uid)
+    if entry.why:
+        return entry.status, f"rootlesskit still forwards this port, although {entry.why}"
+    inside = index.inside(entry.proto, entry.child_port, forward.child_ip)
+    if entry.kind is Kind.API and inside is False:
+        return Status.UNREACHABLE, reasons.api_stopped(entry.child_port)
     if inside:
-        return Status.ANSWERING, ""
+        return Status.LISTENING, ""
     return Status.FORWARDED, ""
 
 
 def _first_blocked(
-    missing: list[Wanted], taken: dict[Key, Forward], index: SocketIndex
-) -> Wanted | None:
+    missing: list[ExpectedForward], listed: dict[Key, Forward], index: SocketIndex
+) -> ExpectedForward | None:
     """Return the missing forward with the lowest port at which K3s stops."""
-    blocked = (want for want in missing if _is_blocked(want, taken, index))
+    blocked = (entry for entry in missing if _is_blocked(entry, listed, index))
     return min(blocked, key=lambda one: one.parent_port, default=None)
 
 
-def _is_blocked(want: Wanted, taken: dict[Key, Forward], index: SocketIndex) -> bool:
-    if want.why or want.key in taken or index.held_by_k3s(want.key):
+def _is_blocked(entry: ExpectedForward, listed: dict[Key, Forward], index: SocketIndex) -> bool:
+    if entry.why or entry.key in listed or index.used_by_k3s(entry.key):
         return False
-    return index.holder(want.key) is not None or want.parent_port < index.unprivileged_from
+    return index.holder(entry.key) is not None or entry.parent_port < index.unprivileged_from
 
 
 def _missing(
-    want: Wanted,
+    entry: ExpectedForward,
     instead: Forward | None,
-    first: Wanted | None,
-    rivals: tuple[str, ...],
+    first: ExpectedForward | None,
+    conflicts: tuple[str, ...],
     index: SocketIndex,
 ) -> tuple[Status, str]:
-    if want.status is Status.PENDING and rivals and want.kind is Kind.SERVICE_PORT:
-        return Status.COLLISION, reasons.no_room(want, rivals)
-    if want.why:
-        return want.status, want.why
+    if entry.status is Status.PENDING and conflicts and entry.kind is Kind.SERVICE_PORT:
+        return Status.PORT_CONFLICT, reasons.no_room(entry, conflicts)
+    if entry.why:
+        return entry.status, entry.why
     if instead is not None:
-        return Status.COLLISION, reasons.lost(want, instead.child_port, rivals)
-    if index.held_by_k3s(want.key):
-        return Status.PENDING, reasons.being_forwarded(want.parent_port)
-    if not want.certain:
+        return Status.PORT_CONFLICT, reasons.lost(entry, instead.child_port, conflicts)
+    if index.used_by_k3s(entry.key):
+        return Status.PENDING, reasons.being_forwarded(entry.parent_port)
+    if not entry.certain:
         return Status.UNKNOWN, reasons.UNCERTAIN
-    return _absent(want, first, index)
+    return _absent(entry, first, index)
 
 
-def _absent(want: Wanted, first: Wanted | None, index: SocketIndex) -> tuple[Status, str]:
-    port, holder = want.parent_port, index.holder(want.key)
+def _absent(
+    entry: ExpectedForward, first: ExpectedForward | None, index: SocketIndex
+) -> tuple[Status, str]:
+    port, holder = entry.parent_port, index.holder(entry.key)
     if index.why is not None:
-        return Status.NOT_FORWARDED, reasons.holder_unknown(port, index.why)
+        return Status.NOT_FORWARDED, reasons.use_unknown(port, index.why)
     if holder is not None:
-        return Status.BLOCKED, reasons.blocked(port, holder, index.uid)
+        return Status.PORT_IN_USE, reasons.in_use(port, holder, index.uid)
     if port < index.unprivileged_from:
-        return Status.BLOCKED, reasons.privileged(port, index.unprivileged_from)
+        return Status.PRIVILEGED_PORT, reasons.privileged(port, index.unprivileged_from)
     if first is not None:
         return Status.STALLED, reasons.stalled(first, index.holder(first.key), index.uid)
     if index.starting:
@@ -238,52 +242,52 @@ def _absent(want: Wanted, first: Wanted | None, index: SocketIndex) -> tuple[Sta
     return Status.NOT_FORWARDED, reasons.not_yet(port)
 
 
-def _stray(forward: Forward, sources: Sources, index: SocketIndex) -> Exposure:
-    status, kind = Status.STRAY, Kind.STRAY
-    reason = "no Service asks for this forward; K3s removes such at its next pass"
+def _orphaned(forward: Forward, sources: Sources, index: SocketIndex) -> Exposure:
+    status, kind = Status.ORPHANED, Kind.ORPHANED
+    reason = "no Service needs this forward; K3s removes it at its next update"
     if isinstance(sources.services, Unknown):
         status, kind = Status.UNKNOWN, Kind.UNKNOWN
-        reason = f"nobody could see which Service it is for: {sources.services.reason}"
-    want = Wanted(printable(forward.proto), forward.parent_port, forward.child_port, kind)
-    return _with_forward(want, forward, status, reason, index)
+        reason = f"cannot check which Service this forward is for: {sources.services.reason}"
+    entry = ExpectedForward(printable(forward.proto), forward.parent_port, forward.child_port, kind)
+    return _with_forward(entry, forward, status, reason, index)
 
 
 def _with_forward(
-    want: Wanted,
+    entry: ExpectedForward,
     forward: Forward,
     status: Status,
     reason: str,
     index: SocketIndex,
-    rivals: tuple[str, ...] = (),
+    conflicts: tuple[str, ...] = (),
 ) -> Exposure:
     key = key_of(forward)
-    seen = rows.Seen(
+    observed = rows.Observations(
         parent_ip=printable(forward.parent_ip),
         forwarded=True,
-        listening=index.listening(key, forward.parent_ip),
-        inside=index.inside(key[0], want.child_port, forward.child_ip),
+        parent_listening=index.listening(key, forward.parent_ip),
+        child_listening=index.inside(key[0], entry.child_port, forward.child_ip),
         listens_on=index.addresses(key, forward.parent_ip),
     )
     text = printable(reason, _LONGEST_REASON)
-    return rows.row(want, status, text, index, rivals=rivals, seen=seen)
+    return rows.row(entry, status, text, index, conflicts=conflicts, observed=observed)
 
 
 def _without_forward(
-    want: Wanted,
+    entry: ExpectedForward,
     status: Status,
     reason: str,
     index: SocketIndex,
-    rivals: tuple[str, ...] = (),
+    conflicts: tuple[str, ...] = (),
     *,
     forwarded: bool | None = False,
 ) -> Exposure:
-    seen = rows.Seen(
+    observed = rows.Observations(
         forwarded=forwarded,
-        listening=index.held(want.key),
-        inside=index.inside(want.proto, want.child_port, ""),
+        parent_listening=index.in_use(entry.key),
+        child_listening=index.inside(entry.proto, entry.child_port, ""),
     )
     text = printable(reason, _LONGEST_REASON)
-    return rows.row(want, status, text, index, rivals=rivals, seen=seen)
+    return rows.row(entry, status, text, index, conflicts=conflicts, observed=observed)
 
 
 def _forward_order(forward: Forward) -> tuple[str, int, int, str, str]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from k3s_rootless.observation import Known, Unknown
 from k3s_rootless.ports.facts import Exposure, PodPort, Running, ServicePort, Sources, Status
 from k3s_rootless.ports.rules import expected, reasons, rows
-from k3s_rootless.ports.rules.expected import Wanted
+from k3s_rootless.ports.rules.expected import ExpectedForward
 from k3s_rootless.ports.rules.socket_index import Key, SocketIndex, key_of
 
 _BALANCED = ("127.0.0.1",)
@@ -19,38 +19,38 @@ def predict(
 ) -> tuple[Exposure, ...]:
     """Return a row for each port of planned Services.
 
-    The status is FORWARDED if K3s would forward the port. Otherwise it is BLOCKED, COLLISION,
-    NOT_FORWARDED or UNKNOWN, with the reason. A Service of the cluster with the same namespace and
-    name would be replaced, so it is no conflict.
+    The status is FORWARDED if K3s would forward the port. Otherwise it is PORT_IN_USE,
+    PRIVILEGED_PORT, PORT_CONFLICT, NOT_FORWARDED or UNKNOWN, with the reason. A Service of the
+    cluster with the same namespace and name would be replaced, so it is not a conflict.
     """
     # servicelb gives each LoadBalancer Service an address once it has processed the Service.
     balanced = [_balanced(one) for one in planned]
-    wants = set(expected.of_services(balanced, running.settings, running.version))
+    entries = set(expected.of_services(balanced, running.settings, running.version))
     names = {(one.namespace, one.service) for one in planned}
     existing = {*_existing(sources, names, running), expected.api(running.settings)}
     cluster = _Cluster(
-        claims=_claims(wants | existing),
+        claims=_claims(entries | existing),
         forwarded=_forwarded(sources),
-        inside=_taken_inside(sources, existing),
+        inside=_used_inside(sources, existing),
         index=SocketIndex.of(sources, running.uid),
     )
-    found = [_judged(want, cluster) for want in wants]
+    found = [_judged(entry, cluster) for entry in entries]
     found += [
-        rows.row(want, Status.NOT_FORWARDED, want.why, cluster.index)
-        for want in expected.never(balanced, pods, running.settings, running.version)
+        rows.row(entry, Status.NOT_FORWARDED, entry.why, cluster.index)
+        for entry in expected.never(balanced, pods, running.settings, running.version)
     ]
     return tuple(sorted(found, key=_order))
 
 
 @dataclass(frozen=True, slots=True)
 class _Cluster:
-    """The ports that are taken.
+    """The ports that are in use or needed.
 
     `claims` are host ports that Services need, `forwarded` host ports that K3s forwards already,
     and `inside` ports that K3s uses in its own namespace.
     """
 
-    claims: Mapping[Key, set[Wanted]]
+    claims: Mapping[Key, set[ExpectedForward]]
     forwarded: set[Key]
     inside: set[Key]
     index: SocketIndex
@@ -62,18 +62,20 @@ def _balanced(port: ServicePort) -> ServicePort:
     return replace(port, addresses=_BALANCED)
 
 
-def _existing(sources: Sources, names: set[tuple[str, str]], running: Running) -> Iterator[Wanted]:
+def _existing(
+    sources: Sources, names: set[tuple[str, str]], running: Running
+) -> Iterator[ExpectedForward]:
     if isinstance(sources.services, Unknown):
         return iter(())
     others = [one for one in sources.services.value if (one.namespace, one.service) not in names]
     return expected.of_services(others, running.settings, running.version)
 
 
-def _claims(wants: Iterable[Wanted]) -> Mapping[Key, set[Wanted]]:
-    found: dict[Key, set[Wanted]] = {}
-    for want in wants:
-        if want.status is not Status.NOT_FORWARDED:
-            found.setdefault(want.key, set()).add(want)
+def _claims(entries: Iterable[ExpectedForward]) -> Mapping[Key, set[ExpectedForward]]:
+    found: dict[Key, set[ExpectedForward]] = {}
+    for entry in entries:
+        if entry.status is not Status.NOT_FORWARDED:
+            found.setdefault(entry.key, set()).add(entry)
     return found
 
 
@@ -83,7 +85,7 @@ def _forwarded(sources: Sources) -> set[Key]:
     return {key_of(one) for one in sources.forwards.value}
 
 
-def _taken_inside(sources: Sources, existing: set[Wanted]) -> set[Key]:
+def _used_inside(sources: Sources, existing: set[ExpectedForward]) -> set[Key]:
     # Sockets inside that belong to no Service are K3s's own (6444, 10250 and the like). A load
     # balancer on such a port would cut them off.
     if not (isinstance(sources.inside, Known) and isinstance(sources.services, Known)):
@@ -95,40 +97,42 @@ def _taken_inside(sources: Sources, existing: set[Wanted]) -> set[Key]:
     return {(one.proto, one.port) for one in sources.inside.value} - of_services - of_forwards
 
 
-def _judged(want: Wanted, cluster: _Cluster) -> Exposure:
-    others = cluster.claims.get(want.key, {want}) - {want}
-    if not want.why and others:
-        return _contested(want, others, cluster.index)
-    status, reason = _state(want, cluster)
-    return rows.row(want, status, reason, cluster.index)
+def _judged(entry: ExpectedForward, cluster: _Cluster) -> Exposure:
+    others = cluster.claims.get(entry.key, {entry}) - {entry}
+    if not entry.why and others:
+        return _conflicting(entry, others, cluster.index)
+    status, reason = _state(entry, cluster)
+    return rows.row(entry, status, reason, cluster.index)
 
 
-def _contested(want: Wanted, others: set[Wanted], index: SocketIndex) -> Exposure:
+def _conflicting(
+    entry: ExpectedForward, others: set[ExpectedForward], index: SocketIndex
+) -> Exposure:
     ordered = sorted(others, key=lambda one: one.order)
-    rivals = tuple(dict.fromkeys(one.target for one in ordered))
-    reason = reasons.contested(want.parent_port, rivals)
-    return rows.row(want, Status.COLLISION, reason, index, rivals=rivals)
+    targets = tuple(dict.fromkeys(one.target for one in ordered))
+    reason = reasons.conflicting(entry.parent_port, targets)
+    return rows.row(entry, Status.PORT_CONFLICT, reason, index, conflicts=targets)
 
 
-def _state(want: Wanted, cluster: _Cluster) -> tuple[Status, str]:
-    if want.why:
-        return want.status, want.why
-    if (want.proto, want.child_port) in cluster.inside:
-        return Status.COLLISION, reasons.taken_inside(want.child_port)
-    return _state_on_host(want, cluster)
+def _state(entry: ExpectedForward, cluster: _Cluster) -> tuple[Status, str]:
+    if entry.why:
+        return entry.status, entry.why
+    if (entry.proto, entry.child_port) in cluster.inside:
+        return Status.PORT_CONFLICT, reasons.used_by_k3s(entry.child_port)
+    return _state_on_host(entry, cluster)
 
 
-def _state_on_host(want: Wanted, cluster: _Cluster) -> tuple[Status, str]:
-    port, index = want.parent_port, cluster.index
+def _state_on_host(entry: ExpectedForward, cluster: _Cluster) -> tuple[Status, str]:
+    port, index = entry.parent_port, cluster.index
     if index.why is not None:
-        return Status.UNKNOWN, reasons.holder_unknown(port, index.why)
+        return Status.UNKNOWN, reasons.use_unknown(port, index.why)
     # A port that K3s forwards already belongs to the Service that would be replaced.
-    holder = index.holder(want.key)
-    if holder is not None and want.key not in cluster.forwarded:
-        return Status.BLOCKED, reasons.blocked(port, holder, index.uid)
+    holder = index.holder(entry.key)
+    if holder is not None and entry.key not in cluster.forwarded:
+        return Status.PORT_IN_USE, reasons.in_use(port, holder, index.uid)
     if port < index.unprivileged_from:
-        return Status.BLOCKED, reasons.privileged(port, index.unprivileged_from)
-    if not want.certain:
+        return Status.PRIVILEGED_PORT, reasons.privileged(port, index.unprivileged_from)
+    if not entry.certain:
         return Status.UNKNOWN, reasons.UNCERTAIN
     return Status.FORWARDED, ""
 

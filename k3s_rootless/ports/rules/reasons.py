@@ -3,134 +3,144 @@
 from __future__ import annotations
 
 from k3s_rootless.ports.facts import Holder, Kind, Status
-from k3s_rootless.ports.rules.expected import Wanted
+from k3s_rootless.ports.rules.expected import ExpectedForward
 from k3s_rootless.ports.rules.socket_index import WILD
 
-UNCERTAIN = "the release of K3s is not known, and only newer ones forward this"
+UNCERTAIN = "the release of K3s is not known, and older releases do not forward this port"
 
 
 def described(holder: Holder, uid: int) -> str:
-    """Describe the owner of a port: uid, user, program, process and unit, as far as known."""
-    owner = _owner(holder, uid)
-    if holder.address in {"", *WILD}:
-        return owner
-    return f"{owner}, on {holder.address},"
+    """Describe the owner of a port: program, PID, unit, user and address, as far as known.
+
+    `uid` is that of K3s. The text follows "in use by".
+    """
+    name, details = _named(holder, uid)
+    if holder.address not in {"", *WILD}:
+        details.append(f"listening on {holder.address}")
+    if not details:
+        return name
+    return f"{name} ({', '.join(details)})"
 
 
-def _owner(holder: Holder, uid: int) -> str:
+def _named(holder: Holder, uid: int) -> tuple[str, list[str]]:
     if holder.uid != uid:
-        user = f" ({holder.user})" if holder.user else ""
-        return f"a program of uid {holder.uid}{user}"
-    unit = f" of {holder.unit}" if holder.unit else ""
+        if not holder.user:
+            return f"a process of uid {holder.uid}", []
+        return f"a process of user {holder.user}", [f"uid {holder.uid}"]
     if not holder.program:
-        return f"another program of yours{unit}"
-    return f"your program `{holder.program}` (pid {holder.pid}){unit}"
+        return "one of your own processes", list(filter(None, [holder.unit]))
+    return holder.program, list(filter(None, [f"PID {holder.pid}", holder.unit]))
+
+
+def in_use(port: int, holder: Holder, uid: int) -> str:
+    """Return the reason for a port that another process uses."""
+    own = ""
+    if holder.uid == uid and holder.program:
+        own = ", one of your own processes"
+    return f"port {port} is in use by {described(holder, uid)}{own}"
 
 
 def listed_only(port: int, holder: Holder | None, uid: int) -> str:
     """Return the reason for a forward that rootlesskit lists but that the host does not have."""
     if holder is None:
-        return f"rootlesskit lists the forward, but nothing listens on port {port} of the host"
-    return f"rootlesskit lists the forward, but {described(holder, uid)} holds the port"
+        return f"rootlesskit lists the forward, but no process listens on port {port} of the host"
+    return f"rootlesskit lists the forward, but {in_use(port, holder, uid)}"
 
 
-def api_down(port: int) -> str:
+def api_stopped(port: int) -> str:
     """Return the reason for a forward of the API server that no program answers."""
     return (
-        f"forwarded, but nothing listens at port {port} of K3s's namespace: the API server is down"
+        f"forwarded, but no process listens on port {port} of K3s's namespace: the API server is"
+        " not running"
     )
 
 
 def being_forwarded(port: int) -> str:
     """Return the reason for a port on which rootlesskit listens before it lists the forward."""
-    return f"K3s already listens on port {port}, but its rootlesskit does not list the forward yet"
-
-
-def blocked(port: int, holder: Holder, uid: int) -> str:
-    """Return the reason for a port that another process holds."""
-    return f"{described(holder, uid)} holds port {port} of the host"
+    return f"K3s already listens on port {port}, but rootlesskit does not list the forward yet"
 
 
 def privileged(port: int, first: int) -> str:
     """Return the reason for a port that the kernel refuses to an ordinary user."""
-    may = f"users may listen from {first} on (net.ipv4.ip_unprivileged_port_start)"
-    return f"port {port} is an administrator's; {may}"
-
-
-def stalled(first: Wanted, holder: Holder | None, uid: int) -> str:
-    """Return the reason for a port that K3s did not reach, because it stopped at another port."""
-    by = "which only an administrator may give"
-    if holder:
-        by = f"which {described(holder, uid)} holds"
-    return f"K3s waits behind port {first.parent_port} of the host ({first.target}), {by}"
-
-
-def lost(want: Wanted, child_port: int, rivals: tuple[str, ...]) -> str:
-    """Return the reason for a missing forward if another row has its host port."""
-    port, named = want.parent_port, ", ".join(rivals)
-    if child_port == want.child_port:
-        other = named or "another row"
-        return (
-            f"port {port} of the host is wanted by {want.target} as well, and {other} has it: one"
-            " child port is one program's"
-        )
-    if named:
-        return (
-            f"{want.target} and {named} want one port of the host, {port}; it leads to child port"
-            f" {child_port}"
-        )
     return (
-        f"port {port} of the host leads to child port {child_port}, which nobody asks for; K3s"
-        " takes it for this one"
+        f"port {port} is privileged: users can listen on ports from {first} on"
+        " (net.ipv4.ip_unprivileged_port_start)"
     )
 
 
-def no_room(want: Wanted, rivals: tuple[str, ...]) -> str:
+def stalled(first: ExpectedForward, holder: Holder | None, uid: int) -> str:
+    """Return the reason for a port that K3s did not reach, because it stopped at another port."""
+    why = "which is privileged"
+    if holder:
+        why = f"which is in use by {described(holder, uid)}"
+    return f"K3s stopped at port {first.parent_port} of the host ({first.target}), {why}"
+
+
+def lost(entry: ExpectedForward, child_port: int, conflicts: tuple[str, ...]) -> str:
+    """Return the reason for a missing forward if another row has its host port."""
+    port, named = entry.parent_port, ", ".join(conflicts)
+    if child_port == entry.child_port:
+        return (
+            f"port {port} of the host is already forwarded for {named or 'another Service port'};"
+            f" only one program can use child port {child_port}"
+        )
+    if named:
+        return (
+            f"{entry.target} and {named} need the same port of the host, {port}, which is forwarded"
+            f" to child port {child_port}"
+        )
+    return (
+        f"port {port} of the host is forwarded to child port {child_port}, which no Service needs;"
+        f" K3s treats this forward as that of {entry.target}"
+    )
+
+
+def no_room(entry: ExpectedForward, conflicts: tuple[str, ...]) -> str:
     """Return the reason for a load balancer without an address because another one has its port."""
     return (
-        f"{want.target} has no address, and {', '.join(rivals)} wants port {want.parent_port} of"
-        " the host as well"
+        f"the load balancer of {entry.target} has no address; port {entry.parent_port} of the host"
+        f" is also needed by {', '.join(conflicts)}"
     )
 
 
 def not_yet(port: int) -> str:
     """Return the reason for a missing forward that no other rule explains."""
-    return f"nothing holds port {port} of the host: K3s has not come to it yet, or could not"
+    return f"port {port} is free, but K3s has not forwarded it yet"
 
 
-def holder_unknown(port: int, why: str) -> str:
+def use_unknown(port: int, why: str) -> str:
     """Return the reason for a port with an unknown owner; `why` is that of the sockets."""
-    return f"nobody could see who holds port {port} of the host: {why}"
+    return f"cannot check whether port {port} of the host is in use: {why}"
 
 
-def contested(port: int, rivals: tuple[str, ...]) -> str:
+def conflicting(port: int, conflicts: tuple[str, ...]) -> str:
     """Return the reason for a planned host port that other targets need as well."""
     return (
-        f"port {port} of the host is wanted by {', '.join(rivals)} as well: K3s would give it to"
+        f"port {port} of the host is also needed by {', '.join(conflicts)}; K3s forwards it to only"
         " one of them"
     )
 
 
-def taken_inside(port: int) -> str:
+def used_by_k3s(port: int) -> str:
     """Return the reason for a planned port that K3s itself uses inside its namespace."""
     return (
-        f"K3s itself listens at port {port} of its namespace: a load balancer there would take its"
-        " place"
+        f"K3s itself listens on port {port} of its namespace; a load balancer on this port would"
+        " take over its connections"
     )
 
 
-def explanation(want: Wanted, address: str) -> str:
+def explanation(entry: ExpectedForward, address: str) -> str:
     """Return one sentence on what the numbers of a row mean."""
-    if want.status is Status.NOT_FORWARDED:
-        return f"{want.target} is not reached from the host: {want.why}"
-    where = f"port {want.parent_port} of {address or 'all addresses of the host'}"
-    if want.kind is Kind.API:
-        return f"{where} is the Kubernetes API, which K3s never offsets"
-    if not want.target:
-        return f"{where} leads to port {want.child_port} of K3s's namespace"
-    if want.offset:
+    if entry.status is Status.NOT_FORWARDED:
+        return f"{entry.target} is not reachable from the host: {entry.why}"
+    where = f"port {entry.parent_port} on {address or 'all addresses of the host'}"
+    if entry.kind is Kind.API:
+        return f"{where} is mapped to the Kubernetes API (K3s never adds an offset to this port)"
+    if not entry.target:
+        return f"{where} is mapped to port {entry.child_port} of K3s's namespace"
+    if entry.offset:
         return (
-            f"{where} stands for {want.target}: K3s adds {want.offset} to ports up to and including"
-            " 1024"
+            f"{where} is mapped to {entry.target} (K3s adds {entry.offset} to ports up to and"
+            " including 1024)"
         )
-    return f"{where} stands for {want.target}, without an offset"
+    return f"{where} is mapped to {entry.target}, without an offset"

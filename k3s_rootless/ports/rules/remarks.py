@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from k3s_rootless.linux.facts import Address
 from k3s_rootless.observation import Observed, Unknown
 from k3s_rootless.ports.facts import Exposure, Kind, Status
 
+_SOURCES = {
+    "rootlesskit": "forwards",
+    "services": "Services",
+    "sockets": "sockets of the host",
+    "child": "sockets of K3s's namespace",
+    "pods": "hostPorts of Pods",
+    "addresses": "addresses of this host",
+    "unit": "ports",
+}
 _OFFSET = "K3s adds 10000 to ports up to and including 1024"
-_FACING = (
-    "\nwarning: forwards marked * listen on all interfaces: the API and these Services face the"
-    " network."
+_EXPOSED = (
+    "\nwarning: forwards marked * listen on all interfaces, so the API server and these Services"
+    " are reachable from the network."
 )
 
 
@@ -21,9 +30,9 @@ def of_row(row: Exposure) -> str:
         return f"{row.target}/{row.proto}: {row.reason}"
     if row.reason:
         return f"{row.parent_port}/{row.proto}: {row.reason}"
-    if row.rivals:
-        rivals = ", ".join(row.rivals)
-        return f"{row.parent_port}/{row.proto}: {rivals} wants this port of the host as well"
+    if row.conflicts_with:
+        targets = ", ".join(row.conflicts_with)
+        return f"{row.parent_port}/{row.proto}: this port of the host is also needed by {targets}"
     return ""
 
 
@@ -31,13 +40,13 @@ def of_table(rows: Sequence[Exposure]) -> tuple[str, ...]:
     """Return what the columns of these rows mean."""
     found = []
     if any(row.offset for row in rows):
-        found.append(f"{_OFFSET}: what a Service calls 80 is 10080 of this host.")
-    if any(row.url_guess and row.is_reached for row in rows):
-        found.append("http and https are guesses by the names and numbers of ports.")
+        found.append(f"{_OFFSET}: port 80 of a Service is port 10080 of this host.")
+    if any(row.url_guess and row.is_reachable for row in rows):
+        found.append("http and https in URLs are guessed from the names and numbers of ports.")
     if any(row.status is Status.FORWARDED for row in rows):
         found.append(
-            "`forwarded`: no socket was seen inside, as with K3s's load balancer; a real connection"
-            " tells: --probe"
+            "`forwarded`: no listening socket was found in K3s's namespace, which is usual for"
+            " K3s's load balancer; test the connection with --probe"
         )
     return tuple(found)
 
@@ -45,10 +54,16 @@ def of_table(rows: Sequence[Exposure]) -> tuple[str, ...]:
 def of_exposed(addresses: Observed[tuple[Address, ...]]) -> tuple[str, ...]:
     """Return the paragraph about forwards that the network can reach, with their addresses."""
     if isinstance(addresses, Unknown):
-        return (_FACING,)
+        return (_EXPOSED,)
     outside = [f"{one.text} ({one.interface})" for one in addresses.value if not one.loopback]
-    reached = ", ".join(outside) or "no address but loopback at the moment"
-    return (_FACING, f"They are reached at {reached}.")
+    if not outside:
+        return (_EXPOSED, "At the moment this host has only loopback addresses.")
+    return (_EXPOSED, f"Addresses of this host: {', '.join(outside)}")
+
+
+def of_unread(unread: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+    """Return a line for each source that could not be read, by its name and the reason."""
+    return tuple(f"{_SOURCES.get(name, name)} unknown: {reason}" for name, reason in unread)
 
 
 def of_plan(rows: Sequence[Exposure]) -> tuple[str, ...]:
@@ -58,7 +73,7 @@ def of_plan(rows: Sequence[Exposure]) -> tuple[str, ...]:
         found.append(f"\n{_OFFSET}.")
     if any(row.kind is Kind.SERVICE_PORT and row.status is Status.FORWARDED for row in rows):
         found.append(
-            "Forwards listen on all interfaces, so these face the network. nodePorts left open are"
-            " K3s's choice."
+            "Forwards listen on all interfaces, so these ports are reachable from the network. If a"
+            " manifest sets no nodePort, K3s chooses one."
         )
     return tuple(found)

@@ -1,6 +1,6 @@
 """The sockets of the host and of the child namespace, indexed by port.
 
-The index shows which process holds a port, and whether a program listens on it.
+The index shows which process uses a port, and whether a program listens on it.
 """
 
 from __future__ import annotations
@@ -74,8 +74,8 @@ class SocketIndex:
             return None
         return bool(self.serving(key, parent_ip))
 
-    def held(self, key: Key) -> bool | None:
-        """Return whether any process holds this port; None if the host's sockets are not known."""
+    def in_use(self, key: Key) -> bool | None:
+        """Return whether any process uses this port; None if the host's sockets are not known."""
         if self.why is not None:
             return None
         return bool(self.host.get(key))
@@ -99,7 +99,7 @@ class SocketIndex:
         known = self.holders.get(found, Holder(found.uid))
         return replace(known, address=printable(found.address))
 
-    def held_by_k3s(self, key: Key) -> bool:
+    def used_by_k3s(self, key: Key) -> bool:
         """Return whether a process of K3s's own unit listens on a port.
 
         Such a process is rootlesskit, or its slirp4netns.

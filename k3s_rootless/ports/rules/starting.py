@@ -26,9 +26,9 @@ def reason(sources: Sources) -> str:
     """Return why the state of the API server's port is not final yet."""
     if isinstance(sources.forwards, Unknown):
         return (
-            "K3s is starting: its port API is not available yet, and its Services are not known yet"
+            "K3s is starting; its port API is not available yet, and its Services are not known yet"
         )
     return (
-        "K3s is starting: it forwards this port once its API server runs; its Services are not"
-        " known yet"
+        "K3s is starting; it forwards this port when its API server is running, and its Services"
+        " are not known yet"
     )

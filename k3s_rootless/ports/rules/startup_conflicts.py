@@ -1,4 +1,4 @@
-"""Port conflicts before a start: K3s's ports that another process holds, and free ports instead."""
+"""Port conflicts before a start: ports of K3s that another process uses, and free ports instead."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ Source: K3s's documentation, "Networking"; containerd's streams are 10010.
 """
 
 
-def taken(
+def ports_in_use(
     settings: Settings, listeners: Iterable[Listener], *, traefik: bool
 ) -> Mapping[int, Listener]:
-    """Return the host ports that K3s needs and that are taken, each with its socket."""
-    held = {one.port: one for one in listeners if one.proto == "tcp"}
-    return {port: held[port] for port in wanted(settings, traefik=traefik) if port in held}
+    """Return the host ports that K3s needs and that are in use, each with its socket."""
+    used = {one.port: one for one in listeners if one.proto == "tcp"}
+    return {port: used[port] for port in needed_ports(settings, traefik=traefik) if port in used}
 
 
-def wanted(settings: Settings, *, traefik: bool) -> tuple[int, ...]:
+def needed_ports(settings: Settings, *, traefik: bool) -> tuple[int, ...]:
     """Return the host ports that K3s itself needs.
 
     These are the port of its API, and the ports of traefik if servicelb serves it.
@@ -38,7 +38,7 @@ def wanted(settings: Settings, *, traefik: bool) -> tuple[int, ...]:
     return (settings.https_port, *map(child_to_parent_port, TRAEFIK))
 
 
-def instead(
+def free_ports(
     ports: Sequence[int], listeners: Iterable[Listener], settings: Settings
 ) -> Mapping[int, int]:
     """Return a free port in place of each port, where there is one.
@@ -46,7 +46,7 @@ def instead(
     The new port is free on the host, and K3s does not use it inside: the API has the same port in
     both namespaces.
     """
-    busy = {one.port for one in listeners} | _INSIDE | set(wanted(settings, traefik=True))
+    busy = {one.port for one in listeners} | _INSIDE | set(needed_ports(settings, traefik=True))
     found: dict[int, int] = {}
     for port in ports:
         start = port
@@ -68,4 +68,4 @@ def owner(
     runs = next((one for one in others if one.uid == holder.uid and one.unit), None)
     if runs is None or runs.unit in named:
         return named
-    return f"{named}, who runs a K3s ({runs.unit}, pid {runs.pid})"
+    return f"{named}; the same user runs K3s ({runs.unit}, PID {runs.pid})"

@@ -7,7 +7,7 @@ number of the port.
 from __future__ import annotations
 
 from k3s_rootless.ports.facts import Kind
-from k3s_rootless.ports.rules.expected import Wanted
+from k3s_rootless.ports.rules.expected import ExpectedForward
 from k3s_rootless.ports.rules.socket_index import LOOPBACK, WILD
 
 _HTTPS_PORTS = frozenset({443, 6443, 8443, 9443})
@@ -22,14 +22,14 @@ _APP_PROTOCOLS = {
 }
 
 
-def guess(want: Wanted, parent_ip: str) -> tuple[str, str]:
+def guess(entry: ExpectedForward, parent_ip: str) -> tuple[str, str]:
     """Return the URL of a forward from this host, and the basis of a guessed scheme.
 
     The second text is empty if the scheme is not a guess. If nothing names the scheme, the scheme
     is tcp or udp.
     """
-    scheme, by = _scheme(want)
-    return f"{scheme}://{host(parent_ip)}:{want.parent_port}", by
+    scheme, by = _scheme(entry)
+    return f"{scheme}://{host(parent_ip)}:{entry.parent_port}", by
 
 
 def host(parent_ip: str) -> str:
@@ -46,30 +46,30 @@ def bracketed(address: str) -> str:
     return address
 
 
-def _scheme(want: Wanted) -> tuple[str, str]:
-    if want.kind is Kind.API:
+def _scheme(entry: ExpectedForward) -> tuple[str, str]:
+    if entry.kind is Kind.API:
         return "https", ""
-    if want.proto not in {"tcp", "tcp4", "tcp6"}:
+    if entry.proto not in {"tcp", "tcp4", "tcp6"}:
         scheme = "unknown"
-        if want.proto.isalnum():
-            scheme = want.proto
+        if entry.proto.isalnum():
+            scheme = entry.proto
         return scheme, ""
-    if want.app_protocol or not want.target:
-        return _APP_PROTOCOLS.get(want.app_protocol.lower(), "tcp"), ""
-    return _by_name(want.name) or _by_number(want) or ("tcp", "")
+    if entry.app_protocol or not entry.target:
+        return _APP_PROTOCOLS.get(entry.app_protocol.lower(), "tcp"), ""
+    return _by_name(entry.name) or _by_number(entry) or ("tcp", "")
 
 
 def _by_name(name: str) -> tuple[str, str] | None:
     parts = [part for part in name.lower().split("-") if part]
     # `websecure` starts with `web`, and `https` with `http`, so the longer word comes first.
-    for scheme, words in (("https", _HTTPS_NAMES), ("http", _HTTP_NAMES)):
-        if any(part.startswith(words) for part in parts):
-            return scheme, f"by the port's name, {name}"
+    for scheme, prefixes in (("https", _HTTPS_NAMES), ("http", _HTTP_NAMES)):
+        if any(part.startswith(prefixes) for part in parts):
+            return scheme, f"from the port name, {name}"
     return None
 
 
-def _by_number(want: Wanted) -> tuple[str, str] | None:
+def _by_number(entry: ExpectedForward) -> tuple[str, str] | None:
     for scheme, numbers in (("https", _HTTPS_PORTS), ("http", _HTTP_PORTS)):
-        if want.child_port in numbers and want.kind is Kind.SERVICE_PORT:
-            return scheme, f"by the port's number, {want.child_port}"
+        if entry.child_port in numbers and entry.kind is Kind.SERVICE_PORT:
+            return scheme, f"from the port number, {entry.child_port}"
     return None

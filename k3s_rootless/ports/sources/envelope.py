@@ -10,12 +10,12 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from k3s_rootless.json_fields import Wrong
+from k3s_rootless.json_fields import InvalidField
 
-_WORDS = {
-    "missing": "it is missing",
-    "model_type": "an object is wanted",
-    "string_type": "a text is wanted",
+_REASONS = {
+    "missing": "required field is missing",
+    "model_type": "must be an object",
+    "string_type": "must be a string",
 }
 
 
@@ -40,11 +40,11 @@ class Envelope(BaseModel):
 def envelope(document: Any) -> Envelope:  # noqa: ANN401 (parsed YAML)
     """Read the outer fields of one object.
 
-    Raises Wrong for the first field that is missing or has another type.
+    Raises InvalidField for the first field that is missing or has another type.
     """
     try:
         return Envelope.model_validate(document)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         place = ".".join(str(step) for step in first["loc"])
-        raise Wrong(_WORDS.get(first["type"], first["msg"].lower()), place) from None
+        raise InvalidField(_REASONS.get(first["type"], first["msg"].lower()), place) from None

@@ -135,16 +135,18 @@ def of_lock(file: Path, *, uid: int, proc: Path = _PROC) -> Holder | None:
         return None
     # `2: FLOCK  ADVISORY  WRITE 4242 00:2f:1234 0 EOF` (proc_locks(5)); a line with `->` waits for
     # the lock.
-    for words in map(str.split, lines):
+    for fields in map(str.split, lines):
         if (
-            words[1:2] == ["FLOCK"]
-            and len(words) == 8
-            and words[5].rpartition(":")[2] == str(inode)
+            fields[1:2] == ["FLOCK"]
+            and len(fields) == 8
+            and fields[5].rpartition(":")[2] == str(inode)
         ):
-            process = proc / words[4]
+            process = proc / fields[4]
             try:
                 if process.stat().st_uid == uid:
-                    return Holder(uid, _user(uid), int(words[4]), _program(process), _unit(process))
+                    return Holder(
+                        uid, _user(uid), int(fields[4]), _program(process), _unit(process)
+                    )
             except OSError:
                 continue
     return None

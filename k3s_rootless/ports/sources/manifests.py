@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 LARGEST = 16 * 1024 * 1024
 """The size limit of one file, in bytes; 10,000 Services are some 5 MiB."""
 _MOST_OBJECTS = 100_000
-_HINT = "a manifest is what `kubectl apply --dry-run=client -f FILE` takes"
+_HINT = "check the manifest with: kubectl apply --dry-run=client -f FILE"
 
 
 class Manifests:
@@ -49,7 +49,7 @@ class Manifests:
         documents = _documents(name, _content(path, name, standard_input))
         for number, document in enumerate(documents, start=1):
             try:
-                with json_fields.refusing(f"`{printable(name)}`, document {number}"):
+                with json_fields.parsing(f"`{printable(name)}`, document {number}"):
                     for one in self._objects(document):
                         self._take(one)
             except PeerError as error:
@@ -63,7 +63,7 @@ class Manifests:
             # millions of objects.
             steps += 1
             if steps > _MOST_OBJECTS:
-                raise json_fields.Wrong(f"there are more than {_MOST_OBJECTS} objects")
+                raise json_fields.InvalidField(f"there are more than {_MOST_OBJECTS} objects")
             kind = envelope(one).kind
             if kind.endswith("List") and "items" in one:
                 todo += reversed(_items(one, kind))

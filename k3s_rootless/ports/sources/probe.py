@@ -25,13 +25,13 @@ from k3s_rootless.printable import printable
 ANSWER_SECONDS = 2.0
 ALL_SECONDS = 60.0
 MOST_AT_ONCE = 256
-HANG_UP_SECONDS = 0.4
+STAYS_OPEN_SECONDS = 0.4
 """How long a connection must stay open.
 
 rootlesskit dials ten times within 225 ms before it closes the connection (seen with 2.0.2).
 """
-_REFUSED = "nobody listens there: connection refused"
-_HUNG_UP = "the connection was taken and closed at once: nobody answers inside"
+_REFUSED = "connection refused: no process listens on the port"
+_CLOSED = "connection closed immediately: no program answers in K3s's namespace"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ async def _all(targets: tuple[Target, ...], seconds: float) -> Mapping[Target, P
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await asyncio.gather(*(work() for _ in range(min(MOST_AT_ONCE, len(targets)))))
-    late = Probe(f"not tried: {seconds:g} s were over")
+    late = Probe(f"not tested: the time limit of {seconds:g} s was reached")
     return {target: found.get(target, late) for target in targets}
 
 
@@ -76,28 +76,28 @@ async def _one(target: Target, context: ssl.SSLContext | None) -> Probe:
         async with asyncio.timeout(ANSWER_SECONDS):
             return await connect(target, started, context)
     except TimeoutError:
-        return Probe(f"no answer within {ANSWER_SECONDS:g} s", well=False)
+        return Probe(f"no answer within {ANSWER_SECONDS:g} s", answered=False)
     except ConnectionRefusedError:
-        return Probe(_REFUSED, well=False)
+        return Probe(_REFUSED, answered=False)
     except (ConnectionError, asyncio.IncompleteReadError):
-        return Probe(_HUNG_UP, well=False)
+        return Probe(_CLOSED, answered=False)
     except OSError as error:
-        return Probe(printable((error.strerror or type(error).__name__).lower()), well=False)
+        return Probe(printable((error.strerror or type(error).__name__).lower()), answered=False)
 
 
 async def _tcp(target: Target, started: float, _context: ssl.SSLContext | None) -> Probe:
     reader, writer = await asyncio.open_connection(target.address, target.port)
     took = _since(started)
     try:
-        async with asyncio.timeout(HANG_UP_SECONDS):
-            said = await reader.read(256)
+        async with asyncio.timeout(STAYS_OPEN_SECONDS):
+            data = await reader.read(256)
     except TimeoutError:
-        return Probe("connected", well=True, milliseconds=took)
+        return Probe("connected", answered=True, milliseconds=took)
     finally:
         writer.close()
-    if not said:
-        return Probe(_HUNG_UP, well=False)
-    return Probe("connected, and it spoke first", well=True, milliseconds=took)
+    if not data:
+        return Probe(_CLOSED, answered=False)
+    return Probe("connected; the server sent data first", answered=True, milliseconds=took)
 
 
 async def _http(target: Target, started: float, _context: ssl.SSLContext | None) -> Probe:
@@ -116,19 +116,19 @@ async def _https(target: Target, started: float, context: ssl.SSLContext | None)
     except ssl.SSLError as error:
         # A program answers and refuses: it requires a client certificate, or does not speak TLS.
         return Probe(
-            f"connected, and no TLS: {printable(error.reason or 'it said something else')}",
-            well=True,
+            f"connected, but TLS failed: {printable(error.reason or 'unexpected data')}",
+            answered=True,
             milliseconds=_since(started),
         )
     try:
         spoken = writer.get_extra_info("ssl_object").version() or "TLS"
         took = _since(started)
         answer = await _status(reader, writer, started, spoken)
-        if answer.well:
+        if answer.answered:
             return answer
-        return Probe(f"{spoken} handshake", well=True, milliseconds=took)
+        return Probe(f"{spoken} handshake", answered=True, milliseconds=took)
     except (ConnectionError, asyncio.IncompleteReadError):
-        return Probe(f"{spoken} handshake", well=True, milliseconds=took)
+        return Probe(f"{spoken} handshake", answered=True, milliseconds=took)
     finally:
         writer.close()
 
@@ -143,13 +143,15 @@ async def _status(
     line = (await reader.read(512)).split(b"\r\n")[0].split()
     took = _since(started)
     if not line:
-        return Probe(_HUNG_UP, well=False)
+        return Probe(_CLOSED, answered=False)
     if len(line) > 1 and line[0].startswith(b"HTTP/") and line[1].isdigit() and len(line[1]) == 3:
         spoken = f"HTTP over {how}"
         if how == "HTTP":
             spoken = how
-        return Probe(f"{spoken}: status {line[1].decode('ascii')}", well=True, milliseconds=took)
-    return Probe("connected, and what it said is no HTTP", well=True, milliseconds=took)
+        return Probe(
+            f"{spoken}: status {line[1].decode('ascii')}", answered=True, milliseconds=took
+        )
+    return Probe("connected, but the answer is not HTTP", answered=True, milliseconds=took)
 
 
 async def _udp(target: Target, started: float, _context: ssl.SSLContext | None) -> Probe:
@@ -157,18 +159,18 @@ async def _udp(target: Target, started: float, _context: ssl.SSLContext | None) 
     family = socket.AF_INET
     if ":" in target.address:
         family = socket.AF_INET6
-    with socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as asker:
-        asker.connect((target.address, target.port))
+    with socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as client:
+        client.connect((target.address, target.port))
         # A program ignores an empty datagram. If no program listens, the kernel refuses the
         # datagram like any other. asyncio's own datagram transports drop an empty datagram before
         # Python 3.13.
-        asker.send(b"")
+        client.send(b"")
         try:
-            async with asyncio.timeout(HANG_UP_SECONDS):
-                await loop.sock_recv(asker, 1)
+            async with asyncio.timeout(STAYS_OPEN_SECONDS):
+                await loop.sock_recv(client, 1)
         except TimeoutError:
-            return Probe("sent; UDP does not tell whether it arrived")
-    return Probe("answered", well=True, milliseconds=_since(started))
+            return Probe("sent; UDP does not confirm delivery")
+    return Probe("answered", answered=True, milliseconds=_since(started))
 
 
 def _context() -> ssl.SSLContext:

@@ -53,7 +53,7 @@ def listing(peer: Peer, timeout: float) -> Listing:
     deadline = time.monotonic() + timeout
 
     def read(path: str) -> tuple[wire.Page, str]:
-        page = wire.services(_ask(peer, path, deadline, "Services"))
+        page = wire.services(_request(peer, path, deadline, "Services"))
         return page, page.proceed
 
     try:
@@ -74,7 +74,7 @@ def pod_ports(peer: Peer, timeout: float) -> tuple[PodPort, ...]:
     Raises PeerError.
     """
     deadline = time.monotonic() + timeout
-    pages = _pages(_PODS, "Pods", lambda path: wire.pods(_ask(peer, path, deadline, "Pods")))
+    pages = _pages(_PODS, "Pods", lambda path: wire.pods(_request(peer, path, deadline, "Pods")))
     return tuple(port for page in pages for port in page)
 
 
@@ -85,8 +85,8 @@ def follow(peer: Peer, version: str, changed: Callable[[wire.Event], None]) -> s
     This version is empty if the API server no longer has it; then the Services must be listed
     again. Raises PeerError for a broken connection, or a line that is not an event.
     """
-    asked = f"watch=1&allowWatchBookmarks=true&timeoutSeconds={WATCH_SECONDS}"
-    path = f"{_SERVICES}?{asked}&resourceVersion={quote(version)}"
+    query = f"watch=1&allowWatchBookmarks=true&timeoutSeconds={WATCH_SECONDS}"
+    path = f"{_SERVICES}?{query}&resourceVersion={quote(version)}"
     with closing(peer.stream(path, timeout=WATCH_SECONDS + 10.0)) as lines:
         for line in lines:
             event = wire.event(line)
@@ -101,22 +101,24 @@ def follow(peer: Peer, version: str, changed: Callable[[wire.Event], None]) -> s
 def _pages(path: str, what: str, read: Callable[[str], tuple[T, str]]) -> Iterator[T]:
     token, seen = "", {""}
     while True:
-        page, token = read(f"{path}?limit={PAGE}{_proceeding(token)}")
+        page, token = read(f"{path}?limit={PAGE}{_continued(token)}")
         yield page
         if not token:
             return
         if token in seen:
-            raise PeerError(f"cannot list the {what}: the API server goes round in circles")
+            raise PeerError(
+                f"cannot list the {what}: the API server sent the same page token twice"
+            )
         seen.add(token)
 
 
-def _proceeding(token: str) -> str:
+def _continued(token: str) -> str:
     if not token:
         return ""
     return f"&continue={quote(token, safe='')}"
 
 
-def _ask(peer: Peer, path: str, deadline: float, what: str) -> bytes:
+def _request(peer: Peer, path: str, deadline: float, what: str) -> bytes:
     left = deadline - time.monotonic()
     if left <= 0:
         raise PeerError(f"cannot list the {what}: the API server did not finish in time")

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from k3s_rootless import json_fields
-from k3s_rootless.json_fields import Json, Wrong, each, field, inside, optional, typed
+from k3s_rootless.json_fields import InvalidField, Json, each, field, inside, optional, typed
 from k3s_rootless.ports.facts import PodPort, ServicePort
 
 
@@ -48,10 +48,10 @@ class Event:
 
 def services(body: bytes) -> Page:
     """Read one page of a ServiceList. Raises PeerError."""
-    with json_fields.refusing("the API server's list of Services"):
+    with json_fields.parsing("the API server's list of Services"):
         page = typed(json.loads(body), dict)
         if "items" not in page:
-            raise Wrong("it has no items")
+            raise InvalidField("it has no items")
         metadata = optional(page, "metadata", dict) or {}
         ports = each(page, "items", service)
         return Page(
@@ -63,9 +63,9 @@ def services(body: bytes) -> Page:
 
 def event(line: bytes) -> Event:
     """Read one line of a watch of Services. Raises PeerError."""
-    with json_fields.refusing("an event of the API server"):
-        said = typed(json.loads(line), dict)
-        kind, subject = field(said, "type", str), field(said, "object", dict)
+    with json_fields.parsing("an event of the API server"):
+        message = typed(json.loads(line), dict)
+        kind, subject = field(message, "type", str), field(message, "object", dict)
         if kind == "ERROR":
             return Event(kind, status=optional(subject, "code", int) or 0)
         metadata = field(subject, "metadata", dict)
@@ -116,7 +116,7 @@ def pods(body: bytes) -> tuple[tuple[PodPort, ...], str]:
 
     Raises PeerError.
     """
-    with json_fields.refusing("the API server's list of Pods"):
+    with json_fields.parsing("the API server's list of Pods"):
         page = typed(json.loads(body), dict)
         groups = each(page, "items", lambda one: tuple(_pod(one)))
         metadata = optional(page, "metadata", dict) or {}
@@ -125,7 +125,7 @@ def pods(body: bytes) -> tuple[tuple[PodPort, ...], str]:
 
 
 def host_ports(namespace: str, owner: str, pod_spec: Json) -> tuple[PodPort, ...]:
-    """Read the hostPorts of the spec of a Pod or Pod template. Raises json_fields.Wrong."""
+    """Read the hostPorts of the spec of a Pod or Pod template. Raises json_fields.InvalidField."""
     containers = each(
         pod_spec, "containers", lambda one: each(typed(one, dict), "ports", _host_port)
     )

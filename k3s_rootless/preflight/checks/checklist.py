@@ -44,6 +44,6 @@ CHECKS: tuple[Check, ...] = (
 """All checks, in the order of display."""
 
 
-def judge(facts: Facts, asked: Sequence[Check] = CHECKS) -> tuple[Finding, ...]:
+def judge(facts: Facts, requested: Sequence[Check] = CHECKS) -> tuple[Finding, ...]:
     """Return the findings of the requested checks; by default, of all checks."""
-    return tuple(check.of(facts) for check in asked)
+    return tuple(check.of(facts) for check in requested)

@@ -35,7 +35,7 @@ check = Checklist()
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
-@check.seen("config.networks", "Networks are those of the cluster", FATAL, "cluster", "unit")
+@check.seen("config.networks", "Networks of the cluster", FATAL, "cluster", "unit")
 def config_networks(facts: Facts, seen: Known[Cluster]) -> Judgement:
     """Check that the pod and Service networks are those of the cluster.
 
@@ -50,29 +50,30 @@ def config_networks(facts: Facts, seen: Known[Cluster]) -> Judgement:
         for text in node.networks:
             if _outside(text, pods):
                 observed = (
-                    f"the pod network of node {node.name} is {text}, and cluster-cidr is"
+                    f"the pod network of node {node.name} is {text}, but cluster-cidr is"
                     f" {settings.cluster_cidr}"
                 )
                 reason = (
-                    "K3s's controller manager dies of it: cluster-cidr counts for a new cluster"
+                    "the controller manager of K3s exits: cluster-cidr applies to a new cluster"
                     " only"
                 )
-                return failed(observed, reason, _back(facts, "cluster-cidr"), seen.source)
+                return failed(observed, reason, _restore(facts, "cluster-cidr"), seen.source)
     services = _networks(settings.service_cidr)
     for address in seen.value.addresses:
         if _outside(address, services):
             observed = (
-                f"the Service kubernetes has {address}, and service-cidr is {settings.service_cidr}"
+                f"the address of the Service kubernetes is {address}, but service-cidr is"
+                f" {settings.service_cidr}"
             )
             reason = (
-                "pods lose their DNS: service-cidr counts for a new cluster only, Services keep"
+                "pods lose their DNS: service-cidr applies to a new cluster only, and Services keep"
                 " their addresses"
             )
-            return failed(observed, reason, _back(facts, "service-cidr"), seen.source)
+            return failed(observed, reason, _restore(facts, "service-cidr"), seen.source)
     return passed(f"{settings.cluster_cidr}, {settings.service_cidr}", seen.source)
 
 
-@check.seen("config.node", "The node keeps its name", DEGRADED, "cluster", "unit", "host")
+@check.seen("config.node", "Node name", DEGRADED, "cluster", "unit", "host")
 def config_node(facts: Facts, seen: Known[Cluster]) -> Judgement:
     """Check that the node keeps its name.
 
@@ -82,24 +83,24 @@ def config_node(facts: Facts, seen: Known[Cluster]) -> Judgement:
     if isinstance(facts.host, Unknown):
         return unknown(facts.host.reason)
     if facts.server.switch("with-node-id"):
-        return passed("not compared", seen.source)
+        return passed("not checked: with-node-id is set", seen.source)
     name = (facts.server.node_name or facts.host.value.hostname).lower()
     known = [node.name for node in seen.value.nodes]
     if not known or name in known:
         return passed(name, seen.source)
-    text = f"let the node keep the name {known[0]}"
+    text = f"keep the node name {known[0]}"
     line = f'Environment="K3S_NODE_NAME={known[0]}"'
     remedy = drop_ins.written(text, "60-k3s-node-name.conf", line)
     if facts.server.value("node-name").origin.source in {Source.COMMAND_LINE, Source.CONFIG_FILE}:
-        remedy = _back(facts, "node-name")
+        remedy = _restore(facts, "node-name")
     reason = (
-        f"K3s adds a node {name}; {known[0]} stays as a node that is not ready, with its pods and"
-        " local volumes"
+        f"K3s registers a second node, {name}; {known[0]} stays in the cluster and is not ready,"
+        " with its pods and local volumes"
     )
-    return warned(f"{name}, and the cluster has {', '.join(known)}", reason, remedy, seen.source)
+    return warned(f"{name}, but the cluster has {', '.join(known)}", reason, remedy, seen.source)
 
 
-def _back(facts: Facts, name: str) -> Remedy:
+def _restore(facts: Facts, name: str) -> Remedy:
     """Return the remedy that restores a setting of the cluster.
 
     If the setting is set somewhere, the remedy removes it there. If the setting is the default, the
@@ -108,7 +109,7 @@ def _back(facts: Facts, name: str) -> Remedy:
     origin = facts.server.value(name).origin
     if origin.source is not Source.DEFAULT:
         return without(name, origin, str(facts.server.home))
-    text = f"give K3s the {name} that the cluster began with, in its configuration file"
+    text = f"set {name} to the value that the cluster was created with, in the configuration file"
     return Remedy(FixableBy.USER, text, ("k3s-rootless config list",))
 
 

@@ -21,13 +21,13 @@ from k3s_rootless.preflight.checks.judgement import (
     Checklist,
     Judgement,
     failed,
+    info,
     passed,
-    told,
     warned,
 )
 from k3s_rootless.preflight.checks.kernel import snapshotter
 from k3s_rootless.preflight.facts import Facts
-from k3s_rootless.preflight.records import Beside, Machine, Process
+from k3s_rootless.preflight.records import Machine, Process, Surroundings
 from k3s_rootless.preflight.remedies import host
 
 check = Checklist()
@@ -36,27 +36,27 @@ _FILES_CONF = "/etc/systemd/system/user@.service.d/61-k3s-rootless-files.conf"
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(\.[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)*")
 
 
-@check.seen("config.readable", "Configuration of K3s", FATAL, "beside")
-def config_readable(facts: Facts, seen: Known[Beside]) -> Judgement:
+@check.seen("config.readable", "Access to the configuration files", FATAL, "surroundings")
+def config_readable(facts: Facts, seen: Known[Surroundings]) -> Judgement:
     """Check that K3s can read its configuration; rootless K3s reads the host's too (K3s #4321)."""
     for path, code in seen.value.configuration.items():
         if code:
-            text = "name a configuration of your own; the file need not exist"
+            text = "use a configuration file of your own; it does not have to exist"
             remedy = host.setting(text, "K3S_CONFIG_FILE", "%h/.config/k3s/config.yaml")
             return failed(
-                f"{path}: {errno.errorcode.get(code, str(code))}",
-                "K3s dies where it may not read it",
+                f"{path} cannot be read ({errno.errorcode.get(code, str(code))})",
+                "K3s exits if it cannot read its configuration",
                 remedy,
                 path,
             )
     if seen.value.configuration and facts.server.config == config_file.DEFAULT:
-        reason = "written for a rootful K3s or not, it applies to yours as well"
-        return told(", ".join(seen.value.configuration), reason, seen.source)
+        reason = "the configuration of a rootful K3s also applies to rootless K3s"
+        return info(", ".join(seen.value.configuration), reason, seen.source)
     return passed(", ".join(seen.value.configuration) or "none", seen.source)
 
 
-@check.seen("config.rootful", "A rootful K3s beside yours", DEGRADED, "beside")
-def config_rootful(_: Facts, seen: Known[Beside]) -> Judgement:
+@check.seen("config.rootful", "Rootful K3s", DEGRADED, "surroundings")
+def config_rootful(_: Facts, seen: Known[Surroundings]) -> Judgement:
     """Check that there is no rootful K3s on the host.
 
     A rootful K3s uses port 6443, and `k3s kubectl` reads its kubeconfig first.
@@ -66,18 +66,17 @@ def config_rootful(_: Facts, seen: Known[Beside]) -> Judgement:
         unit = running[0]
         remedy = Remedy(
             FixableBy.ADMINISTRATOR,
-            "stop it, or give one of the two another port",
+            "stop the rootful K3s, or configure other ports for one of the two",
             (f"sudo systemctl disable --now {unit}",),
         )
-        return warned(
-            f"{unit}.service runs", "both want the same ports of the host", remedy, seen.source
-        )
+        reason = "rootful and rootless K3s use the same ports of the host"
+        return warned(f"{unit}.service is running", reason, remedy, seen.source)
     if seen.value.files:
         reason = (
-            "`k3s kubectl` takes /etc/rancher/k3s/k3s.yaml where it exists: name yours with"
-            " KUBECONFIG"
+            "if /etc/rancher/k3s/k3s.yaml exists, `k3s kubectl` uses it; set KUBECONFIG to use"
+            " your own cluster"
         )
-        return told(", ".join(sorted(seen.value.files)), reason, seen.source)
+        return info(", ".join(sorted(seen.value.files)), reason, seen.source)
     return passed("none", seen.source)
 
 
@@ -89,7 +88,7 @@ def security_selinux(facts: Facts, seen: Known[Machine]) -> Judgement:
     supported.
     """
     if seen.value.selinux is None:
-        return passed("not there", "/sys/fs/selinux")
+        return passed("not enabled", "/sys/fs/selinux")
     if not seen.value.selinux:
         return passed("permissive", "/sys/fs/selinux")
     if facts.server.selinux:
@@ -100,7 +99,7 @@ def security_selinux(facts: Facts, seen: Known[Machine]) -> Judgement:
         )
         return warned(
             "enforcing, --selinux",
-            "the policy of K3s knows no data directory of a user",
+            "the SELinux policy of K3s does not cover data directories in a home directory",
             remedy,
             "/sys/fs/selinux",
         )
@@ -108,22 +107,22 @@ def security_selinux(facts: Facts, seen: Known[Machine]) -> Judgement:
     if old and snapshotter(facts) == "overlayfs":
         remedy = Remedy(
             FixableBy.USER,
-            "take the snapshotter fuse-overlayfs: it is in K3s's unit from v1.22 on",
+            "use the snapshotter fuse-overlayfs, as the unit of K3s v1.22 and later does",
             ("k3s-rootless up --force",),
         )
         return warned(
             "enforcing",
-            "overlayfs and SELinux work together in a user namespace from Linux 5.19 on",
+            "overlayfs in a user namespace needs Linux 5.19 or later to work with SELinux",
             remedy,
         )
-    return told(
+    return info(
         "enforcing",
-        "K3s warns that it runs without; denials show in `ausearch -m avc`",
+        "K3s runs without --selinux, and logs a warning; `ausearch -m avc` shows denials",
         "/sys/fs/selinux",
     )
 
 
-@check.seen("host.container", "Container or virtual machine", INFORMATIVE, "host")
+@check.seen("host.container", "Container or WSL2", INFORMATIVE, "host")
 def host_container(_: Facts, seen: Known[Machine]) -> Judgement:
     """Report a container or WSL2, and what K3s needs there.
 
@@ -132,14 +131,14 @@ def host_container(_: Facts, seen: Known[Machine]) -> Judgement:
     machine = seen.value
     if machine.wsl:
         reason = (
-            "needs `[boot] systemd=true` in /etc/wsl.conf, and cgroup_no_v1=all as"
-            " kernelCommandLine in .wslconfig"
+            "K3s needs `[boot] systemd=true` in /etc/wsl.conf, and cgroup_no_v1=all in"
+            " kernelCommandLine of .wslconfig"
         )
-        return told("WSL2", reason, seen.source)
+        return info("WSL2", reason, seen.source)
     if machine.container:
-        reason = "needs /dev/net/tun, /dev/fuse, and nesting (LXC: nesting=1, keyctl=1)"
-        return told(machine.container, reason, seen.source)
-    return passed("no container", seen.source)
+        reason = "K3s needs /dev/net/tun, /dev/fuse and nesting (LXC: nesting=1, keyctl=1)"
+        return info(machine.container, reason, seen.source)
+    return passed("none", seen.source)
 
 
 @check.seen("host.memory", "Memory", DEGRADED, "host")
@@ -147,16 +146,16 @@ def host_memory(_: Facts, seen: Known[Machine]) -> Judgement:
     """Check the available memory: an idle K3s uses 500 to 800 MiB."""
     observed = f"{seen.value.available / _MIB:.0f} MiB available"
     if not seen.value.available:
-        return told("unknown", "/proc/meminfo does not tell")
+        return info("unknown", "/proc/meminfo does not contain MemAvailable")
     if seen.value.available < 384 * _MIB:
         remedy = Remedy(
             FixableBy.USER,
-            "end other programs, or start K3s with --disable=traefik,metrics-server",
+            "stop other programs, or start K3s with --disable=traefik,metrics-server",
             ("free -h",),
         )
-        return warned(observed, "an idle K3s takes 500 to 800 MiB", remedy, "/proc/meminfo")
+        return warned(observed, "an idle K3s uses 500 to 800 MiB", remedy, "/proc/meminfo")
     if seen.value.available < 1024 * _MIB:
-        return told(observed, "an idle K3s takes 500 to 800 MiB", "/proc/meminfo")
+        return info(observed, "an idle K3s uses 500 to 800 MiB", "/proc/meminfo")
     return passed(observed, "/proc/meminfo")
 
 
@@ -164,7 +163,7 @@ def host_memory(_: Facts, seen: Known[Machine]) -> Judgement:
 def host_processors(_: Facts, seen: Known[Machine]) -> Judgement:
     """Report a single processor: K3s's requirements name two, but it starts with one."""
     if seen.value.processors == 1:
-        return told("1", "K3s asks for two; with one it starts slowly", seen.source)
+        return info("1", "K3s requires two; with one, it starts slowly", seen.source)
     return passed(str(seen.value.processors), seen.source)
 
 
@@ -176,13 +175,13 @@ def host_clock(_: Facts, seen: Known[Machine]) -> Judgement:
         remedy = Remedy(FixableBy.ADMINISTRATOR, "set the clock", commands)
         return warned(
             "in the past",
-            f"{seen.value.early} is younger than now: certificates would not be valid",
+            f"{seen.value.early} is newer than the current time: certificates would not be valid",
             remedy,
         )
     if not seen.value.synchronized:
-        return told(
+        return info(
             "not synchronized",
-            "the kernel knows of no time server; certificates need the right time",
+            "the kernel reports no time synchronization; certificates need the correct time",
             "adjtimex(2)",
         )
     return passed("synchronized", "adjtimex(2)")
@@ -198,16 +197,15 @@ def host_hostname(facts: Facts, seen: Known[Machine]) -> Judgement:
     if not _NAME.fullmatch(name.lower()) or len(name) > 63:
         remedy = Remedy(
             FixableBy.ADMINISTRATOR,
-            "give this host a name of letters, digits and hyphens",
+            "set a host name of letters, digits and hyphens",
             ("sudo hostnamectl set-hostname NAME",),
         )
-        return failed(
-            name, "no node can have this name, so K3s never registers its own", remedy, seen.source
-        )
+        reason = "not valid as the name of a node, so K3s never registers its node"
+        return failed(name or "empty", reason, remedy, seen.source)
     return passed(name, seen.source)
 
 
-@check.seen("host.hidepid", "Processes of others in /proc", DEGRADED, "host")
+@check.seen("host.hidepid", "Processes of other users in /proc", DEGRADED, "host")
 def host_hidepid(_: Facts, seen: Known[Machine]) -> Judgement:
     """Check that /proc is mounted without hidepid.
 
@@ -222,7 +220,7 @@ def host_hidepid(_: Facts, seen: Known[Machine]) -> Judgement:
     )
     return warned(
         f"hidepid={seen.value.hidepid}",
-        "containers and newuidmap are known to fail with it",
+        "containers and newuidmap are known to fail with hidepid",
         remedy,
         "/proc/self/mountinfo",
     )
@@ -244,14 +242,14 @@ def host_files(_: Facts, seen: Known[Process]) -> Judgement:
         measures = (host_change.File(_FILES_CONF, "[Service]\nLimitNOFILE=524288\n", Then.SYSTEMD),)
         remedy = Remedy(
             FixableBy.ADMINISTRATOR,
-            "raise the hard limit of user managers, and log in again",
+            "raise the hard limit of user managers, then log in again",
             commands,
             measures,
         )
         return warned(str(limit), "containers fail with `too many open files`", remedy, seen.source)
     if limit is not None and limit < 65536:
-        return told(
-            str(limit), "enough to begin with; databases in pods may ask for more", seen.source
+        return info(
+            str(limit), "enough for a few pods; databases in pods may need more", seen.source
         )
     return passed("no limit" if limit is None else str(limit), seen.source)
 
@@ -275,10 +273,12 @@ def host_tasks(facts: Facts, seen: Known[Process]) -> Judgement:
                 f"{directory}/60-k3s-rootless.conf", "[Slice]\nTasksMax=33%\n", Then.SYSTEMD
             ),
         )
-        remedy = Remedy(FixableBy.ADMINISTRATOR, "let the user have more tasks", commands, measures)
+        remedy = Remedy(
+            FixableBy.ADMINISTRATOR, "raise the task limit of the user", commands, measures
+        )
         return warned(
             str(limit),
-            "`resource temporarily unavailable` with many pods",
+            "with many pods, programs fail with `resource temporarily unavailable`",
             remedy,
             f"user-{facts.uid}.slice",
         )

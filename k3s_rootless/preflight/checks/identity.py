@@ -14,8 +14,8 @@ from k3s_rootless.preflight.checks.judgement import (
     Checklist,
     Judgement,
     failed,
+    info,
     passed,
-    told,
     unknown,
     warned,
 )
@@ -45,8 +45,8 @@ def _map_program(name: str) -> Callable[[Facts], Judgement]:
         program = found.value
         if program.path is None:
             return failed(
-                "missing",
-                f"{name} is not on the unit's PATH",
+                "not found",
+                f"{name} is not in the PATH of the unit",
                 host.package(facts.distribution),
                 found.source,
             )
@@ -54,15 +54,14 @@ def _map_program(name: str) -> Callable[[Facts], Judgement]:
             remedy = Remedy(
                 FixableBy.ADMINISTRATOR, f"mount the file system of {program.path} without nosuid"
             )
-            return failed(
-                "on a nosuid mount", "its privilege has no effect there", remedy, program.path
-            )
+            reason = "setuid bits and file capabilities have no effect on such a mount"
+            return failed("on a nosuid mount", reason, remedy, program.path)
         if program.capable:
             return passed("with file capabilities", program.path)
         if program.setuid and program.owner == 0:
             return passed("setuid root", program.path)
-        reason = f"{name} has neither the setuid bit of root nor the file capability"
-        return failed("without privilege", reason, host.setuid(program.path), program.path)
+        reason = f"{name} is not setuid root and has no file capability"
+        return failed("not privileged", reason, host.setuid(program.path), program.path)
 
     return judge_program
 
@@ -71,28 +70,28 @@ for _name in ("newuidmap", "newgidmap"):
     check(f"uidmap.{_name}", _name, FATAL, _name)(_map_program(_name))
 
 
-@check.seen("uidmap.privileges", "Privileges of programs are heeded", FATAL, "process")
+@check.seen("uidmap.privileges", "Privileges of setuid programs", FATAL, "process")
 def uidmap_privileges(_: Facts, seen: Known[Process]) -> Judgement:
     """Check the user manager for no_new_privs, which makes setuid bits ineffective (prctl(2))."""
     if seen.value.no_new_privileges:
         remedy = Remedy(
             FixableBy.ADMINISTRATOR,
-            "remove NoNewPrivileges=, or what implies it, from the drop-ins of user@.service, and"
-            " log in again",
+            "remove NoNewPrivileges=, and settings that imply it, from the drop-ins of"
+            " user@.service; then log in again",
             ("systemctl cat user@.service",),
         )
         return failed(
-            "no_new_privs",
-            "newuidmap and newgidmap get no privilege in this session",
+            "no_new_privs is set",
+            "newuidmap and newgidmap have no privileges in this session",
             remedy,
             seen.source,
         )
-    return passed("yes", seen.source)
+    return passed("effective", seen.source)
 
 
 @check.seen(
     "uidmap.mapping",
-    "All ids can be mapped",
+    "Mapping of subordinate ids",
     FATAL,
     "trial",
     "newuidmap",
@@ -106,42 +105,42 @@ def uidmap_mapping(facts: Facts, seen: Known[Trial]) -> Judgement:
 
     The trial runs both programs on a user namespace, in the same way as rootlesskit.
     """
-    for name, said in seen.value.mapped.items():
-        if said:
-            reason, remedy = _complaint(name, said, facts)
-            return failed(said, reason, remedy, name)
-    missing = [name for name, said in seen.value.mapped.items() if said is None]
+    for name, message in seen.value.mapped.items():
+        if message:
+            reason, remedy = _complaint(name, message, facts)
+            return failed(message, reason, remedy, name)
+    missing = [name for name, message in seen.value.mapped.items() if message is None]
     if missing and seen.value.user and confined_itself(facts):
-        return told(
-            "not tried", "AppArmor refused this program a namespace to map ids into", seen.source
-        )
+        reason = "AppArmor does not allow k3s-rootless to create a user namespace"
+        return info("not tried", reason, seen.source)
     if missing:
-        return unknown(
-            f"{' and '.join(missing)} could not be tried: see userns.create, uidmap and subid"
-        )
-    return passed("mapped", " and ".join(seen.value.mapped))
+        names = " and ".join(missing)
+        return unknown(f"{names} could not be tried; see userns.create, uidmap and subid")
+    return passed("works", " and ".join(seen.value.mapped))
 
 
-def _complaint(name: str, said: str, facts: Facts) -> tuple[str, Remedy]:
+def _complaint(name: str, message: str, facts: Facts) -> tuple[str, Remedy]:
     found: Observed[MapProgram] = getattr(facts, name)
-    if "not allowed" in said or "owner" in said.lower():
+    if "not allowed" in message or "owner" in message.lower():
         kind = "subuid" if name == "newuidmap" else "subgid"
-        return f"/etc/{kind} does not give {facts.user} all of these ids", host.subids(facts.user)
-    if "Invalid argument" in said:
-        text = f"delete the rows of {facts.user} that overlap in /etc/subuid and /etc/subgid"
+        return f"/etc/{kind} does not assign all of these ids to {facts.user}", host.subids(
+            facts.user
+        )
+    if "Invalid argument" in message:
+        text = f"delete the overlapping rows of {facts.user} in /etc/subuid and /etc/subgid"
         remedy = Remedy(FixableBy.ADMINISTRATOR, text)
-        return "the kernel maps no id twice, and none that is not there", remedy
+        return "the kernel rejects ids that are mapped twice or that do not exist", remedy
     path = f"/usr/bin/{name}"
     if isinstance(found, Known) and found.value.path:
         path = found.value.path
     reason = (
-        f"{name} was refused by the kernel: it lacks privileges, or we are in a container without"
-        " them"
+        f"the kernel refused {name}: it has no privileges, or this is a container without"
+        " privileges"
     )
     return reason, host.setuid(path)
 
 
-@check.seen("uidmap.nested", "Ids of this host are all there", FATAL, "process", "subuid")
+@check.seen("uidmap.nested", "Available ids", FATAL, "process", "subuid")
 def uidmap_nested(facts: Facts, seen: Known[Process]) -> Judgement:
     """Check that the subordinate ids of the user exist here.
 
@@ -154,17 +153,17 @@ def uidmap_nested(facts: Facts, seen: Known[Process]) -> Judgement:
     observed = ", ".join(f"{first}:{count}" for first, _, count in inside) or "none"
     ranges = facts.subuid.value if isinstance(facts.subuid, Known) else ()
     if all(_mapped_in(inside, one) for one in ranges):
-        return told(
+        return info(
             observed,
-            "this is a user namespace (a container), and has the ids of the user",
+            "this is a container (user namespace) that has the subordinate ids of the user",
             "/proc/self/uid_map",
         )
     remedy = Remedy(
         FixableBy.ADMINISTRATOR,
-        "give the container more ids than the ranges in /etc/subuid name (LXC: lxc.idmap; LXD,"
-        " Incus: security.idmap.size)",
+        "give the container more ids, so that it has those in /etc/subuid (LXC: lxc.idmap;"
+        " LXD, Incus: security.idmap.size)",
     )
-    reason = "this is a user namespace (a container), and the ids of /etc/subuid do not exist in it"
+    reason = "this is a container (user namespace) without the ids in /etc/subuid"
     return failed(observed, reason, remedy, "/proc/self/uid_map")
 
 
@@ -187,24 +186,24 @@ def _subids(kind: str) -> Callable[[Facts], Judgement]:
         if total == 0:
             return failed(
                 observed,
-                f"no {kind} range for {facts.user}",
+                f"{facts.user} has no {kind} range",
                 host.subids(facts.user),
                 found.source,
             )
         if total < _PAUSE_ID:
             reason = (
-                f"nothing can run as {_PAUSE_ID}, as the pause image of each pod does: K3s starts,"
-                " and no pod"
+                f"pods cannot start: the pause image of each pod runs as id {_PAUSE_ID}, which"
+                " cannot be mapped"
             )
             return failed(observed, reason, host.subids(facts.user), found.source)
         if _overlap(found.value):
             reason = (
-                "ranges overlap, and the kernel maps no id twice: newuidmap fails (rootlesskit"
-                " #229)"
+                f"the ranges overlap, and the kernel maps no id twice: new{kind[3:]}map fails"
+                " (rootlesskit #229)"
             )
             remedy = Remedy(
                 FixableBy.ADMINISTRATOR,
-                f"delete the row of {facts.user} that repeats ids in /etc/{kind}",
+                f"delete the overlapping row of {facts.user} in /etc/{kind}",
             )
             return failed(observed, reason, remedy, found.source)
         return passed(observed, found.source)
@@ -217,11 +216,11 @@ def _overlap(ranges: tuple[SubidRange, ...]) -> bool:
     return any(start < end for (_, end), (start, _) in pairwise(ordered))
 
 
-for _name in ("subuid", "subgid"):
-    check(f"subid.{_name}", f"Subordinate ids in {_name}", FATAL, _name)(_subids(_name))
+for _name, _kind in (("subuid", "user"), ("subgid", "group")):
+    check(f"subid.{_name}", f"Subordinate {_kind} ids", FATAL, _name)(_subids(_name))
 
 
-@check.seen("subid.files", "/etc/subuid and /etc/subgid are files", FATAL, "subid_files")
+@check.seen("subid.files", "Type of /etc/subuid and /etc/subgid", FATAL, "subid_files")
 def subid_files(_: Facts, seen: Known[SubidFiles]) -> Judgement:
     """Check that /etc/subuid and /etc/subgid are not links.
 
@@ -229,19 +228,25 @@ def subid_files(_: Facts, seen: Known[SubidFiles]) -> Judgement:
     """
     links = seen.value.links
     if not links:
-        return passed("no links", "/etc")
+        return passed("regular files", "/etc")
     commands = tuple(f"sudo sh -c 'cp {link} {link}.new && mv {link}.new {link}'" for link in links)
     remedy = Remedy(
         FixableBy.ADMINISTRATOR,
-        "replace the link by a file of the same content",
+        "replace the link with a copy of the file",
         commands,
         tuple(map(host_change.PlainFile, links)),
     )
-    return failed(f"{', '.join(links)}: a link", "newuidmap and newgidmap follow no links", remedy)
+    observed = f"{links[0]} is a link" if len(links) == 1 else f"{' and '.join(links)} are links"
+    return failed(observed, "newuidmap and newgidmap do not follow symbolic links", remedy)
 
 
 @check.seen(
-    "subid.overlap", "Nobody else has these ids", DEGRADED, "subid_files", "subuid", "subgid"
+    "subid.overlap",
+    "Owners of the subordinate ids",
+    DEGRADED,
+    "subid_files",
+    "subuid",
+    "subgid",
 )
 def subid_overlap(facts: Facts, seen: Known[SubidFiles]) -> Judgement:
     """Check that no other user has the same subordinate ids.
@@ -254,10 +259,10 @@ def subid_overlap(facts: Facts, seen: Known[SubidFiles]) -> Judgement:
         for one in found.value:
             owners = _other_owners(kind, one, seen.value, facts.uid)
             if owners:
-                reason = "whoever has these ids as well can reach the files of containers"
-                shared = f"{one.start}:{one.count} with {', '.join(owners[:3])}"
-                return warned(shared, reason, host.subids(facts.user), seen.source)
-    return passed("nobody", seen.source)
+                reason = "another owner of these ids can access the files of containers"
+                observed = f"{one.start}:{one.count} is shared with {', '.join(owners[:3])}"
+                return warned(observed, reason, host.subids(facts.user), seen.source)
+    return passed(f"only {facts.user}", seen.source)
 
 
 def _other_owners(kind: str, one: SubidRange, files: SubidFiles, own: int) -> list[str]:
@@ -265,7 +270,7 @@ def _other_owners(kind: str, one: SubidRange, files: SubidFiles, own: int) -> li
     rows = [
         f"{owner} in /etc/{kind}"
         for at, owner, other in files.others
-        if at == kind and _meet(one, other)
+        if at == kind and _intersect(one, other)
     ]
     users = [
         f"user {name} (uid {uid})"
@@ -275,5 +280,5 @@ def _other_owners(kind: str, one: SubidRange, files: SubidFiles, own: int) -> li
     return rows + users
 
 
-def _meet(one: SubidRange, other: SubidRange) -> bool:
+def _intersect(one: SubidRange, other: SubidRange) -> bool:
     return one.start < other.start + other.count and other.start < one.start + one.count

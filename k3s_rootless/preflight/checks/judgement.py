@@ -42,15 +42,15 @@ class Check:
 
     def of(self, facts: Facts) -> Finding:
         """Judge the facts, and return the finding."""
-        said = self.judge(facts)
+        judgement = self.judge(facts)
         return Finding(
             self.id,
             self.title,
-            said.verdict,
-            said.observed,
-            said.source,
-            said.reason,
-            said.remedy,
+            judgement.verdict,
+            judgement.observed,
+            judgement.source,
+            judgement.reason,
+            judgement.remedy,
             self.severity,
         )
 
@@ -72,11 +72,11 @@ class Checklist:
     ) -> Callable[[Judge], Judge]:
         """Return a decorator that adds a function to the list."""
 
-        def enlist(judge: Judge) -> Judge:
+        def add(judge: Judge) -> Judge:
             self._checks.append(Check(identifier, title, judge, severity, frozenset(needs)))
             return judge
 
-        return enlist
+        return add
 
     def seen(
         self, identifier: str, title: str, severity: Severity, field: str, *needs: str
@@ -87,16 +87,16 @@ class Checklist:
         with the same reason.
         """
 
-        def enlist(judge: Callable[[Facts, Known[Any]], Judgement]) -> Judge:
-            def look(facts: Facts) -> Judgement:
+        def add(judge: Callable[[Facts, Known[Any]], Judgement]) -> Judge:
+            def judge_observed(facts: Facts) -> Judgement:
                 found: Observed[Any] = getattr(facts, field)
                 if isinstance(found, Unknown):
                     return unknown(found.reason)
                 return judge(facts, found)
 
-            return self(identifier, title, severity, field, *needs)(look)
+            return self(identifier, title, severity, field, *needs)(judge_observed)
 
-        return enlist
+        return add
 
     def __iter__(self) -> Iterator[Check]:
         """Iterate over the checks in the order in which they were added."""
@@ -104,22 +104,22 @@ class Checklist:
 
 
 def passed(observed: str, source: str = "") -> Judgement:
-    """Return the judgement that the host is as required."""
+    """Return the judgement that the host meets the requirement."""
     return Judgement(Verdict.PASS, observed, source)
 
 
-def told(observed: str, reason: str, source: str = "", remedy: Remedy | None = None) -> Judgement:
+def info(observed: str, reason: str, source: str = "", remedy: Remedy | None = None) -> Judgement:
     """Return the judgement that the observation is useful to know, but needs no action."""
     return Judgement(Verdict.INFO, observed, source, reason, remedy)
 
 
 def warned(observed: str, reason: str, remedy: Remedy, source: str = "") -> Judgement:
-    """Return the judgement that the host is not as required, and that K3s would run with less."""
+    """Return the judgement that K3s would run with restrictions, and a remedy is needed."""
     return Judgement(Verdict.WARN, observed, source, reason, remedy)
 
 
 def failed(observed: str, reason: str, remedy: Remedy, source: str = "") -> Judgement:
-    """Return the judgement that the host is not as required, and that K3s would not start."""
+    """Return the judgement that K3s would not start or never become ready."""
     return Judgement(Verdict.FAIL, observed, source, reason, remedy)
 
 

@@ -17,8 +17,8 @@ from k3s_rootless.preflight.checks.judgement import (
     Checklist,
     Judgement,
     failed,
+    info,
     passed,
-    told,
     unknown,
     warned,
 )
@@ -29,12 +29,12 @@ from k3s_rootless.preflight.remedies import host
 check = Checklist()
 _OTHER_KERNEL = Remedy(
     FixableBy.ADMINISTRATOR,
-    "boot a kernel of the distribution that has it (Raspberry Pi: linux-modules-extra-raspi)",
+    "boot a kernel that supports it (Ubuntu on Raspberry Pi: install linux-modules-extra-raspi)",
 )
 _TMPFILES = "/etc/tmpfiles.d/60-k3s-rootless-kmsg.conf"
 _KMSG = Remedy(
     FixableBy.ADMINISTRATOR,
-    "pass /dev/kmsg on to this container, or let a link to /dev/null stand for it",
+    "pass /dev/kmsg to this container, or create it as a link to /dev/null",
     (
         f"echo 'L /dev/kmsg - - - - null' | sudo tee {_TMPFILES}",
         f"sudo systemd-tmpfiles --create {_TMPFILES}",
@@ -47,7 +47,7 @@ Source: overlayfs.rst, "Upper and lower".
 """
 
 
-@check.seen("kernel.release", "Release of the kernel", FATAL, "kernel", "k3s", "unit")
+@check.seen("kernel.release", "Kernel release", FATAL, "kernel", "k3s", "unit")
 def kernel_release(facts: Facts, seen: Known[tuple[int, int]]) -> Judgement:
     """Check the release of the kernel.
 
@@ -58,10 +58,12 @@ def kernel_release(facts: Facts, seen: Known[tuple[int, int]]) -> Judgement:
     observed = seen.source or ".".join(map(str, seen.value))
     remedy = Remedy(FixableBy.ADMINISTRATOR, "upgrade the kernel")
     if seen.value < needed:
-        reason = f"{snapshotter(facts)} in a user namespace needs Linux {needed[0]}.{needed[1]}"
+        reason = (
+            f"{snapshotter(facts)} in a user namespace needs Linux {needed[0]}.{needed[1]} or later"
+        )
         return failed(observed, reason, remedy)
     if seen.value < (5, 2):
-        return warned(observed, "cgroup v2 works well from Linux 5.2 on", remedy)
+        return warned(observed, "cgroup v2 is incomplete before Linux 5.2", remedy)
     return passed(observed)
 
 
@@ -85,21 +87,21 @@ def _module(
         """
         refuse = failed if severity is FATAL else warned
         if name in seen.value.present:
-            return passed("there", seen.source)
+            return passed("available", seen.source)
         if name not in seen.value.loadable:
             if seen.value.complete:
                 return refuse("not in this kernel", why, _OTHER_KERNEL, seen.source)
             return unknown(
-                f"{name} is not loaded, and nothing here tells whether the kernel has it"
+                f"{name} is not loaded, and this host does not show whether the kernel has it"
             )
         disabled = facts.sysctls["kernel.modules_disabled"]
         if isinstance(disabled, Known) and disabled.value == "1":
-            reason = f"modules can no longer be loaded; {why}"
-            text = f"let {name} be loaded at boot, before kernel.modules_disabled is set"
+            reason = f"modules can no longer be loaded (kernel.modules_disabled is 1); {why}"
+            text = f"load {name} at boot, before kernel.modules_disabled is set"
             return refuse("not loaded", reason, Remedy(FixableBy.ADMINISTRATOR, text), seen.source)
         if by_itself:
             return passed("loaded on demand", seen.source)
-        reason = f"K3s may not load it, and {why}"
+        reason = f"K3s is not allowed to load it; {why}"
         return refuse("not loaded", reason, host.modules(name), seen.source)
 
     return judge_module
@@ -112,19 +114,19 @@ for _name, _worst, _alone, _why in (
         "br_netfilter",
         DEGRADED,
         False,
-        "without it pods reach no Service on their own node, DNS among them (K3s #3751)",
+        "without it, pods cannot reach Services on their own node, including DNS (K3s #3751)",
     ),
     ("nf_conntrack", FATAL, True, "kube-proxy needs it"),
-    ("bridge", DEGRADED, True, "without it no pod gets a network"),
-    ("veth", DEGRADED, True, "without it no pod gets a network"),
-    ("vxlan", FATAL, True, "K3s ends with `flannel exited: operation not supported`"),
+    ("bridge", DEGRADED, True, "without it, pods have no network"),
+    ("veth", DEGRADED, True, "without it, pods have no network"),
+    ("vxlan", FATAL, True, "without it, K3s exits with `flannel exited: operation not supported`"),
 ):
     check.seen(f"kernel.{_name}", f"Kernel module {_name}", _worst, "modules", "sysctls")(
         _module(_name, _why, _worst, by_itself=_alone)
     )
 
 
-@check.seen("kernel.iptables", "Tables for iptables", FATAL, "modules")
+@check.seen("kernel.iptables", "Kernel support for iptables", FATAL, "modules")
 def kernel_iptables(_: Facts, seen: Known[Modules]) -> Judgement:
     """Check the tables of K3s's two kinds of iptables; only nf_tables is loaded on demand."""
     there = seen.value.present | seen.value.loadable
@@ -133,15 +135,13 @@ def kernel_iptables(_: Facts, seen: Known[Modules]) -> Judgement:
     older = {"ip_tables", "iptable_nat", "iptable_filter"}
     if "ip_tables" in seen.value.present and older <= there:
         return passed("ip_tables", seen.source)
-    reason = (
-        "network policies and Services of K3s are made of it, and K3s ends without it (K3s #2942)"
-    )
+    reason = "K3s needs it for Services and network policies, and exits without it (K3s #2942)"
     if older <= there:
         return failed("not loaded", reason, host.modules(*sorted(older)), seen.source)
     if not seen.value.complete:
         return unknown(
-            "neither nf_tables nor ip_tables is loaded, and nothing here tells whether the kernel"
-            " has them"
+            "neither nf_tables nor ip_tables is loaded, and this host does not show whether the"
+            " kernel has them"
         )
     return failed("not in this kernel", reason, _OTHER_KERNEL, seen.source)
 
@@ -153,7 +153,7 @@ def device_tun(_: Facts, seen: Known[Mapping[str, int]]) -> Judgement:
         "/dev/net/tun",
         "tun",
         seen.value.get("tun", errno.ENOENT),
-        "slirp4netns cannot make the network of K3s",
+        "slirp4netns cannot create the network of K3s without it",
     )
 
 
@@ -162,7 +162,7 @@ def _device(path: str, module: str, code: int, reason: str) -> Judgement:
         return passed("can be opened", path)
     observed = errno.errorcode.get(code, str(code))
     if code in {errno.ENOENT, errno.ENODEV, errno.ENXIO}:
-        return failed(f"{observed}: not there", reason, host.modules(module), path)
+        return failed(f"not available ({observed})", reason, host.modules(module), path)
     name = path.removeprefix("/dev/").removeprefix("net/")
     measures = (
         host_change.Mode(path),
@@ -172,9 +172,9 @@ def _device(path: str, module: str, code: int, reason: str) -> Judgement:
             Then.UDEV,
         ),
     )
-    text = f"let users open {path}; in a container, pass it on"
+    text = f"allow all users to open {path}; in a container, pass the device to it"
     remedy = Remedy(FixableBy.ADMINISTRATOR, text, (f"sudo chmod 666 {path}",), measures)
-    return failed(f"{observed}: closed", reason, remedy, path)
+    return failed(f"cannot be opened ({observed})", reason, remedy, path)
 
 
 @check.seen("device.fuse", "/dev/fuse", FATAL, "devices", "k3s", "unit")
@@ -184,12 +184,12 @@ def device_fuse(facts: Facts, seen: Known[Mapping[str, int]]) -> Judgement:
     fuse-overlayfs is the snapshotter in K3s's unit.
     """
     if snapshotter(facts) != "fuse-overlayfs":
-        return passed(f"not needed for the snapshotter {snapshotter(facts)}")
+        return passed(f"not needed by the snapshotter {snapshotter(facts)}")
     return _device(
         "/dev/fuse",
         "fuse",
         seen.value.get("fuse", errno.ENOENT),
-        "fuse-overlayfs cannot be mounted",
+        "fuse-overlayfs cannot be mounted without it",
     )
 
 
@@ -202,16 +202,14 @@ def device_kmsg(_: Facts, seen: Known[Mapping[str, int]]) -> Judgement:
     """
     if seen.value.get("kmsg"):
         reason = (
-            "K3s mounts /dev/null over it, and dies of `no such file or directory` where nothing is"
-            " there to cover"
+            "K3s mounts /dev/null over it, and exits with `no such file or directory` if it does"
+            " not exist"
         )
-        return failed("ENOENT: not there", reason, _KMSG, "/dev/kmsg")
-    return passed("there", "/dev/kmsg")
+        return failed("does not exist (ENOENT)", reason, _KMSG, "/dev/kmsg")
+    return passed("exists", "/dev/kmsg")
 
 
-@check.seen(
-    "snapshotter.mount_fuse3", "mount.fuse3 on the unit's PATH", FATAL, "programs", "k3s", "unit"
-)
+@check.seen("snapshotter.mount_fuse3", "mount.fuse3", FATAL, "programs", "k3s", "unit")
 def snapshotter_mount(facts: Facts, seen: Known[Mapping[str, str | None]]) -> Judgement:
     """Check that mount.fuse3 is on the unit's PATH.
 
@@ -219,11 +217,13 @@ def snapshotter_mount(facts: Facts, seen: Known[Mapping[str, str | None]]) -> Ju
     #2942).
     """
     if snapshotter(facts) != "fuse-overlayfs":
-        return passed(f"not needed for the snapshotter {snapshotter(facts)}")
+        return passed(f"not needed by the snapshotter {snapshotter(facts)}")
     path = seen.value.get("mount.fuse3")
     if path is None:
-        reason = "the node never registers: containerd cannot mount fuse-overlayfs without it"
-        return failed("missing", reason, host.fuse(facts.distribution), seen.source)
+        reason = "containerd cannot mount fuse-overlayfs without it, so the node never registers"
+        return failed(
+            "not in the PATH of the unit", reason, host.fuse(facts.distribution), seen.source
+        )
     return passed(path, seen.source)
 
 
@@ -246,10 +246,10 @@ def snapshotter_overlay(facts: Facts, seen: Known[Trial]) -> Judgement:
     type_ = facts.storage.value.data.type if isinstance(facts.storage, Known) else ""
     code = seen.value.overlay
     if snapshotter(facts) != "overlayfs":
-        return passed(f"not needed for the snapshotter {snapshotter(facts)}")
+        return passed(f"not needed by the snapshotter {snapshotter(facts)}")
     other = Remedy(
         FixableBy.USER,
-        "take the snapshotter fuse-overlayfs: it is in K3s's unit from v1.22 on",
+        "use the snapshotter fuse-overlayfs, as the unit of K3s v1.22 and later does",
         ("k3s-rootless up --force",),
     )
     if code:
@@ -260,9 +260,8 @@ def snapshotter_overlay(facts: Facts, seen: Known[Trial]) -> Judgement:
             seen.source,
         )
     if type_ in _MERGED or type_.startswith("fuse"):
-        return failed(f"on {type_}", f"overlayfs keeps no layers on {type_}", other)
+        return failed(f"on {type_}", f"overlayfs cannot store image layers on {type_}", other)
     if code is None:
-        return told(
-            "not tried", "overlayfs is not loaded, or the ids could not be mapped", seen.source
-        )
-    return passed("mounted", f"{seen.source}, on a tmpfs")
+        reason = "overlayfs is not loaded, or the subordinate ids could not be mapped"
+        return info("not tried", reason, seen.source)
+    return passed("works", f"{seen.source}, on a tmpfs")

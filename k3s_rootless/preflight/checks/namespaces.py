@@ -11,8 +11,8 @@ from k3s_rootless.preflight.checks.judgement import (
     Checklist,
     Judgement,
     failed,
+    info,
     passed,
-    told,
     unknown,
     warned,
 )
@@ -24,6 +24,9 @@ from k3s_rootless.preflight.remedies import host
 check = Checklist()
 _OTHERS = frozenset(
     f"user.max_{kind}_namespaces" for kind in ("mnt", "pid", "net", "cgroup", "uts", "ipc")
+)
+_ONLY_THIS_PROGRAM = (
+    "AppArmor does not allow it for k3s-rootless; userns.apparmor checks whether k3s is allowed"
 )
 
 
@@ -45,17 +48,19 @@ def userns_max(facts: Facts) -> Judgement:
         return unknown(found.reason)
     limit = number(found.value)
     if limit is None:
-        return unknown(f"{found.source} does not hold a number")
+        return unknown(f"{found.source} does not contain a number")
     if limit == 0:
-        return failed("0", "no user namespace can be made", host.sysctl(key, "28633"), found.source)
+        return failed(
+            "0", "no user namespace can be created", host.sysctl(key, "28633"), found.source
+        )
     if limit < 1024:
         return warned(
-            str(limit), "may be too few for many pods", host.sysctl(key, "28633"), found.source
+            str(limit), "this can be too low for many pods", host.sysctl(key, "28633"), found.source
         )
     return passed(str(limit), found.source)
 
 
-@check("userns.limits", "Limits of the other namespaces", FATAL, "sysctls")
+@check("userns.limits", "Limits of other namespaces", FATAL, "sysctls")
 def userns_limits(facts: Facts) -> Judgement:
     """Check the limits of the other namespaces.
 
@@ -72,29 +77,27 @@ def userns_limits(facts: Facts) -> Judgement:
         if known is not None:
             limits.append((known, key))
     if not limits:
-        return passed("this kernel has none")
+        return passed("no limits in this kernel")
     # If several kinds have the same limit, the finding names the first one.
     limit, key = min(limits, key=lambda one: one[0])
     if limit == 0:
         return failed(
             f"{key} = 0",
-            "K3s needs a namespace of each kind",
+            "K3s needs namespaces of each kind",
             host.sysctl(key, "28633"),
             "/proc/sys/user",
         )
     if limit < 256:
         return warned(
             f"{key} = {limit}",
-            "may be too few for many pods",
+            "this can be too low for many pods",
             host.sysctl(key, "28633"),
             "/proc/sys/user",
         )
     return passed(f"{limit} or more", "/proc/sys/user")
 
 
-@check.seen(
-    "userns.apparmor", "AppArmor lets k3s make user namespaces", FATAL, "confinement", "k3s"
-)
+@check.seen("userns.apparmor", "AppArmor profile of k3s", FATAL, "confinement", "k3s")
 def userns_apparmor(facts: Facts, seen: Known[Confinement]) -> Judgement:
     """Check that AppArmor allows k3s to create user namespaces.
 
@@ -102,35 +105,33 @@ def userns_apparmor(facts: Facts, seen: Known[Confinement]) -> Judgement:
     of this program (K3s #12711).
     """
     if not seen.value.restricted:
-        return passed("not restricted", seen.source)
+        return passed("not needed: user namespaces are not restricted", seen.source)
     label = seen.value.label
     if isinstance(label, Unknown):
-        return unknown(f"user namespaces are restricted here, and {label.reason}")
+        return unknown(f"AppArmor restricts user namespaces on this host; {label.reason}")
     if label.value != "unconfined":
-        return passed(f"k3s has the profile {label.value}", label.source)
+        return passed(label.value, label.source)
     reason = (
-        "user namespaces are restricted here (EPERM or EACCES), and no profile attaches to the path"
-        " of k3s"
+        "AppArmor restricts user namespaces on this host (EPERM or EACCES), and no profile matches"
+        " the path of k3s"
     )
     return failed(
-        "no profile for k3s",
+        "none",
         reason,
         host.apparmor(facts.k3s.path or "/usr/local/bin/k3s"),
         label.source,
     )
 
 
-@check.seen("userns.create", "A user namespace can be made", FATAL, "trial", "confinement", "k3s")
+@check.seen("userns.create", "Creation of user namespaces", FATAL, "trial", "confinement", "k3s")
 def userns_create(facts: Facts, seen: Known[Trial]) -> Judgement:
     """Check that a user namespace can be created; a child of this program has tried it."""
     if seen.value.user == 0:
-        return passed("made one", seen.source)
+        return passed("works", seen.source)
     return _refused(facts, "user", seen.value.user, "unshare(CLONE_NEWUSER)")
 
 
-@check.seen(
-    "userns.spaces", "The namespaces of K3s can be made", FATAL, "trial", "confinement", "k3s"
-)
+@check.seen("userns.spaces", "Creation of other namespaces", FATAL, "trial", "confinement", "k3s")
 def userns_spaces(facts: Facts, seen: Known[Trial]) -> Judgement:
     """Check that the other namespaces of K3s can be created.
 
@@ -139,12 +140,8 @@ def userns_spaces(facts: Facts, seen: Known[Trial]) -> Judgement:
     """
     if seen.value.user:
         if confined_itself(facts):
-            return told(
-                "not tried",
-                "AppArmor refused this program; whether k3s may is what userns.apparmor tells",
-                seen.source,
-            )
-        return unknown("there was no user namespace to make them in: see userns.create")
+            return info("not tried", _ONLY_THIS_PROGRAM, seen.source)
+        return unknown("no user namespace could be created for this check; see userns.create")
     for name, code in seen.value.spaces.items():
         if code:
             return _refused(facts, name, code, f"unshare of the {name} namespace")
@@ -164,34 +161,28 @@ def confined_itself(facts: Facts) -> bool:
 
 
 def _refused(facts: Facts, name: str, code: int, source: str) -> Judgement:
-    observed = f"{errno.errorcode.get(code, str(code))} for the {name} namespace"
+    observed = f"{errno.errorcode.get(code, str(code))} ({name} namespace)"
     if code == errno.ENOSPC:
         key = f"user.max_{name}_namespaces"
         return failed(
             observed,
-            "the limit of these namespaces is reached",
+            f"the limit of {name} namespaces is reached",
             host.sysctl(key, "28633"),
             source,
         )
     if code == errno.EINVAL:
-        remedy = Remedy(
-            FixableBy.ADMINISTRATOR, "boot a kernel that is built with namespaces of all kinds"
-        )
+        remedy = Remedy(FixableBy.ADMINISTRATOR, "boot a kernel with all kinds of namespaces")
         return failed(observed, f"this kernel has no {name} namespaces", remedy, source)
     if confined_itself(facts):
-        return told(
-            observed,
-            "AppArmor refused this program; whether k3s may is what userns.apparmor tells",
-            source,
-        )
+        return info(observed, _ONLY_THIS_PROGRAM, source)
     if isinstance(facts.confinement, Known) and facts.confinement.value.restricted:
-        reason = "AppArmor restricts user namespaces: see userns.apparmor"
+        reason = "AppArmor restricts user namespaces on this host; see userns.apparmor"
         return failed(
             observed, reason, host.apparmor(facts.k3s.path or "/usr/local/bin/k3s"), source
         )
     return failed(
         observed,
-        "the kernel, a security module or a container forbids it",
+        "the kernel, a security module or the container does not allow it",
         host.user_namespaces(),
         source,
     )

@@ -20,13 +20,13 @@ from k3s_rootless.preflight.checks.judgement import (
     Checklist,
     Judgement,
     failed,
+    info,
     passed,
-    told,
     unknown,
     warned,
 )
 from k3s_rootless.preflight.facts import Facts
-from k3s_rootless.preflight.records import Beside, Held, Network, Resolver
+from k3s_rootless.preflight.records import Network, Resolver, Surroundings, UsedPort
 from k3s_rootless.preflight.remedies import host
 
 check = Checklist()
@@ -38,8 +38,8 @@ _OLD_IPTABLES = re.compile(r"v1\.8\.[0-4]\b.*nf_tables")
 
 def _port(
     service: int | None, severity: Severity
-) -> Callable[[Facts, Known[tuple[Held, ...]]], Judgement]:
-    def judge_port(facts: Facts, seen: Known[tuple[Held, ...]]) -> Judgement:
+) -> Callable[[Facts, Known[tuple[UsedPort, ...]]], Judgement]:
+    def judge_port(facts: Facts, seen: Known[tuple[UsedPort, ...]]) -> Judgement:
         """Check that a port of the host is free.
 
         Forwards listen on all addresses; a failed one delays others (K3s pkg/rootlessports).
@@ -49,65 +49,63 @@ def _port(
         elif facts.server.servicelb and facts.server.traefik:
             port = features.child_to_parent_port(service)
         else:
-            return passed("the unit asks for no traefik")
-        held = [one for one in seen.value if one.port == port]
-        if any(one.ours for one in held):
-            return passed(f"{port}: K3s's own", seen.source)
-        if not held:
+            return passed("not used: traefik or servicelb is disabled")
+        used = [one for one in seen.value if one.port == port]
+        if any(one.ours for one in used):
+            return passed(f"{port} is in use by this K3s", seen.source)
+        if not used:
             return passed(f"{port} is free", seen.source)
-        remedy = _freed(port, held[0], service)
+        remedy = _free_port(port, used[0], service)
         refuse = failed if severity is FATAL else warned
-        return refuse(f"{port} is held by {_owner(held[0])}", _effect(service), remedy, seen.source)
+        return refuse(
+            f"{port} is in use by {_program(used[0])}", _effect(service), remedy, seen.source
+        )
 
     return judge_port
 
 
-def _owner(held: Held) -> str:
-    if held.program and held.pid:
-        return f"{held.program} (pid {held.pid}) of {held.user}"
-    return f"a program of {held.user}"
+def _program(used: UsedPort) -> str:
+    if used.program and used.pid:
+        return f"{used.program} (PID {used.pid}, user {used.user})"
+    return f"a program of {used.user}"
 
 
 def _effect(service: int | None) -> str:
     if service is None:
-        return (
-            "K3s cannot forward its API, so nobody reaches it, and kubectl talks to somebody else's"
-        )
-    return f"traefik's port {service} is not forwarded, and other forwards wait behind it"
+        return "K3s cannot forward its API; kubectl connects to the other program instead"
+    return f"port {service} of traefik is not forwarded, and other forwards are delayed"
 
 
-def _freed(port: int, held: Held, service: int | None) -> Remedy:
-    if held.foreign:
-        return _avoided(port, held, service)
-    look = f"ss -tlnp 'sport = :{port}'"
-    if service is None:
-        return Remedy(FixableBy.USER, f"end {_owner(held)}, or let it listen elsewhere", (look,))
-    return Remedy(
-        FixableBy.USER, f"end {_owner(held)}, or start K3s with --disable=traefik", (look,)
-    )
+def _free_port(port: int, used: UsedPort, service: int | None) -> Remedy:
+    if used.foreign:
+        return _avoid_port(port, used, service)
+    command = f"ss -tlnp 'sport = :{port}'"
+    program = f"{used.program} (PID {used.pid})" if used.program and used.pid else "this program"
+    other = "change its port" if service is None else "start K3s with --disable=traefik"
+    return Remedy(FixableBy.USER, f"stop {program}, or {other}", (command,))
 
 
-def _avoided(port: int, held: Held, service: int | None) -> Remedy:
+def _avoid_port(port: int, used: UsedPort, service: int | None) -> Remedy:
     """Return how this user can avoid a port that another user's program uses.
 
-    Only the owner of that program is allowed to end it.
+    Only the owner of that program is allowed to stop it.
     """
-    ask = "an administrator" if held.user == "root" else held.user
+    owner = "an administrator" if used.user == "root" else used.user
     if service is None:
         other = port + _STEP if port + _STEP < _LAST else port - _STEP
         text = (
-            f"give your K3s another port, such as {other} if that is free, or ask {ask} to free"
+            f"use another port for your K3s, such as {other} if it is free, or ask {owner} to free"
             f" port {port}"
         )
         return Remedy(FixableBy.USER, text, (f"k3s-rootless config set https-listen-port {other}",))
-    text = f"start your K3s without traefik, or ask {ask} to free port {port}"
+    text = f"start your K3s without traefik, or ask {owner} to free port {port}"
     return Remedy(FixableBy.USER, text, ("k3s-rootless config set disable traefik",))
 
 
 for _id, _service, _title, _worst in (
-    ("api", None, "Port of the API", FATAL),
-    ("http", 80, "Port of traefik, http", DEGRADED),
-    ("https", 443, "Port of traefik, https", DEGRADED),
+    ("api", None, "API port", FATAL),
+    ("http", 80, "HTTP port of traefik", DEGRADED),
+    ("https", 443, "HTTPS port of traefik", DEGRADED),
 ):
     check.seen(f"net.port.{_id}", _title, _worst, "sockets", "unit")(_port(_service, _worst))
 
@@ -121,6 +119,13 @@ def _ranges(facts: Facts) -> dict[str, str]:
     }
 
 
+_RANGES = {
+    "rootless": "K3S_ROOTLESS_CIDR",
+    "pods": "the pod network",
+    "services": "the Service network",
+}
+
+
 def _range(name: str) -> Callable[[Facts, Known[Network]], Judgement]:
     def judge_range(facts: Facts, seen: Known[Network]) -> Judgement:
         """Check that an address range of K3s is free on the host.
@@ -131,19 +136,18 @@ def _range(name: str) -> Callable[[Facts, Known[Network]], Judgement]:
         ranges = _ranges(facts)
         own = ranges[name]
         if not _networks(own):
-            return unknown(f"{own!r} is no range of addresses")
+            return unknown(f"{own!r} is not an address range")
         for other, text in ranges.items():
-            if other != name and _meet(own, text):
-                reason = "K3s does not check that, and pods reach nothing"
-                return warned(f"{own} is also the range of {other}", reason, _elsewhere(name))
+            if other != name and _networks_overlap(own, text):
+                reason = "K3s does not check this, and pods cannot reach anything"
+                observed = f"{own} overlaps {_RANGES[other]} ({text})"
+                return warned(observed, reason, _other_range(name))
         overlaps = _overlaps(own, facts, seen.value)
         if not overlaps:
             return passed(f"{own} is free", seen.source)
-        reason = (
-            "the host has these itself: pods do not reach them, nor names that are asked for there"
-        )
+        reason = "pods cannot reach these networks and name servers of the host"
         observed = f"{own} overlaps {', '.join(overlaps[:3])}"
-        return warned(observed, reason, _elsewhere(name), seen.source)
+        return warned(observed, reason, _other_range(name), seen.source)
 
     return judge_range
 
@@ -152,24 +156,24 @@ def _overlaps(own: str, facts: Facts, network: Network) -> list[str]:
     """Return the networks and name servers of the host that overlap a range of K3s."""
     found = []
     for address, interface in network.networks:
-        if _meet(own, address):
+        if _networks_overlap(own, address):
             found.append(f"{address} ({interface})" if interface else address)
     if isinstance(facts.resolver, Known):
         servers = facts.resolver.value.nameservers
-        found += [f"name server {server}" for server in servers if _meet(own, server)]
+        found += [f"name server {server}" for server in servers if _networks_overlap(own, server)]
     return found
 
 
-def _elsewhere(name: str) -> Remedy:
+def _other_range(name: str) -> Remedy:
     if name == "rootless":
         return host.setting(
-            "give K3s another range for its own network", "K3S_ROOTLESS_CIDR", "172.31.240.0/24"
+            "use another range for K3S_ROOTLESS_CIDR", "K3S_ROOTLESS_CIDR", "172.31.240.0/24"
         )
     other_range = {
         "pods": "--cluster-cidr=10.142.0.0/16",
         "services": "--service-cidr=10.143.0.0/16",
     }
-    text = f"start a new cluster with {other_range[name]}"
+    text = f"create a new cluster with {other_range[name]}"
     command = "systemctl --user edit --full k3s-rootless.service"
     return Remedy(FixableBy.USER, text, (command,))
 
@@ -184,19 +188,17 @@ def _networks(text: str) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
         return []
 
 
-def _meet(one: str, other: str) -> bool:
+def _networks_overlap(one: str, other: str) -> bool:
     # Addresses of different families never overlap (ipaddress).
     return any(a.overlaps(b) for a, b in product(_networks(one), _networks(other)))
 
 
 for _id, _title in (
     ("rootless", "K3S_ROOTLESS_CIDR"),
-    ("pods", "Range of pods"),
-    ("services", "Range of Services"),
+    ("pods", "Pod network"),
+    ("services", "Service network"),
 ):
-    check.seen(f"net.cidr.{_id}", f"{_title} is free", DEGRADED, "network", "resolver", "unit")(
-        _range(_id)
-    )
+    check.seen(f"net.cidr.{_id}", _title, DEGRADED, "network", "resolver", "unit")(_range(_id))
 
 
 @check.seen("net.mtu", "MTU", INFORMATIVE, "network", "unit")
@@ -205,14 +207,15 @@ def net_mtu(facts: Facts, seen: Known[Network]) -> Judgement:
     environment = facts.unit.value.environment if isinstance(facts.unit, Known) else {}
     own = environment.get("K3S_ROOTLESS_MTU")
     out = seen.value.mtu
-    observed = (
-        f"{own or 65520} inside, {out or 'unknown'} at {seen.value.interface or 'no default route'}"
-    )
+    route = "no default route"
+    if seen.value.interface:
+        route = f"{out or 'unknown'} on {seen.value.interface}"
+    observed = f"{own or 65520} in K3s, {route}"
     if own is None and out is not None and out < 1500:
-        remedy = host.setting("take the MTU of the way out", "K3S_ROOTLESS_MTU", str(out))
-        return told(
+        remedy = host.setting("use the MTU of the default route", "K3S_ROOTLESS_MTU", str(out))
+        return info(
             observed,
-            "where large transfers stall (a VPN, PPPoE), a smaller MTU helps",
+            "if large transfers stall (VPN, PPPoE), a smaller MTU helps",
             seen.source,
             remedy,
         )
@@ -230,19 +233,19 @@ def net_resolver(_: Facts, seen: Known[Resolver]) -> Judgement:
     if not servers:
         remedy = Remedy(
             FixableBy.ADMINISTRATOR,
-            "name a server in /etc/resolv.conf, or start the resolver that writes it",
+            "add a name server to /etc/resolv.conf, or start the resolver that writes this file",
         )
         return warned(
-            "no name server",
-            "pods resolve no name outside of the cluster, and no image can be pulled",
+            "none",
+            "pods cannot resolve names outside the cluster, and images cannot be pulled",
             remedy,
             seen.source,
         )
     domains = [domain for domain in seen.value.search if domain not in {".", "local"}]
     if domains:
-        return told(
+        return info(
             f"{servers[0]}, search {' '.join(domains)}",
-            "pods do not know these search domains",
+            "pods do not use these search domains",
             seen.source,
         )
     return passed(servers[0], seen.source)
@@ -256,16 +259,17 @@ def net_localhost(_: Facts, seen: Known[Resolver]) -> Judgement:
     #5767).
     """
     if seen.value.localhost:
-        return passed("there", "/etc/hosts")
+        return passed("exists", "/etc/hosts")
     commands = (
         "echo '127.0.0.1 localhost' | sudo tee -a /etc/hosts",
         "echo '::1 localhost' | sudo tee -a /etc/hosts",
     )
-    remedy = Remedy(FixableBy.ADMINISTRATOR, "name localhost in /etc/hosts", commands)
-    return warned("missing", "`kubectl port-forward` fails: no such host", remedy, "/etc/hosts")
+    remedy = Remedy(FixableBy.ADMINISTRATOR, "add localhost to /etc/hosts", commands)
+    reason = "`kubectl port-forward` fails with `no such host`"
+    return warned("does not exist", reason, remedy, "/etc/hosts")
 
 
-@check.seen("net.route", "Way out of this host", INFORMATIVE, "network")
+@check.seen("net.route", "Default route", INFORMATIVE, "network")
 def net_route(_: Facts, seen: Known[Network]) -> Judgement:
     """Report a missing default route.
 
@@ -274,15 +278,15 @@ def net_route(_: Facts, seen: Known[Network]) -> Judgement:
     """
     if seen.value.interface:
         return passed(seen.value.interface, "/proc/net/route")
-    return told(
-        "no default route (IPv4)",
-        "no image can be pulled; K3s starts all the same",
+    return info(
+        "none (IPv4)",
+        "K3s starts, but images cannot be pulled",
         "/proc/net/route",
     )
 
 
-@check.seen("net.firewall", "Firewall", INFORMATIVE, "beside")
-def net_firewall(_: Facts, seen: Known[Beside]) -> Judgement:
+@check.seen("net.firewall", "Firewall", INFORMATIVE, "surroundings")
+def net_firewall(_: Facts, seen: Known[Surroundings]) -> Judgement:
     """Report a firewall of the host.
 
     Pods and Services are behind slirp4netns. The host's firewall affects only the forwarded ports.
@@ -294,24 +298,24 @@ def net_firewall(_: Facts, seen: Known[Beside]) -> Judgement:
         found.append("ufw")
     if found:
         reason = (
-            "pods and Services need no rule; only who comes from other hosts to 6443, 10080, 10443"
-            " does"
+            "pods and Services need no rule; ports 6443, 10080 and 10443 need one if other hosts"
+            " must reach them"
         )
-        return told(", ".join(found), reason, seen.source)
+        return info(", ".join(found), reason, seen.source)
     return passed("neither firewalld nor ufw", seen.source)
 
 
-@check.seen("net.nm_cloud_setup", "nm-cloud-setup", INFORMATIVE, "beside")
-def net_cloud(_: Facts, seen: Known[Beside]) -> Judgement:
+@check.seen("net.nm_cloud_setup", "nm-cloud-setup", INFORMATIVE, "surroundings")
+def net_cloud(_: Facts, seen: Known[Surroundings]) -> Judgement:
     """Report nm-cloud-setup, which does not affect rootless K3s.
 
     It disturbs a rootful K3s on RHEL, which uses the routes of the host. A rootless K3s has its own
     routes.
     """
     if "nm-cloud-setup" in seen.value.services:
-        return told(
+        return info(
             "active",
-            "it may stay: K3s's documentation asks rootful nodes to switch it off",
+            "no action needed: K3s requires it to be disabled on rootful nodes only",
             seen.source,
         )
     return passed("not active", seen.source)
@@ -325,17 +329,17 @@ def net_iptables(_: Facts, seen: Known[str]) -> Judgement:
     #3117).
     """
     if not seen.value:
-        return passed("none: K3s takes its own", seen.source)
+        return passed("none: K3s uses its own", seen.source)
     if _OLD_IPTABLES.search(seen.value):
         remedy = Remedy(
             FixableBy.USER,
-            "let K3s take its own iptables, with --prefer-bundled-bin (v1.23.15, v1.24.9, v1.25.5,"
+            "make K3s use its own iptables with --prefer-bundled-bin (v1.23.15, v1.24.9, v1.25.5,"
             " v1.26.0 and later)",
             ("systemctl --user edit --full k3s-rootless.service",),
         )
         return warned(
             seen.value,
-            "this iptables repeats rules without end, and slows K3s down",
+            "this version adds duplicate rules without limit, which slows K3s down",
             remedy,
             seen.source,
         )

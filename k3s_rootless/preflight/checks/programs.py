@@ -22,52 +22,52 @@ from k3s_rootless.preflight.remedies.k3s_binary import instead, missing
 check = Checklist()
 
 
-@check("k3s.binary", "The k3s binary", FATAL, "k3s")
+@check("k3s.binary", "k3s binary", FATAL, "k3s")
 def k3s_binary(facts: Facts) -> Judgement:
     """Check the k3s of the unit: on the PATH of the user or the unit, or in ~/.local/bin."""
     binary = facts.k3s
     if binary.path is None:
-        return failed("missing", "there is no k3s on the PATH", missing(facts.machine))
+        return failed(
+            "not found", "k3s is not in PATH, ~/.local/bin or ~/bin", missing(facts.machine)
+        )
     if not binary.executable:
         remedy = Remedy(FixableBy.USER, "make it executable", (f"chmod 755 {quote(binary.path)}",))
-        return failed("not executable", f"{binary.path} cannot be run", remedy, binary.path)
+        return failed("not executable", f"{binary.path} cannot be executed", remedy, binary.path)
     if binary.risk:
         text = (
-            "use a k3s that only you and root can change, in directories that only you and root can"
-            " change"
+            "use a k3s binary that only you and root can change, in directories that only you and"
+            " root can change"
         )
         remedy = Remedy(FixableBy.USER, text, missing(facts.machine).commands)
-        reason = f"another user could replace it, so it was not run: {binary.risk}"
+        reason = f"another user could replace this file, so it was not run: {binary.risk}"
         return failed("not trusted", reason, remedy, binary.path)
     return passed(binary.path)
 
 
-@check("k3s.version", "The release of K3s", FATAL, "k3s")
+@check("k3s.version", "K3s release", FATAL, "k3s")
 def k3s_version(facts: Facts) -> Judgement:
     """Check the release of K3s; only a release with a known unit can be installed."""
     found = facts.k3s.version
     if found is None:
-        return unknown("no k3s could be asked")
+        return unknown("no k3s binary could be run; see k3s.binary")
     newer = instead(facts.k3s, facts.machine, facts.uid)
     if isinstance(found, Unknown):
         return failed("no version", found.reason, newer)
     release = found.value
     if features.unit_variant(release) is None:
         reason = (
-            f"{facts.k3s.path} is too old: rootless K3s has a unit from v1.21 on, and needs v1.22"
-            " on most hosts"
+            f"{facts.k3s.path} is too old: the rootless unit of K3s exists since v1.21, and most"
+            " hosts need v1.22"
         )
         return failed(str(release), reason, newer, found.source)
     repaired = features.repaired_by(release)
     if repaired:
         remedy = instead(facts.k3s, facts.machine, facts.uid, repaired)
-        reason = f"{facts.k3s.path}: rootless K3s cannot start in this release (K3s #13667)"
+        reason = f"{facts.k3s.path}: this release cannot start rootless (K3s #13667)"
         return failed(str(release), reason, remedy, found.source)
     if release.line > features.NEWEST_KNOWN_LINE:
         line = ".".join(map(str, features.NEWEST_KNOWN_LINE))
-        remedy = Remedy(
-            FixableBy.USER, "look for a newer k3s-rootless", ("pipx upgrade k3s-rootless",)
-        )
-        reason = f"newer than v{line}, the last that was read"
+        remedy = Remedy(FixableBy.USER, "upgrade k3s-rootless", ("pipx upgrade k3s-rootless",))
+        reason = f"newer than v{line}, the newest release known to this k3s-rootless"
         return warned(str(release), reason, remedy, found.source)
     return passed(str(release), found.source)

@@ -20,8 +20,8 @@ from k3s_rootless.preflight.checks.judgement import (
     Checklist,
     Judgement,
     failed,
+    info,
     passed,
-    told,
     unknown,
     warned,
 )
@@ -50,13 +50,16 @@ _REMOTE = frozenset(
         "fuse.s3fs",
     }
 )
+_NEEDS_TMP = "rootlesskit creates directories there"
+_NEEDS_SPACE = "this is not enough to unpack K3s and its images"
+_NEEDS_HOME = "K3s writes its kubeconfig there"
 _NO_OWNERS = frozenset({"vfat", "msdos", "exfat", "ntfs", "ntfs3", "fuseblk", "iso9660", "drvfs"})
 
 
-def _elsewhere() -> Remedy:
+def _other_directory(need: str = "on a local file system with enough space") -> Remedy:
     text = (
-        "put K3s's data on a local file system with room (K3s knows the variable since July 2024;"
-        " before, --data-dir)"
+        f"use a data directory {need} (K3s reads K3S_DATA_DIR since July 2024; older releases need"
+        " --data-dir)"
     )
     return host.setting(text, "K3S_DATA_DIR", "/var/tmp/%u/k3s")  # noqa: S108 (a suggestion)
 
@@ -65,47 +68,32 @@ def _elsewhere() -> Remedy:
 def storage_home(facts: Facts, seen: Known[Storage]) -> Judgement:
     """Check the home directory, where K3s writes its kubeconfig and, by default, its data."""
     home = seen.value.home
-    mended = Remedy(
+    create = Remedy(
         FixableBy.ADMINISTRATOR,
-        f"give {facts.user} a home directory",
+        f"create a home directory for {facts.user}",
         (f"sudo mkhomedir_helper {quote(facts.user)}",),
     )
     if not home.exists:
-        return failed(
-            f"{home.path} does not exist", "K3s writes its kubeconfig there", mended, "stat"
-        )
+        return failed(f"{home.path} does not exist", _NEEDS_HOME, create, "stat")
     if "ro" in home.flags:
-        mounted = Remedy(
-            FixableBy.ADMINISTRATOR, f"mount the file system of {home.path} with write access"
-        )
-        return failed(
-            f"{home.path} is mounted read-only",
-            "K3s writes its kubeconfig there",
-            mounted,
-            "mountinfo",
-        )
+        text = f"mount the file system of {home.path} read-write"
+        remount = Remedy(FixableBy.ADMINISTRATOR, text)
+        return failed(f"{home.path} is mounted read-only", _NEEDS_HOME, remount, "mountinfo")
     if not home.writable and home.owner == facts.uid:
-        opened = Remedy(
-            FixableBy.USER, "give yourself write access", (f"chmod u+rwx {quote(home.path)}",)
-        )
-        return failed(
-            f"{home.path} is not writable", "K3s writes its kubeconfig there", opened, "access"
-        )
+        command = f"chmod u+rwx {quote(home.path)}"
+        allow = Remedy(FixableBy.USER, f"make {home.path} writable", (command,))
+        return failed(f"{home.path} is not writable", _NEEDS_HOME, allow, "access")
     if not home.writable:
         text = (
             f"make {home.path} writable for {facts.user}, or give {facts.user} another home"
             " directory"
         )
-        return failed(
-            f"{home.path} is not writable",
-            "K3s writes its kubeconfig there",
-            Remedy(FixableBy.ADMINISTRATOR, text),
-            "access",
-        )
+        allow = Remedy(FixableBy.ADMINISTRATOR, text)
+        return failed(f"{home.path} is not writable", _NEEDS_HOME, allow, "access")
     return passed(home.path)
 
 
-@check.seen("storage.data", "Data directory is yours", FATAL, "storage")
+@check.seen("storage.data", "Data directory", FATAL, "storage")
 def storage_data(facts: Facts, seen: Known[Storage]) -> Judgement:
     """Check that the user can write the data directory.
 
@@ -117,13 +105,14 @@ def storage_data(facts: Facts, seen: Known[Storage]) -> Judgement:
     if data.owner != facts.uid and _inside_own_home(data, seen.value.home, facts.uid):
         remedy = Remedy(
             FixableBy.ADMINISTRATOR,
-            f"give {data.found} to {facts.user}",
+            f"make {facts.user} the owner of {data.found}",
             (f"sudo chown -hR -- {quote(f'{facts.user}:')} {quote(data.found)}",),
         )
         return failed(
             f"{data.found} belongs to uid {data.owner}", "K3s cannot write its data", remedy
         )
-    return failed(f"{data.found} is not writable", f"K3s cannot make {data.path}", _elsewhere())
+    remedy = _other_directory("that you can write to, on a local file system")
+    return failed(f"{data.found} is not writable", f"K3s cannot create {data.path}", remedy)
 
 
 def _inside_own_home(place: Place, home: Place, uid: int) -> bool:
@@ -142,44 +131,49 @@ def storage_type(_: Facts, seen: Known[Storage]) -> Judgement:
     data = seen.value.data
     if data.type in _REMOTE:
         reason = (
-            "a file server knows none of the subordinate ids, so no image can be unpacked; SQLite"
-            " is not safe on it"
+            "a file server does not accept subordinate ids, so images cannot be unpacked; SQLite is"
+            " not safe on it"
         )
-        return failed(data.type, reason, _elsewhere(), data.found)
+        return failed(data.type, reason, _other_directory(), data.found)
     if data.type in _NO_OWNERS:
         return failed(
-            data.type, "this file system keeps no owners of files", _elsewhere(), data.found
+            data.type,
+            "this file system does not store owners of files",
+            _other_directory(),
+            data.found,
         )
     if data.type == "ecryptfs" or data.type.startswith("fuse."):
         return warned(
-            data.type, "layers of images are known to fail on it", _elsewhere(), data.found
+            data.type, "image layers are known to fail on it", _other_directory(), data.found
         )
     if data.type in {"tmpfs", "ramfs"}:
-        return told(data.type, "the cluster is gone after a reboot, and takes memory", data.found)
+        return info(
+            data.type, "the cluster is lost at reboot, and its data uses memory", data.found
+        )
     return passed(data.type or "unknown to mountinfo", data.found)
 
 
-@check.seen("storage.mount", "Mount of the data directory", FATAL, "storage")
+@check.seen("storage.mount", "Mount options of the data directory", FATAL, "storage")
 def storage_mount(_: Facts, seen: Known[Storage]) -> Judgement:
     """Check the mount options: with noexec, K3s exits with `permission denied` (K3s #7372)."""
     data = seen.value.data
     for flag, reason in (
         ("ro", "K3s cannot write its data"),
-        ("noexec", "K3s runs programs that it unpacks there"),
+        ("noexec", "K3s unpacks its programs there and executes them"),
     ):
         if flag in data.flags:
-            return failed(flag, reason, _elsewhere(), data.found)
+            return failed(flag, reason, _other_directory(), data.found)
     restricting = sorted(data.flags & {"nodev", "nosuid"})
     if restricting:
-        return told(
+        return info(
             ", ".join(restricting),
-            "some mounts of configMaps are known to fail below such a mount (K3s #7436)",
+            "some mounts of ConfigMaps are known to fail with these options (K3s #7436)",
             data.found,
         )
-    return passed("read, write, execute", data.found)
+    return passed("read-write, executable", data.found)
 
 
-@check.seen("storage.space", "Room for data", FATAL, "storage")
+@check.seen("storage.space", "Disk space", FATAL, "storage")
 def storage_space(_: Facts, seen: Known[Storage]) -> Judgement:
     """Check the free space.
 
@@ -190,21 +184,19 @@ def storage_space(_: Facts, seen: Known[Storage]) -> Judgement:
     if data.inodes is not None and data.inodes < 10_000:
         return failed(
             f"{data.inodes} inodes free",
-            "images are made of many small files",
-            _elsewhere(),
+            "images consist of many small files",
+            _other_directory(),
             data.found,
         )
     if data.free < _LEAST:
-        return failed(
-            observed, "K3s cannot even unpack itself and its images", _elsewhere(), data.found
-        )
+        return failed(observed, _NEEDS_SPACE, _other_directory(), data.found)
     if data.free < 2 * _GIB or data.free * 20 < data.size:
-        reason = "the node has too little room: pods are evicted below 5 %"
-        return warned(observed, reason, _elsewhere(), data.found)
+        reason = "K3s may run out of space: pods are evicted below 5 % of free space"
+        return warned(observed, reason, _other_directory(), data.found)
     return passed(observed, data.found)
 
 
-@check.seen("storage.quota", "Quota", FATAL, "storage")
+@check.seen("storage.quota", "Disk quota", FATAL, "storage")
 def storage_quota(_: Facts, seen: Known[Storage]) -> Judgement:
     """Check the quota of the user.
 
@@ -212,16 +204,16 @@ def storage_quota(_: Facts, seen: Known[Storage]) -> Judgement:
     """
     left = seen.value.data.left
     if isinstance(left, Unknown):
-        return told("not readable", left.reason)
+        return info("cannot be read", left.reason)
     if left.value is None:
         return passed("none", left.source)
     observed = f"{left.value / _GIB:.1f} GiB left"
     if left.value < _LEAST:
-        return failed(
-            observed, "K3s cannot even unpack itself and its images", _elsewhere(), left.source
-        )
+        return failed(observed, _NEEDS_SPACE, _other_directory(), left.source)
     if left.value < 2 * _GIB:
-        return warned(observed, "images soon fill it", _elsewhere(), left.source)
+        return warned(
+            observed, "container images can use this up soon", _other_directory(), left.source
+        )
     return passed(observed, left.source)
 
 
@@ -234,14 +226,13 @@ def storage_tmp(_: Facts, seen: Known[Storage]) -> Judgement:
     """
     place: Place = seen.value.temporary
     if not place.writable or "ro" in place.flags:
-        return failed(
-            "not writable", "rootlesskit makes directories there", _writable(place), place.path
-        )
+        return failed("not writable", _NEEDS_TMP, _writable(place), place.path)
     if place.free < 2**20 or place.inodes == 0:
-        emptied = Remedy(
-            FixableBy.USER, f"make room in {place.path}", (f"ls -la {quote(place.path)}",)
+        command = f"ls -la {quote(place.path)}"
+        remedy = Remedy(
+            FixableBy.USER, f"delete files in {place.path} that you no longer need", (command,)
         )
-        return failed("full", "rootlesskit makes directories there", emptied, place.path)
+        return failed("full", _NEEDS_TMP, remedy, place.path)
     return passed("writable", place.path)
 
 
@@ -249,21 +240,19 @@ def _writable(place: Place) -> Remedy:
     # TMPDIR of the unit can be any path, and can become a link after the administrator reviewed the
     # script, so root must not change its mode.
     if place.path not in host_change.MODES:
-        text = (
-            f"let TMPDIR of the unit name a directory that this user can write, such as {TEMPORARY}"
-        )
+        text = f"set TMPDIR of the unit to a directory that you can write to, such as {TEMPORARY}"
         return host.setting(text, "TMPDIR", str(TEMPORARY))
     if "ro" in place.flags:
-        return Remedy(FixableBy.ADMINISTRATOR, f"mount {place.path} so that users can write there")
+        return Remedy(FixableBy.ADMINISTRATOR, f"mount {place.path} read-write")
     return Remedy(
         FixableBy.ADMINISTRATOR,
-        f"let users write into {place.path}",
+        f"allow all users to write to {place.path}",
         (f"sudo chmod 1777 {place.path}",),
         (host_change.Mode(place.path),),
     )
 
 
-@check.seen("storage.socket", "Paths of sockets", FATAL, "storage")
+@check.seen("storage.socket", "Socket paths", FATAL, "storage")
 def storage_socket(_: Facts, seen: Known[Storage]) -> Judgement:
     """Check the paths of the sockets: a path has at most 107 bytes (unix(7)).
 
@@ -282,15 +271,13 @@ def storage_socket(_: Facts, seen: Known[Storage]) -> Judgement:
     if length > LONGEST_SOCKET_PATH:
         return failed(
             f"{length} bytes: {longest}",
-            f"the path of a socket has {LONGEST_SOCKET_PATH} bytes at most",
-            _elsewhere(),
+            f"a socket path can have at most {LONGEST_SOCKET_PATH} bytes",
+            _other_directory("with a shorter path"),
         )
     return passed(f"{length} bytes", data)
 
 
-@check.seen(
-    "storage.leftovers", "Nothing left of a K3s that was killed", DEGRADED, "storage", "unit"
-)
+@check.seen("storage.leftovers", "Files of a killed K3s", DEGRADED, "storage", "unit")
 def storage_leftovers(facts: Facts, seen: Known[Storage]) -> Judgement:
     """Check that a killed K3s left no files that break the next start.
 
@@ -298,19 +285,19 @@ def storage_leftovers(facts: Facts, seen: Known[Storage]) -> Judgement:
     killed K3s.
     """
     if not seen.value.left_over:
-        return passed("nothing")
+        return passed("none")
     if isinstance(facts.unit, Unknown):
-        return unknown(f"whether K3s runs is not known: {facts.unit.reason}")
+        return unknown(f"cannot check whether K3s is running: {facts.unit.reason}")
     if facts.unit.value.active_state not in {"inactive", "failed"}:
-        return passed(f"K3s is {facts.unit.value.active_state}")
+        return passed(f"not checked: K3s is {facts.unit.value.active_state}")
     paths = " ".join(map(quote, seen.value.left_over))
-    remedy = Remedy(FixableBy.USER, "take away what it left", (f"rm -f {paths}",))
+    remedy = Remedy(FixableBy.USER, "delete these files", (f"rm -f {paths}",))
     return warned(
-        ", ".join(seen.value.left_over), "the next start may fail once, or wait for minutes", remedy
+        ", ".join(seen.value.left_over), "the next start can fail once, or hang for minutes", remedy
     )
 
 
-@check.seen("storage.unpacking", "No unfinished copy of K3s", DEGRADED, "storage")
+@check.seen("storage.unpacking", "Unfinished copies of K3s", DEGRADED, "storage")
 def storage_unpacking(_: Facts, seen: Known[Storage]) -> Judgement:
     """Check that there is no unfinished copy of K3s.
 
@@ -322,8 +309,7 @@ def storage_unpacking(_: Facts, seen: Known[Storage]) -> Judgement:
         return passed("none")
     paths = [path for path, _ in unfinished]
     size = sum(size for _, size in unfinished)
-    remedy = Remedy(
-        FixableBy.USER, "remove the unfinished copy", (f"rm -r -- {' '.join(map(quote, paths))}",)
-    )
-    reason = "K3s was ended while it unpacked itself, and does not use this copy"
+    command = f"rm -r -- {' '.join(map(quote, paths))}"
+    remedy = Remedy(FixableBy.USER, "delete the unfinished copy", (command,))
+    reason = "K3s exited while it unpacked itself, and does not use this copy"
     return warned(f"{size / 2**20:.0f} MiB in {', '.join(paths)}", reason, remedy, seen.source)

@@ -12,8 +12,8 @@ from k3s_rootless.preflight.checks.judgement import (
     Checklist,
     Judgement,
     failed,
+    info,
     passed,
-    told,
     unknown,
     warned,
 )
@@ -29,11 +29,11 @@ def sysctl_is_one(facts: Facts, key: str) -> Judgement:
     if isinstance(found, Unknown):
         return unknown(found.reason)
     if found.value is None:
-        return passed("this kernel has no such switch", found.source)
+        return passed("not in this kernel", found.source)
     if found.value != "1":
         return failed(
             found.value,
-            f"K3s refuses to start unless {key} is 1",
+            f"K3s does not start unless {key} is 1",
             host.sysctl(key, "1"),
             found.source,
         )
@@ -64,13 +64,13 @@ def _limit(key: str, least: int, good: int, reason: str) -> Callable[[Facts], Ju
             return unknown(found.reason)
         limit = number(found.value)
         if limit is None:
-            return passed("this kernel has no such limit", found.source)
+            return passed("no such limit in this kernel", found.source)
         remedy = host.sysctl(key, str(good))
         if limit < least:
             return warned(str(limit), reason, remedy, found.source)
         if limit < good:
-            return told(
-                str(limit), f"enough to begin with; with many pods, {reason}", found.source, remedy
+            return info(
+                str(limit), f"enough for a few pods; with many pods, {reason}", found.source, remedy
             )
         return passed(str(limit), found.source)
 
@@ -113,18 +113,16 @@ def port_start(facts: Facts) -> Judgement:
         return unknown(found.reason)
     start = number(found.value)
     if start is None:
-        return passed("this kernel has no such setting", found.source)
+        return passed("no such setting in this kernel", found.source)
     if start > port:
         return failed(
             str(start),
-            f"K3s may not listen at port {port} of the host",
+            f"K3s is not allowed to listen on port {port} of the host",
             host.sysctl(key, "1024"),
             found.source,
         )
     if start < 1024:
-        return told(
-            str(start), "K3s adds 10000 to Service ports up to 1024 all the same", found.source
-        )
+        return info(str(start), "K3s still adds 10000 to Service ports up to 1024", found.source)
     return passed(str(start), found.source)
 
 
@@ -138,7 +136,7 @@ def ping(facts: Facts) -> Judgement:
     if found.value and _holds(found.value, facts.gid):
         return passed(found.value, found.source)
     reason = "ping in pods needs the capability NET_RAW"
-    return told(found.value or "none", reason, found.source, host.sysctl(key, "0 2147483647"))
+    return info(found.value or "none", reason, found.source, host.sysctl(key, "0 2147483647"))
 
 
 def _holds(bounds: str, group: int) -> bool:

@@ -28,20 +28,20 @@ check = Checklist()
 _MIB = 2**20
 
 
-@check.seen("unit.memory", "Memory of the unit", FATAL, "unit")
+@check.seen("unit.memory", "Memory limit of the unit", FATAL, "unit")
 def unit_memory(_: Facts, seen: Known[Unit]) -> Judgement:
     """Check the memory limit of the unit.
 
     An idle K3s uses 500 to 800 MiB. With MemoryMax=200M, it was killed at each start (v1.36.3).
     """
-    text = "give K3s 2 GiB of memory"
+    text = "set the memory limit to 2 GiB"
     remedy = Remedy(
         FixableBy.USER, text, ("k3s-rootless config set MemoryMax 2G", "k3s-rootless up")
     )
     return _judged(seen, "MemoryMax", needs.MEMORY, remedy, _mebibytes)
 
 
-@check.seen("unit.tasks", "Tasks of the unit", FATAL, "unit")
+@check.seen("unit.tasks", "Task limit of the unit", FATAL, "unit")
 def unit_tasks(_: Facts, seen: Known[Unit]) -> Judgement:
     """Check the task limit of the unit.
 
@@ -51,7 +51,7 @@ def unit_tasks(_: Facts, seen: Known[Unit]) -> Judgement:
     return _judged(seen, "TasksMax", needs.TASKS, remedy, str)
 
 
-@check.seen("unit.files", "Open files of the unit", FATAL, "unit")
+@check.seen("unit.files", "Open file limit of the unit", FATAL, "unit")
 def unit_files(_: Facts, seen: Known[Unit]) -> Judgement:
     """Check the limit of open files of the unit.
 
@@ -74,14 +74,14 @@ def _judged(
         return passed("no limit", seen.source)
     observed = f"{name} is {shown(limit)}"
     if limit <= need.deadly:
-        return failed(observed, f"K3s dies of it: {need.reason}", remedy, seen.source)
+        return failed(observed, f"K3s exits with this limit: {need.reason}", remedy, seen.source)
     if limit < need.enough:
-        return warned(observed, f"it may be too low: {need.reason}", remedy, seen.source)
+        return warned(observed, f"this can be too low: {need.reason}", remedy, seen.source)
     return passed(shown(limit), seen.source)
 
 
 def _without_limit(name: str) -> Remedy:
-    text = f"take the limit away, as K3s's own unit does: {name}=infinity"
+    text = f"remove the limit, as the unit of K3s does: {name}=infinity"
     return drop_ins.written(text, f"zz-{name.lower()}.conf", f"{name}=infinity")
 
 

@@ -36,9 +36,9 @@ def confinement(root: Path, program: str | None) -> Observed[Confinement]:
     restricted = value == "1"
     found: Observed[str]
     if not restricted:
-        found = Unknown("there is no such restriction")
+        found = Unknown("AppArmor does not restrict user namespaces")
     elif program is None:
-        found = Unknown("there is no trusted k3s whose AppArmor profile could be read")
+        found = Unknown("no trusted k3s was found, so its AppArmor label cannot be read")
     else:
         found = label(program)
     return Known(Confinement(restricted=restricted, label=found), str(switch))
@@ -50,25 +50,25 @@ def label(program: str) -> Observed[str]:
     Examples are `unconfined` and `k3s (unconfined)`.
     """
     libc = ctypes.CDLL(None, use_errno=True)
-    words = [os.fsencode(program)]
+    argv = [os.fsencode(program)]
     try:
         child = os.fork()
     except OSError as error:
-        return Unknown(f"there can be no child to ask with: {error.strerror}")
+        return Unknown(f"cannot start a child process that reads the label: {error.strerror}")
     if child == 0:
         with contextlib.suppress(BaseException):
             libc.prctl(_SET_DEATH_SIGNAL, signal.SIGKILL)
             if libc.ptrace(_TRACE_ME, 0, None, None) == 0:
-                os.execve(words[0], words, {})  # noqa: S606 (it stops before it runs)
+                os.execve(argv[0], argv, {})  # noqa: S606 (it stops before it runs)
         os._exit(0)
     try:
         if not _stopped(child):
             return Unknown(
-                f"{program} could not be executed to be looked at (ptrace may be forbidden)"
+                f"cannot execute {program} under ptrace to read its label (ptrace may be forbidden)"
             )
-        return Known(_label(child), f"the label of {program} when it is executed")
+        return Known(_label(child), f"the AppArmor label of {program} when it is executed")
     except OSError as error:
-        return Unknown(f"the label of {program} cannot be read: {error.strerror}")
+        return Unknown(f"the AppArmor label of {program} cannot be read: {error.strerror}")
     finally:
         with contextlib.suppress(OSError):
             os.kill(child, signal.SIGKILL)

@@ -32,19 +32,19 @@ def token(data: Path, given: Value, directory: Path) -> Observed[Token]:
     own, problem = _text(file)
     if problem:
         return Unknown(problem)
-    asked = given.text
+    configured = given.text
     origin = given.origin
     if given.name == "token-file":
         place = directory / given.text
-        asked, problem = _text(place)
+        configured, problem = _text(place)
         if problem:
             return Known(Token(origin, fits=None, reason=problem), str(file))
-    kept = password(own.strip())
-    given_now = password(asked.strip())
-    if kept is None or given_now is None:
-        reason = "one of the two is not a server token"
+    own_password = password(own.strip())
+    configured_password = password(configured.strip())
+    if own_password is None or configured_password is None:
+        reason = "the configured token or that of the datastore is not a server token"
         return Known(Token(origin, fits=None, reason=reason), str(file))
-    return Known(Token(origin, fits=kept == given_now), str(file))
+    return Known(Token(origin, fits=own_password == configured_password), str(file))
 
 
 def _text(path: Path) -> tuple[str, str]:
@@ -55,7 +55,7 @@ def _text(path: Path) -> tuple[str, str]:
         return "", f"{path}: {(error.strerror or str(error)).lower()}"
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            return "", f"{path}: it is not a regular file"
+            return "", f"{path}: not a regular file"
         return os.read(descriptor, _LARGEST).decode("utf-8", "replace"), ""
     except OSError as error:
         return "", f"{path}: {(error.strerror or str(error)).lower()}"
@@ -77,7 +77,7 @@ def target(path: Path, uid: int, gid: int) -> Observed[Target]:
         status = found.stat()
         read_only = bool(os.statvfs(found).f_flag & os.ST_RDONLY)
     except OSError as error:
-        return Unknown(f"{path} cannot be looked at: {(error.strerror or str(error)).lower()}")
+        return Unknown(f"{path} cannot be checked: {(error.strerror or str(error)).lower()}")
     own = status.st_uid == uid
     directory = stat.S_ISDIR(status.st_mode)
     problem = ""

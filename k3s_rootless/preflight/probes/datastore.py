@@ -38,19 +38,19 @@ def cluster(data: Path) -> Observed[Cluster]:
     file = data / layout.SQLITE
     if not file.exists():
         if (file.parent / "etcd").exists():
-            return Unknown("the cluster is in etcd, which is not read")
+            return Unknown("the datastore is etcd, which k3s-rootless does not read")
         return Known(Cluster((), ()), str(file))
     try:
         # Imported here, because the Python of some distributions does not include it.
         import sqlite3
     except ImportError:
-        return Unknown("this Python has no sqlite3")
+        return Unknown("the datastore cannot be read: this Python has no module sqlite3")
     # Without a write-ahead log, SQLite does not have to write beside the file.
-    how = "immutable=1"
+    mode = "immutable=1"
     if file.with_name("state.db-wal").exists():
-        how = "mode=ro"
+        mode = "mode=ro"
     try:
-        found = sqlite3.connect(f"{file.absolute().as_uri()}?{how}", uri=True, timeout=_SECONDS)
+        found = sqlite3.connect(f"{file.absolute().as_uri()}?{mode}", uri=True, timeout=_SECONDS)
     except sqlite3.Error as error:
         return Unknown(f"{file} cannot be read: {error}")
     try:
@@ -77,7 +77,7 @@ def _node(name: str, value: bytes) -> Registered:
 def _spec(value: bytes) -> bytes:
     """Return the spec of an object: field 2 of the content of runtime.Unknown's field 2."""
     if not value.startswith(_MAGIC):
-        raise ValueError("an object is not in Kubernetes' protobuf")
+        raise ValueError("an object is not in the protobuf format of Kubernetes")
     raw = dict(_fields(value[len(_MAGIC) :])).get(2, b"")
     return dict(_fields(raw)).get(2, b"")
 
@@ -100,7 +100,7 @@ def _fields(message: bytes) -> Iterator[tuple[int, bytes]]:
         if kind == 2:
             length, at = _varint(message, at)
             if at + length > len(message):
-                raise ValueError("an object is cut off")
+                raise ValueError("an object is truncated")
             yield key >> 3, message[at : at + length]
             at += length
         elif kind == 0:
@@ -108,7 +108,7 @@ def _fields(message: bytes) -> Iterator[tuple[int, bytes]]:
         elif kind in _FIXED:
             at += _FIXED[kind]
         else:
-            raise ValueError("an object is not in Kubernetes' protobuf")
+            raise ValueError("an object is not in the protobuf format of Kubernetes")
 
 
 def _varint(message: bytes, at: int) -> tuple[int, int]:
@@ -119,4 +119,4 @@ def _varint(message: bytes, at: int) -> tuple[int, int]:
         value |= (byte & 0x7F) << shift
         if not byte & 0x80:
             return value, at
-    raise ValueError("an object is not in Kubernetes' protobuf")
+    raise ValueError("an object is not in the protobuf format of Kubernetes")

@@ -19,7 +19,7 @@ def opened(path: Path, *, write: bool = False) -> Observed[int]:
         os.close(os.open(path, flags))
     except OSError as error:
         if error.errno in {errno.EMFILE, errno.ENFILE, errno.EINTR, None}:
-            return Unknown(f"{path} could not be tried: {error.strerror}")
+            return Unknown(f"{path} cannot be opened: {error.strerror}")
         return Known(error.errno or 0, str(path))
     return Known(0, str(path))
 

@@ -56,7 +56,7 @@ def cgroup_mode(root: Path) -> Observed[CgroupMode]:
         return Known(CgroupMode.UNIFIED, f"statfs {top}")
     if magic != _TMPFS_MAGIC:
         return Unknown(
-            f"{top} is neither cgroup2 nor tmpfs but a file system with the magic number {magic:#x}"
+            f"{top} is neither cgroup2 nor tmpfs (magic number of the file system: {magic:#x})"
         )
     beside = top / "unified"
     if beside.is_dir() and _file_system_magic(beside) == _CGROUP2_MAGIC:
@@ -123,7 +123,7 @@ def map_program(name: str, search: str, root: Path) -> Observed[MapProgram]:
             str(real),
         )
     except OSError as error:
-        return Unknown(f"{found} cannot be examined: {error.strerror}")
+        return Unknown(f"{found} cannot be checked: {error.strerror}")
 
 
 def _absolute(search: str) -> list[str]:
@@ -198,18 +198,18 @@ def _k3s_version(path: Path, home: Path, seconds: float) -> Observed[version.Ver
     # so an empty file is named instead. A missing file does not work: those releases also fail if
     # the named file does not exist.
     environ = {"PATH": os.defpath, "HOME": str(home), "K3S_CONFIG_FILE": os.devnull}
-    asked = f"{path} --version"
+    command_line = f"{path} --version"
     try:
         output = command.run([str(path), "--version"], timeout=seconds, environ=environ)
     except CommandFailed as error:
         return Unknown(error.message)
     found = version.from_output(output.stdout)
     if found is not None:
-        return Known(found, asked)
+        return Known(found, command_line)
     printed = f"exit status {output.status}"
     if output.status == 0:
         printed = next(iter(output.stdout.splitlines()), "nothing")
-    return Unknown(f"`{asked}` did not answer like K3s: {printed[:80]!r}")
+    return Unknown(f"`{command_line}` printed no version of K3s: {printed[:80]!r}")
 
 
 def distribution(root: Path) -> str:
@@ -218,10 +218,10 @@ def distribution(root: Path) -> str:
     The result is empty if os-release cannot be read.
     """
     try:
-        said = os_release.read(root)
+        fields = os_release.read(root)
     except OSError:
         return ""
-    return f"{said.get('ID', '')} {said.get('ID_LIKE', '')}".strip()
+    return f"{fields.get('ID', '')} {fields.get('ID_LIKE', '')}".strip()
 
 
 def systemd_booted(root: Path) -> bool:

@@ -53,7 +53,7 @@ def release(root: Path) -> Observed[tuple[int, int]]:
         return Unknown(f"{path} cannot be read: {error.strerror}")
     found = re.match(r"(\d{1,4})\.(\d{1,4})", text, re.ASCII)
     if found is None:
-        return Unknown(f"{path} names no release: {text[:40]!r}")
+        return Unknown(f"{path} contains no kernel release: {text[:40]!r}")
     return Known((int(found[1]), int(found[2])), text)
 
 

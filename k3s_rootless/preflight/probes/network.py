@@ -27,7 +27,7 @@ def network(root: Path) -> Observed[Network]:
         tries = [one.network for one in routes.all_tables(net) if one.type in _TYPES]
         table = routes.main_table(net)
     except (OSError, ValueError, IndexError) as error:
-        return Unknown(f"the routes of {net} cannot be read: {error}")
+        return Unknown(f"the routes in {net} cannot be read: {error}")
     found = dict.fromkeys(tries, "")
     found |= {one.network: one.interface for one in table if one.network in found}
     found |= _six(root / "proc/net/ipv6_route")
@@ -39,7 +39,7 @@ def network(root: Path) -> Observed[Network]:
     if interface:
         mtu = _number(root / "sys/class/net" / interface / "mtu")
     networks = tuple(
-        (network, name) for network, name in found.items() if not _of_no_interest(network)
+        (network, name) for network, name in found.items() if not _is_irrelevant(network)
     )
     return Known(Network(networks, mtu, interface), str(net / "fib_trie"))
 
@@ -61,7 +61,7 @@ def _six(path: Path) -> dict[str, str]:
         return {}
 
 
-def _of_no_interest(network: str) -> bool:
+def _is_irrelevant(network: str) -> bool:
     # Loopback, multicast and link-local networks are the same on all hosts. A default route
     # overlaps with every network.
     return network.endswith("/0") or network.startswith(("127.", "fe80:", "ff", "169.254.", "224."))

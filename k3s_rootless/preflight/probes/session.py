@@ -15,7 +15,7 @@ from pathlib import Path
 from k3s_rootless.linux import mounts
 from k3s_rootless.observation import Known, Observed, Unknown
 from k3s_rootless.preflight.probes import devices, files
-from k3s_rootless.preflight.records import Beside, Caller, Machine, Process
+from k3s_rootless.preflight.records import Caller, Machine, Process, Surroundings
 
 _SERVICES = ("firewalld", "k3s", "k3s-agent", "nm-cloud-setup", "systemd-resolved")
 _FILES = (
@@ -65,7 +65,7 @@ def process(root: Path, groups: tuple[Path, ...], control_group: str) -> Observe
         status = (root / "proc" / pid / "status").read_text("utf-8", "replace").splitlines()
         limits = (root / "proc" / pid / "limits").read_text("utf-8", "replace").splitlines()
     except (OSError, ValueError) as error:
-        return Unknown(f"the process of the user manager cannot be looked at: {error}")
+        return Unknown(f"the process of the user manager cannot be read: {error}")
     return Known(
         Process(
             no_new_privileges="NoNewPrivs:\t1" in status,
@@ -104,7 +104,7 @@ def _tasks(groups: tuple[Path, ...], control_group: str) -> int | None:
     return next((int(limit) for limit in limits if limit.isdecimal()), None)
 
 
-def beside(root: Path, config: str) -> Observed[Beside]:
+def surroundings(root: Path, config: str) -> Observed[Surroundings]:
     """Read running services and K3s's files; `config` is its configuration file, empty if none."""
     running = frozenset(
         name
@@ -120,7 +120,7 @@ def beside(root: Path, config: str) -> Observed[Beside]:
         if found.value != 2:  # ENOENT: K3s skips a missing file
             tried[str(path)] = found.value
     ufw = "ENABLED=yes" in files.text(root / "etc/ufw/ufw.conf").split()
-    return Known(Beside(running, present, tried, ufw), "/sys/fs/cgroup and /etc")
+    return Known(Surroundings(running, present, tried, ufw), "/sys/fs/cgroup and /etc")
 
 
 def _configuration(root: Path, config: str) -> list[Path]:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from k3s_rootless import atomic
 from k3s_rootless.k3s import layout
-from k3s_rootless.linux.mounts import Mount, holding, mounts
+from k3s_rootless.linux.mounts import Mount, mount_of, mounts
 from k3s_rootless.observation import Known, Observed, Unknown
 from k3s_rootless.preflight.records import Place, Storage
 from k3s_rootless.rootlesskit import state
@@ -47,7 +47,7 @@ def storage(root: Path, data: Path, home: Path, temporary: Path, uid: int) -> Ob
             f"statvfs {data}",
         )
     except OSError as error:
-        return Unknown(f"{data} cannot be looked at: {error.strerror}")
+        return Unknown(f"{data} cannot be checked: {error.strerror}")
 
 
 def _state_files(directory: Path) -> tuple[str, ...]:
@@ -82,21 +82,21 @@ def _size(directory: str) -> int:
 
     Of a very large tree, only the first files are counted.
     """
-    taken = count = 0
+    size = count = 0
     for above, _, names in os.walk(directory):
         for name in names:
             with suppress(OSError):
-                taken += os.lstat(f"{above}/{name}").st_blocks * 512
+                size += os.lstat(f"{above}/{name}").st_blocks * 512
         count += len(names)
         if count > _MOST_FILES:
             break
-    return taken
+    return size
 
 
 def _place(path: Path, mounted: list[Mount], uid: int) -> Place:
     found = next(one for one in (path, *path.parents) if one.exists())
     real = found.resolve()
-    mount = holding(mounted, real)
+    mount = mount_of(mounted, real)
     kind = ""
     flags: set[str] = set()
     left: Observed[int | None] = Known(None)

@@ -34,10 +34,10 @@ _SPACES = {
 }
 _REC_PRIVATE = 0x4000 | 0x40000
 _NOT_TRIED = 0xFFFF
-_NO_ANSWER = "the child that was to make namespaces died first, or gave no answer in time"
+_NO_RESULT = "the child that creates namespaces exited, or sent no result in time"
 
 
-class Trying:
+class RunningTrial:
     """A trial in progress; `finish` or `end` ends it."""
 
     def __init__(self) -> None:
@@ -47,7 +47,7 @@ class Trying:
         try:
             self._child = Child(partial(_unshare_others, libc), partial(_mount_overlay, libc))
         except OSError as error:
-            self._problem = f"there can be no child to try it: {error.strerror}"
+            self._problem = f"cannot start a child that creates namespaces: {error.strerror}"
 
     def finish(
         self, programs: Sequence[str | None], ranges: Sequence[Sequence[SubidRange]]
@@ -59,7 +59,7 @@ class Trying:
         if self._child is None:
             return Unknown(self._problem)
         try:
-            return _finished(self._child, programs, ranges)
+            return _results(self._child, programs, ranges)
         finally:
             self.end()
 
@@ -70,7 +70,7 @@ class Trying:
         self._child = None
 
 
-def _finished(
+def _results(
     child: Child, programs: Sequence[str | None], ranges: Sequence[Sequence[SubidRange]]
 ) -> Observed[Trial]:
     # The deadline counts from here, because the child made its namespaces earlier.
@@ -78,26 +78,26 @@ def _finished(
     mapped: dict[str, str | None] = {"newuidmap": None, "newgidmap": None}
     user = child.error(deadline)
     if user is None:
-        return Unknown(_NO_ANSWER)
+        return Unknown(_NO_RESULT)
     if user:
         return Known(Trial(user, {}, mapped), "unshare(CLONE_NEWUSER)")
     codes = _numbers(child, len(_SPACES), deadline)
     if codes is None:
-        return Unknown(_NO_ANSWER)
+        return Unknown(_NO_RESULT)
     spaces = dict(zip(_SPACES, codes, strict=True))
     own = (os.getuid(), os.getgid())
     for name, program, identity, found in zip(mapped, programs, own, ranges, strict=True):
         if program and found:
-            mapped[name] = _complaint(child, program, identity, found)
+            mapped[name] = _map_error(child, program, identity, found)
     overlay = None
-    if all(complaint == "" for complaint in mapped.values()) and not spaces["mnt"]:
-        overlay = _tried_overlay(child, deadline)
+    if all(error == "" for error in mapped.values()) and not spaces["mnt"]:
+        overlay = _overlay_error(child, deadline)
     return Known(
-        Trial(user, spaces, mapped, overlay), "a child that made the namespaces of rootlesskit"
+        Trial(user, spaces, mapped, overlay), "a child that created the namespaces of rootlesskit"
     )
 
 
-def _tried_overlay(child: Child, deadline: float) -> int | None:
+def _overlay_error(child: Child, deadline: float) -> int | None:
     """Let the child mount an overlay, and return 0 or its errno; None if it was not tried."""
     child.proceed()
     answer = _numbers(child, 1, deadline)
@@ -113,7 +113,7 @@ def _numbers(child: Child, count: int, deadline: float) -> list[int] | None:
     return [int.from_bytes(received[at : at + 2], "little") for at in range(0, 2 * count, 2)]
 
 
-def _complaint(child: Child, program: str, identity: int, ranges: Sequence[SubidRange]) -> str:
+def _map_error(child: Child, program: str, identity: int, ranges: Sequence[SubidRange]) -> str:
     """Return the first line that newuidmap or newgidmap prints on failure; empty on success."""
     try:
         done = child.map_ids(program, identity, ((one.start, one.count) for one in ranges), SECONDS)

@@ -76,48 +76,48 @@ class Host:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One remedy in the script: its description, the findings that need it, and its lines."""
+    """One remedy in the script: its description, the checks that need it, and its lines."""
 
     text: str
-    because: Sequence[str]
+    reasons: Sequence[str]
     lines: Sequence[str]
 
 
-def wanted(findings: Iterable[Finding]) -> dict[Remedy, list[Finding]]:
+def administrator_remedies(findings: Iterable[Finding]) -> dict[Remedy, list[Finding]]:
     """Return the administrator's remedies of these findings, each with the findings that need it.
 
     Remedies and findings keep their order.
     """
-    asked: dict[Remedy, list[Finding]] = {}
+    remedies: dict[Remedy, list[Finding]] = {}
     for one in findings:
         if one.remedy is not None and one.remedy.fixable_by is FixableBy.ADMINISTRATOR:
-            asked.setdefault(one.remedy, []).append(one)
-    return asked
+            remedies.setdefault(one.remedy, []).append(one)
+    return remedies
 
 
 def render(findings: Iterable[Finding], host: Host) -> str:
     """Return the script that fixes these findings."""
-    asked = wanted(findings)
+    remedies = administrator_remedies(findings)
     steps = [
         Step(
             printable(remedy.text),
-            [_because(one) for one in ones],
+            [_reason(one) for one in fixed],
             [line for each in remedy.measures for line in _lines(each, host)],
         )
-        for remedy, ones in asked.items()
+        for remedy, fixed in remedies.items()
         if remedy.measures
     ]
-    by_hand = [
+    manual = [
         line
-        for remedy in asked
+        for remedy in remedies
         if not remedy.measures
-        for line in (f"by hand: {printable(remedy.text)}", *_commands(remedy))
+        for line in (f"manual step: {printable(remedy.text)}", *_commands(remedy))
     ]
-    kinds = {type(each).__name__ for remedy in asked for each in remedy.measures}
+    kinds = {type(each).__name__ for remedy in remedies for each in remedy.measures}
     # The script follows no link, so a table of ids that is a link must become a file before a row
     # is added to it.
-    steps.sort(key=lambda step: not any(line.startswith("make_plain ") for line in step.lines))
-    return _script(host, undo=False, steps=steps, by_hand=by_hand, kinds=kinds)
+    steps.sort(key=lambda step: not any(line.startswith("replace_link ") for line in step.lines))
+    return _script(host, undo=False, steps=steps, manual=manual, kinds=kinds)
 
 
 def render_undo(host: Host) -> str:
@@ -125,38 +125,38 @@ def render_undo(host: Host) -> str:
 
     The record of these scripts lists the changes.
     """
-    return _script(host, undo=True, steps=[], by_hand=[], kinds=set())
+    return _script(host, undo=True, steps=[], manual=[], kinds=set())
 
 
 def _script(
-    host: Host, *, undo: bool, steps: Sequence[Step], by_hand: Sequence[str], kinds: set[str]
+    host: Host, *, undo: bool, steps: Sequence[Step], manual: Sequence[str], kinds: set[str]
 ) -> str:
     return rendering.text(
         loader.read("units", "administrator.sh.j2"),
         undo=undo,
         steps=steps,
-        by_hand=by_hand,
+        manual=manual,
         has=kinds.__contains__,
         who=printable(f"{host.user} (uid {host.uid})"),
         version=host.version,
         record=f"{RECORDS}/{host.uid}",
         modes=list(host_change.MODES),
-        afterwards=quote(f"done; now {host.user} logs in again and runs: k3s-rootless check"),
+        afterwards=quote(f"done; next, {host.user} must log in again and run: k3s-rootless check"),
     )
 
 
-def _because(finding: Finding) -> str:
-    text = finding.check
+def _reason(finding: Finding) -> str:
+    text = f"the check {finding.check}"
     if finding.observed:
-        text += f": {finding.observed}"
+        text += f" (observed: {finding.observed})"
     if finding.reason:
-        text += f"; {finding.reason}"
+        text += f": {finding.reason}"
     return printable(text)
 
 
 def _commands(remedy: Remedy) -> list[str]:
-    left_out = "(one command is left out: it holds a control character)"
-    commands = (one if one.isprintable() else left_out for one in remedy.commands)
+    omitted = "(one command is omitted, because it contains a control character)"
+    commands = (one if one.isprintable() else omitted for one in remedy.commands)
     return [f"    {command}" for command in commands]
 
 
@@ -190,13 +190,13 @@ def _call(each: _Call, host: Host) -> str:
         case host_change.Package(brings):
             words = ["add_package", quote(_PACKAGES[brings].get(host.family, brings))]
         case host_change.SubordinateIds(user):
-            words = ["give_ids", quote(user), str(host.uid)]
+            words = ["assign_ids", quote(user), str(host.uid)]
         case host_change.Mode(path):
             words = ["change_mode", quote(path), quote(host_change.MODES[path])]
         case host_change.PlainFile(path):
-            words = ["make_plain", quote(path)]
+            words = ["replace_link", quote(path)]
         case host_change.Linger(user):
-            words = ["let_linger", quote(user), str(host.uid), quote(linger_flag(user))]
+            words = ["enable_linger", quote(user), str(host.uid), quote(linger_flag(user))]
     return " ".join(words)
 
 
@@ -211,15 +211,16 @@ def _file(each: host_change.File) -> list[str]:
         if word[0] not in begins
     )
     path = quote(each.path)
-    written = [f"put {path} <<'{end}'", *text, end]
+    written = [f"write_file {path} <<'{end}'", *text, end]
     match each.then:
-        # The note comes before the file. The record is undone from its end, so systemd and udev
-        # reload after the file is removed.
+        # The change is recorded before the file. The record is undone from its end, so systemd and
+        # udev reload after the file is removed.
         case Then.SYSTEMD:
-            return ["note systemd", *written, "systemctl daemon-reload"]
+            return ["record_change systemd", *written, "systemctl daemon-reload"]
         case Then.UDEV:
-            return ["note udev", *written, "! have udevadm || udevadm control --reload"]
+            reload = "! has_command udevadm || udevadm control --reload"
+            return ["record_change udev", *written, reload]
         case Then.APPARMOR:
-            return [*written, f"note profile {path}", f"apparmor_parser -r {path}"]
+            return [*written, f"record_change profile {path}", f"apparmor_parser -r {path}"]
         case Then.NOTHING:
             return written

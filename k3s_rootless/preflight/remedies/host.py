@@ -27,8 +27,8 @@ def delegate() -> Remedy:
     """Return the remedy that configures what user managers delegate; cpuset needs systemd 244."""
     return Remedy(
         FixableBy.ADMINISTRATOR,
-        "let user managers pass all five controllers on; then log in once more and run"
-        " `k3s-rootless up`, or reboot",
+        "delegate all five cgroup controllers to user managers; then the user must log in again and"
+        " run `k3s-rootless up`, or the host must be rebooted",
         (
             "sudo mkdir -p /etc/systemd/system/user@.service.d",
             f"printf '[Service]\\nDelegate={' '.join(CONTROLLERS)}\\n' | sudo tee {_DELEGATE_CONF}",
@@ -50,8 +50,8 @@ def realize() -> Remedy:
     """
     return Remedy(
         FixableBy.USER,
-        "delegation is configured but not applied yet: log in once more (ssh, or another console)"
-        " and run `k3s-rootless up` there; a reboot does it too",
+        "log in again (with ssh or on another console), so that systemd applies the configured"
+        " delegation, and run `k3s-rootless up` there; a reboot works too",
         ("ssh localhost true", "k3s-rootless up"),
     )
 
@@ -63,8 +63,8 @@ def reexecute() -> Remedy:
     """
     return Remedy(
         FixableBy.USER,
-        "the running user manager has not noticed its new controllers; `k3s-rootless up` makes it"
-        " look again, or do it now; running services are not touched",
+        "run `k3s-rootless up`, or re-execute systemd --user now, so that it sees the new cgroup"
+        " controllers (running services are not affected)",
         ("systemctl --user daemon-reexec",),
     )
 
@@ -76,15 +76,15 @@ def kernel_controller(controller: str, offered: frozenset[str]) -> Remedy:
     if controller == "memory" and "cpu" in offered:
         return Remedy(
             FixableBy.ADMINISTRATOR,
-            "enable the memory controller on the kernel command line (on a Raspberry Pi the one"
-            " line of /boot/firmware/cmdline.txt): cgroup_enable=memory cgroup_memory=1, and"
+            "enable the memory controller: add cgroup_enable=memory cgroup_memory=1 to the kernel"
+            " command line (on a Raspberry Pi, to the line in /boot/firmware/cmdline.txt) and"
             " reboot",
             measures=(host_change.BootArgument(("cgroup_enable=memory", "cgroup_memory=1")),),
         )
     return Remedy(
         FixableBy.ADMINISTRATOR,
-        "boot with cgroup v2 alone, so that no v1 hierarchy holds a controller:"
-        " systemd.unified_cgroup_hierarchy=1 on the kernel command line",
+        "boot with cgroup v2 only, so that no v1 hierarchy uses the controller: add"
+        " systemd.unified_cgroup_hierarchy=1 to the kernel command line and reboot",
         measures=(_UNIFIED,),
     )
 
@@ -93,7 +93,7 @@ def unified() -> Remedy:
     """Return the remedy for a host that mounts cgroup v1, alone or beside v2."""
     return Remedy(
         FixableBy.ADMINISTRATOR,
-        "boot with cgroup v2 alone: add systemd.unified_cgroup_hierarchy=1 to the kernel command"
+        "boot with cgroup v2 only: add systemd.unified_cgroup_hierarchy=1 to the kernel command"
         " line and reboot",
         (
             (
@@ -138,7 +138,10 @@ _MAP_PACKAGES = {
 
 def package(distribution: str) -> Remedy:
     """Return the remedy that installs the package with newuidmap and newgidmap."""
-    text = "install the package with newuidmap and newgidmap (uidmap, or shadow-utils)"
+    text = (
+        "install newuidmap and newgidmap (package uidmap on Debian and Ubuntu, shadow on openSUSE"
+        " and Arch, otherwise shadow-utils)"
+    )
     return Remedy(
         FixableBy.ADMINISTRATOR,
         text,
@@ -155,7 +158,7 @@ def fuse(distribution: str) -> Remedy:
     commands = _installing(distribution, {}, "fuse3")
     return Remedy(
         FixableBy.ADMINISTRATOR,
-        "install the package with mount.fuse3 (fuse3)",
+        "install mount.fuse3 (package fuse3)",
         commands,
         (host_change.Package("mount.fuse3"),),
     )
@@ -174,12 +177,12 @@ def apparmor(path: str) -> Remedy:
     if not path.isprintable():
         return Remedy(
             FixableBy.USER,
-            "move k3s to a path without control characters: no AppArmor profile can name this one",
+            "move k3s to a path without control characters: AppArmor profiles cannot contain them",
         )
     file, lines = apparmor_profile.unconfined(path)
     return Remedy(
         FixableBy.ADMINISTRATOR,
-        "load an AppArmor profile that lets this k3s, and nothing else, make user namespaces",
+        "load an AppArmor profile that allows only this k3s to create user namespaces",
         (
             f"printf '%s\\n' {' '.join(map(quote, lines))} | sudo tee {file}",
             f"sudo apparmor_parser -r {file}",
@@ -195,16 +198,18 @@ def user_namespaces() -> Remedy:
     """
     return Remedy(
         FixableBy.ADMINISTRATOR,
-        "allow user namespaces: a security module or the container that we run in forbids them",
+        "allow user namespaces: a security module, or the container that this host runs in, forbids"
+        " them",
         ("sysctl kernel.apparmor_restrict_unprivileged_userns kernel.unprivileged_userns_clone",),
     )
 
 
 def modules(*names: str) -> Remedy:
     """Return the remedy that loads kernel modules now and at each boot."""
+    noun = "module" if len(names) == 1 else "modules"
     return Remedy(
         FixableBy.ADMINISTRATOR,
-        f"load the kernel module {' and '.join(names)}, now and at each boot",
+        f"load the kernel {noun} {' and '.join(names)}, now and at each boot",
         (
             *(
                 f"echo {name} | sudo tee /etc/modules-load.d/60-k3s-rootless-{name}.conf"
@@ -237,11 +242,11 @@ def setuid(path: str) -> Remedy:
     # make its owner root.
     if path not in host_change.MODES:
         text = (
-            f"remove {path}, or remove its directory from the PATH of the unit: only system paths"
-            " get a setuid bit"
+            f"remove {path}, or remove its directory from PATH in the unit: the setuid bit is"
+            " allowed in system directories only"
         )
         return Remedy(FixableBy.ADMINISTRATOR, text)
-    text = f"give {path} its privilege back, or reinstall its package"
+    text = f"set the setuid bit of {path} again, or reinstall its package"
     return Remedy(
         FixableBy.ADMINISTRATOR, text, (f"sudo chmod u+s {path}",), (host_change.Mode(path),)
     )
@@ -261,7 +266,7 @@ def subids(user: str) -> Remedy:
     span = f'"$first-$((first + {_SUBID_COUNT - 1}))"'
     return Remedy(
         FixableBy.ADMINISTRATOR,
-        f"give {user} 65536 subordinate user and group ids that nobody else has in /etc/subuid and"
+        f"assign 65536 unused subordinate user and group ids to {user} in /etc/subuid and"
         " /etc/subgid",
         (
             f"first=$(cat /etc/subuid /etc/subgid | {behind})",
@@ -275,8 +280,8 @@ def session() -> Remedy:
     """Return the remedy that creates a session that systemd knows; su and sudo create none."""
     return Remedy(
         FixableBy.USER,
-        "log in as this user directly (ssh, a console, or `machinectl shell`): su, sudo and cron"
-        " make no session",
+        "log in as this user directly (with ssh, on a console, or with `machinectl shell`): su,"
+        " sudo and cron do not create a session",
         ('ssh "$USER@localhost"',),
     )
 
@@ -285,7 +290,8 @@ def bus() -> Remedy:
     """Return the remedy that gives the user manager a bus."""
     return Remedy(
         FixableBy.ADMINISTRATOR,
-        "install the D-Bus user session (Debian, Ubuntu: dbus-user-session) and log in again",
+        "install D-Bus for user sessions (package dbus-user-session on Debian and Ubuntu), and log"
+        " in again",
         ("sudo apt-get install dbus-user-session",),
         (host_change.Package("dbus.socket"),),
     )
@@ -295,7 +301,7 @@ def runtime_directory(path: str, uid: int) -> Remedy:
     """Return the remedy for an XDG_RUNTIME_DIR that was inherited from another user."""
     return Remedy(
         FixableBy.USER,
-        f"{path} is not yours: the environment was inherited from another user. Log in directly, or"
-        " name your own",
+        "log in as this user directly, or set XDG_RUNTIME_DIR: the environment was inherited from"
+        f" the owner of {path}",
         (f"export XDG_RUNTIME_DIR=/run/user/{uid}",),
     )

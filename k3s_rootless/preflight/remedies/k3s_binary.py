@@ -14,11 +14,11 @@ def missing(machine: str) -> Remedy:
     if url is None:
         return Remedy(
             FixableBy.USER,
-            f"put a k3s binary of release v1.22 or later, built for {machine}, into ~/.local/bin",
+            f"install k3s v1.22 or later, built for {machine}, in ~/.local/bin",
         )
     return Remedy(
         FixableBy.USER,
-        "put a k3s binary of release v1.22 or later into ~/.local/bin",
+        "install k3s v1.22 or later in ~/.local/bin",
         (
             "mkdir -p ~/.local/bin",
             f"curl -fLo ~/.local/bin/k3s {url}",
@@ -37,20 +37,19 @@ def instead(binary: K3sBinary, machine: str, uid: int, release: str = "v1.22") -
     url = _url(machine)
     if url is None:
         text = (
-            f"replace {path} by a k3s of release {release} or later, built for {machine}, or put"
-            " one earlier on your PATH"
+            f"replace {path} with k3s {release} or later, built for {machine}, or install such a"
+            " k3s in a directory that comes earlier in PATH"
         )
         return Remedy(FixableBy.USER, text)
     if binary.owner == uid:
         new = quote(f"{path}.new")
-        text = f"replace {path} by a k3s of release {release} or later"
+        text = f"replace {path} with k3s {release} or later"
         commands = (f"curl -fLo {new} {url}", f"chmod 755 {new}", f"mv {new} {quote(path)}")
         return Remedy(FixableBy.USER, text, commands)
     first = 'export PATH="$HOME/.local/bin:$PATH"'
     text = (
-        f"put a k3s of release {release} or later into ~/.local/bin, and name that directory first"
-        f" on your PATH: {path} comes first now, and only its owner or an administrator can"
-        " replace it"
+        f"install k3s {release} or later in ~/.local/bin, and put this directory first in PATH: now"
+        f" {path} is found first, and only its owner or an administrator can replace it"
     )
     return Remedy(
         FixableBy.USER, text, (*missing(machine).commands, f"echo '{first}' >> ~/.profile", first)

@@ -13,27 +13,25 @@ from k3s_rootless.host_change import Measure, Then
 from k3s_rootless.printable import printable, require_printable
 
 
-def declared(asked: Iterable[Remedy], user: str) -> str:
+def render(remedies: Iterable[Remedy], user: str) -> str:
     """Return a script that prints the lines to add to the configuration of the host.
 
-    No attribute occurs twice. `asked` are the remedies, `user` is the name of the user that they
-    are for. Raises RootlessError if a value holds a control character.
+    No attribute occurs twice. `user` is the name of the user that the remedies are for. Raises
+    RootlessError if a value contains a control character.
     """
-    remedies = tuple(asked)
+    remedies = tuple(remedies)
     measures = [each for remedy in remedies for each in remedy.measures]
     lines = [line for each in measures for line in _lines(each, user)] + _lists(measures)
-    lines += [f"# by hand: {printable(remedy.text)}" for remedy in remedies if not remedy.measures]
+    lines += [_manual(remedy.text) for remedy in remedies if not remedy.measures]
     return "\n".join(
         (
             "#!/bin/sh",
             (
-                f"# What rootless K3s of {printable(user)} needs, as lines for the configuration of"
+                f"# Settings that rootless K3s of {printable(user)} needs, for the configuration of"
                 " this NixOS host."
             ),
-            (
-                "# They are printed only, since NixOS undoes what is done otherwise; taking them"
-                " out again takes it back."
-            ),
+            "# This script only prints them: NixOS reverts changes outside its configuration.",
+            "# To undo the changes, remove the lines from the configuration.",
             "cat <<'END'",
             *dict.fromkeys(lines),
             "END",
@@ -55,13 +53,32 @@ def _lines(each: Measure, user: str) -> list[str]:
             lines = []
         case host_change.SubordinateIds():
             lines = [f"users.users.{_string(user)}.autoSubUidGidRange = true;"]
-        case host_change.Mode(path):
-            lines = [f"# by hand: chmod {host_change.MODES[path]} {path}"]
         case host_change.Linger():
             lines = [f"users.users.{_string(user)}.linger = true;"]
         case _:
-            lines = [f"# by hand: {printable(str(each))}"]
+            lines = [_manual_step(each)]
     return lines
+
+
+def _manual_step(
+    each: host_change.Mode | host_change.PlainFile | host_change.Package | host_change.File,
+) -> str:
+    """Return the comment for a measure that is not an attribute of the configuration."""
+    match each:
+        case host_change.Mode(path):
+            return _manual(f"chmod {host_change.MODES[path]} {path}")
+        case host_change.PlainFile(path):
+            return _manual(f"replace the symbolic link {path} with a file of the same content")
+        case host_change.Package(brings):
+            return _manual(f"install the package that contains {brings}")
+        case host_change.File(path, text):
+            return _manual(f"write the file {path}, with these lines:", *text.splitlines())
+
+
+def _manual(text: str, *more: str) -> str:
+    """Return a comment that describes a manual step; `more` are further lines of the comment."""
+    lines = (f"#   {printable(line)}" for line in more)
+    return "\n".join((f"# manual step: {printable(text)}", *lines))
 
 
 def _user_service(drop_in: str) -> list[str]:

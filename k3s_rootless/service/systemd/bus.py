@@ -110,6 +110,16 @@ class Bus(MessageBus):  # type: ignore[misc]
         sent.add_done_callback(lambda done: done.cancelled() or done.exception())
         return sent
 
+    async def call(self, msg: Message) -> Any:  # noqa: ANN401 (as in dbus-next)
+        """Send a method call and return its reply.
+
+        Raises EOFError if the connection is closed: dbus-next would wait for a reply for ever if
+        the connection was lost in the turn of the event loop before the call.
+        """
+        if not self.connected:
+            raise EOFError("the connection is closed")
+        return await super().call(msg)
+
     async def open(self, owner: int | None) -> None:
         """Authenticate and send Hello.
 

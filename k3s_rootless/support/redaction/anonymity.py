@@ -13,9 +13,9 @@ from urllib.parse import quote
 
 from k3s_rootless.support.facts import Names
 
-USER = "somebody"
+USER = "some-user"
 HOST = "some-host"
-HOME = "/home/somebody"
+HOME = "/home/some-user"
 DOMAIN = "some-domain.example"
 IDENTIFIER = "[host-id]"
 _SHORTEST = 2

@@ -247,12 +247,12 @@ def _escaped(line: str, quote: str, at: int, start: int, bound: int) -> int:
     if quote == "'" and line.startswith("\\''", at + 1):
         return 4
     doubled = len(quote) == 1 and line.startswith(quote, at + 1)
-    if doubled and (at > start or _goes_on(line, quote, at + 2, bound)):
+    if doubled and (at > start or _continues(line, quote, at + 2, bound)):
         return 2
     return 0
 
 
-def _goes_on(line: str, quote: str, after: int, bound: int) -> bool:
+def _continues(line: str, quote: str, after: int, bound: int) -> bool:
     # `''` at the beginning of a value that is not empty: it is followed by text and a closing
     # quote.
     return (

@@ -14,7 +14,7 @@ from contextlib import suppress
 from urllib.parse import unquote
 
 from k3s_rootless import unit_file
-from k3s_rootless.support.facts import Kept
+from k3s_rootless.support.facts import SecretFiles
 from k3s_rootless.support.redaction import addresses, assigned, names
 from k3s_rootless.support.redaction.blocks import Blocks
 
@@ -24,30 +24,30 @@ _ESCAPED = re.compile(r"\\(.)")
 _BASE64 = re.compile(r"[A-Za-z0-9+/]{16,}+={0,2}")
 
 
-def from_files(kept: Kept) -> Iterator[str]:
+def from_files(files: SecretFiles) -> Iterator[str]:
     """Return the secrets in the files that hold secrets."""
-    for token in kept.tokens:
+    for token in files.tokens:
         yield from from_token(token)
-    for text in kept.texts:
+    for text in files.texts:
         for value in from_text(text):
             yield value
-            yield from _worthy(_decoded(value))
+            yield from _usable(_decoded(value))
     # `password,user,uid,groups`
-    yield from _worthy(line.partition(",")[0] for line in kept.passwords.splitlines())
-    yield from _worthy(_encryption_keys(kept.encryption))
+    yield from _usable(line.partition(",")[0] for line in files.passwords.splitlines())
+    yield from _usable(_encryption_keys(files.encryption))
 
 
 def from_token(content: str) -> Iterator[str]:
     """Return the secrets in a token file: K3s's token, and its password without the rest."""
     token = content.strip()
-    yield from _worthy((token, token.rpartition(":")[2]))
+    yield from _usable((token, token.rpartition(":")[2]))
 
 
 def from_environment(environment: Mapping[str, str]) -> Iterator[str]:
     """Return the values with names that indicate a secret, and the passwords in addresses."""
     for name, value in environment.items():
         if names.secret(name) and not names.place(name, value):
-            yield from _worthy((value,))
+            yield from _usable((value,))
         if names.address(name):
             yield from _of_address(value, certain=names.proxy(name))
         yield from from_addresses(value)
@@ -66,7 +66,7 @@ def from_argv(argv: Sequence[str]) -> Iterator[str]:
             if not equals:
                 given = "".join(argv[index + 1 : index + 2])
             if not names.place(name, given):
-                yield from _worthy((given,))
+                yield from _usable((given,))
         if equals and names.address(name):
             yield from _of_address(value, certain=names.proxy(name))
 
@@ -81,13 +81,13 @@ def from_text(text: str) -> Iterator[str]:
     for line in unit_file.joined(text).split("\n"):
         values = [line[span.start : span.end] for span in assigned.spans(line)]
         for value in values:
-            yield from _worthy(_readings(value))
+            yield from _usable(_readings(value))
         yield from from_addresses(line)
         continued = blocks.span(line)
         if continued is not None:
             block = [*block[-_MOST_FOLDED:], line[continued.start : continued.end].strip()]
             # Each line separately, and all lines folded into one, as in YAML.
-            yield from _worthy((block[-1], *_readings(" ".join(block))))
+            yield from _usable((block[-1], *_readings(" ".join(block))))
         elif line.strip():
             block = values[-1:]
 
@@ -111,7 +111,7 @@ def _of_address(text: str, *, certain: bool) -> Iterator[str]:
 
 def _of_user(given: str) -> Iterator[str]:
     password = given.partition(":")[2]
-    yield from _worthy((given, password, unquote(password)))
+    yield from _usable((given, password, unquote(password)))
 
 
 def _readings(value: str) -> Iterator[str]:
@@ -134,7 +134,7 @@ def _readings(value: str) -> Iterator[str]:
         yield plain.partition(":")[2]
 
 
-def _worthy(values: Iterable[str]) -> Iterator[str]:
+def _usable(values: Iterable[str]) -> Iterator[str]:
     for value in values:
         plain = value.strip()
         if plain and len(plain) <= _LONGEST and not plain.startswith(("${", "[redacted")):

@@ -65,8 +65,8 @@ class Redactor:
         """
         self._block, self._blocks = 0, Blocks()
         for batch in _batches(map(_plain, lines)):
-            together = "\n".join(batch)
-            likely = [literal for literal in self._literals if literal in together]
+            joined = "\n".join(batch)
+            likely = [literal for literal in self._literals if literal in joined]
             yield from (self._redacted(line, likely) for line in batch)
         self._block, self._blocks = 0, Blocks()
 
@@ -128,15 +128,15 @@ class Redactor:
         Values are also redacted by their names.
         """
         if isinstance(value, str):
-            if self._kept_back(name, value):
-                return self._placed(name)
+            if self._must_hide(name, value):
+                return self._placeholder(name)
             return self.text(self._address(name, value))
         if isinstance(value, Mapping):
             return self._object(value)
         if isinstance(value, Sequence):
             return self._list(value, name)
         if type(value) in {int, float} and names.secret(name):
-            return self._placed(name)
+            return self._placeholder(name)
         return value
 
     def _object(self, value: Mapping[Any, Any]) -> dict[str, Any]:
@@ -160,7 +160,7 @@ class Redactor:
                 flag = one if names.secret(one) else ""
         return redacted
 
-    def _kept_back(self, name: str, value: str) -> bool:
+    def _must_hide(self, name: str, value: str) -> bool:
         return bool(value) and names.secret(name) and not names.place(name, value)
 
     def _address(self, name: str, value: str) -> str:
@@ -172,7 +172,7 @@ class Redactor:
         self.counts[addresses.KIND] += 1
         return f"{value[: found[0]]}[redacted:{addresses.KIND}]{value[found[1] :]}"
 
-    def _placed(self, name: str) -> str:
+    def _placeholder(self, name: str) -> str:
         kind = names.kind(name) or "secret"
         self.counts[kind] += 1
         return f"[redacted:{kind}]"

@@ -22,13 +22,13 @@ GATHERED = Bundle(
     "k3s-rootless-support-x",
     datetime(2026, 11, 23, tzinfo=UTC),
     (
-        Item("status.json", "how far K3s is", "é", problem="node: no answer"),
+        Item("status.json", "state of K3s", "é", problem="node: no answer"),
         Item("host.json", "host", "{}"),
     ),
     (Missing("unit.txt", "the unit", "there is no unit"),),
     ABOUT,
 )
-LACKS = "status.json is incomplete: node: no answer\nunit.txt is missing: there is no unit\n"
+INCOMPLETE = "status.json is incomplete: node: no answer\nunit.txt is missing: there is no unit\n"
 
 
 def test_a_list_has_the_size_of_each_file(capsys: pytest.CaptureFixture[str]) -> None:
@@ -36,25 +36,27 @@ def test_a_list_has_the_size_of_each_file(capsys: pytest.CaptureFixture[str]) ->
 
     shown = capsys.readouterr()
     assert [
-        ["FILE", "BYTES", "WHAT"],
-        ["status.json", "2", "how", "far", "K3s", "is"],
+        ["FILE", "BYTES", "CONTENT"],
+        ["status.json", "2", "state", "of", "K3s"],
         ["host.json", "2", "host"],
     ] == [line.split() for line in shown.out.splitlines() if "─" not in line]
-    assert LACKS == shown.err
+    assert INCOMPLETE == shown.err
 
 
-def test_a_file_is_named_with_what_was_removed(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_written_file_is_shown_with_the_number_of_removed_secrets(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     noted = replace(GATHERED, about={**ABOUT, "secrets_note": "Not read: x."})
 
     bundle.show(Report(), Created(noted, Path("/a.tar.gz"), 4096))
 
     shown = capsys.readouterr()
-    assert "wrote /a.tar.gz (4 KiB; 2 secrets taken out)\n" == shown.out
-    review = "look at it before you hand it over: it is yours to judge what may be told\n"
-    assert f"{LACKS}Not read: x.\n{review}" == shown.err
+    assert "wrote /a.tar.gz (4 KiB; 2 secrets removed)\n" == shown.out
+    review = "Review the archive before you share it\n"
+    assert f"{INCOMPLETE}Not read: x.\n{review}" == shown.err
 
 
-def test_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_json_document(capsys: pytest.CaptureFixture[str]) -> None:
     bundle.show(Report(json_for="bundle"), Created(GATHERED, Path("/a.tar.gz"), 4096))
 
     document = json.loads(capsys.readouterr().out)

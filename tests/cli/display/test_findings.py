@@ -47,7 +47,9 @@ def printed(facts: Facts, capsys: pytest.CaptureFixture[str]) -> str:
     return capsys.readouterr().out
 
 
-def test_failures_come_first_and_what_is_well_is_folded(capsys: pytest.CaptureFixture[str]) -> None:
+def test_failures_come_first_and_passed_checks_are_folded(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     facts = replace(
         HEALTHY, lingers=Known(value=False), systemd_booted=False, iptables=Unknown("dark")
     )
@@ -60,7 +62,7 @@ def test_failures_come_first_and_what_is_well_is_folded(capsys: pytest.CaptureFi
     assert len(lines) < 25
 
 
-def test_a_remedy_that_mends_several_is_printed_once(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_remedy_of_several_findings_is_printed_once(capsys: pytest.CaptureFixture[str]) -> None:
     none = frozenset[str]()
     reach = replace(
         HEALTHY.delegation, effective=Known(none), realized=Known(none), configured=Known(none)
@@ -74,20 +76,20 @@ def test_a_remedy_that_mends_several_is_printed_once(capsys: pytest.CaptureFixtu
     script = next(number for number, line in enumerate(lines) if "60-k3s-rootless.conf" in line)
     warning = next(number for number, line in enumerate(lines) if line.startswith("warn"))
     assert script < warning, "a failure has its remedy before the next warning"
-    assert "administrator: the same as for cgroup.delegation.pids" in lines[warning + 2]
+    assert "fix (administrator): same as for cgroup.delegation.pids" in lines[warning + 2]
 
 
 def test_a_finding_has_its_reason_source_remedy_and_commands_below_it() -> None:
     assert [
         "fail    A.ONE  seen",
         "        it matters (a.one, a file)",
-        "        user: turn it on",
+        "        fix: turn it on",
         "          $ turn on",
         "          $ look",
     ] == [click.unstyle(line) for line in plain(finding("a.one", FAIL, remedy=REMEDY))]
 
 
-def test_a_shared_remedy_is_behind_the_last_of_the_gravest() -> None:
+def test_a_shared_remedy_follows_the_last_of_the_most_severe_findings() -> None:
     lines = plain(
         finding("a.warned", WARN, remedy=REMEDY),
         finding("a.first", FAIL, remedy=REMEDY),
@@ -98,16 +100,29 @@ def test_a_shared_remedy_is_behind_the_last_of_the_gravest() -> None:
         line.split("(")[1].split(",")[0] for line in lines if "it matters" in line
     ]
     assert [4] == [number for number, line in enumerate(lines) if "turn it on" in line]
-    assert "        user: the same as for a.last" == lines[-1]
+    assert "        fix: same as for a.last" == lines[-1]
 
 
-def test_a_fact_worth_knowing_has_no_commands() -> None:
+def test_an_info_has_no_commands() -> None:
     lines = plain(finding("a.one", INFO, remedy=REMEDY))
 
-    assert "        user: turn it on" == lines[-1]
+    assert "        fix: turn it on" == lines[-1]
 
 
-def test_a_few_that_pass_are_not_folded() -> None:
+@pytest.mark.parametrize(
+    ("fixable_by", "line"),
+    [
+        (FixableBy.ADMINISTRATOR, "fix (administrator): turn it on"),
+        (FixableBy.NONE, "cannot be fixed on this host: turn it on"),
+    ],
+)
+def test_a_remedy_has_the_label_of_who_can_fix_it(fixable_by: FixableBy, line: str) -> None:
+    lines = plain(finding("a.one", FAIL, remedy=Remedy(fixable_by, "turn it on")))
+
+    assert f"        {line}" == lines[-1]
+
+
+def test_a_few_passed_checks_are_not_folded() -> None:
     few = [finding(f"a.{number}", PASS) for number in range(12)]
 
     assert 12 == len(plain(*few))
@@ -122,7 +137,7 @@ def test_control_characters_of_a_host_are_not_printed() -> None:
     assert all("\x1b[2J" not in line and "\x07" not in line for line in plain(hostile))
 
 
-def test_colour_is_only_added_where_it_is_wanted() -> None:
+def test_colour_is_added_only_if_the_terminal_shows_it() -> None:
     code = (
         "import sys; from k3s_rootless.cli.display.style import styled;"
         " sys.stdout.write(styled('fail', fg='red'))"
@@ -142,14 +157,22 @@ def test_colour_is_only_added_where_it_is_wanted() -> None:
 @pytest.mark.parametrize(
     ("found", "ignored", "complete", "expected"),
     [
-        ([], (), True, "\nready\nnext: k3s-rootless up"),
-        ([("a.b", WARN)], (), True, "\nready, with 1 warning (see above)\nnext: k3s-rootless up"),
+        ([], (), True, "\nthis host is ready for rootless K3s\nnext: k3s-rootless up"),
+        (
+            [("a.b", WARN)],
+            (),
+            True,
+            (
+                "\nthis host is ready for rootless K3s, with 1 warning (see above)\n"
+                "next: k3s-rootless up"
+            ),
+        ),
         (
             [("a.b", WARN), ("a.c", WARN), ("d.e", FAIL)],
             ("d", "x"),
             True,
             (
-                "\nready, with 2 warnings (see above), apart from what you ignored: d.e\n"
+                "\nthis host is ready for rootless K3s, with 2 warnings (see above); ignored: d.e\n"
                 "next: k3s-rootless up --ignore d"
             ),
         ),
@@ -157,20 +180,23 @@ def test_colour_is_only_added_where_it_is_wanted() -> None:
             [("a.b", PASS)],
             (),
             False,
-            "\npassed; the other checks were not run\nnext: k3s-rootless check",
+            (
+                "\nthe selected checks passed; the other checks were not run\n"
+                "next: k3s-rootless check"
+            ),
         ),
         (
             [("a.b", FAIL)],
             (),
             True,
             (
-                "\nnot ready: this host is not ready for rootless K3s: a.b\n"
-                "next: run the commands above, then `k3s-rootless check`"
+                "\nthis host is not ready for rootless K3s: a.b\n"
+                "next: apply the fixes above, then run `k3s-rootless check`"
             ),
         ),
     ],
 )
-def test_the_summary_says_what_comes_next(
+def test_the_summary_has_the_result_and_the_next_command(
     found: list[tuple[str, Verdict]], ignored: tuple[str, ...], *, complete: bool, expected: str
 ) -> None:
     checked = Checked(tuple(finding(*one) for one in found), ignored, complete=complete)

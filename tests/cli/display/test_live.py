@@ -37,7 +37,7 @@ EVENTS: tuple[Event, ...] = (
 
 def send(report: Report, *events: Event) -> None:
     for event in events:
-        report.hear(event)
+        report.handle(event)
 
 
 def test_a_pipe_gets_a_line_for_each_event(capsys: pytest.CaptureFixture[str]) -> None:
@@ -90,7 +90,7 @@ def test_a_program_gets_a_document_for_each_event(capsys: pytest.CaptureFixture[
     send(report, *EVENTS)
 
     found = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
-    assert ["story", "phase", "died"] == [one["event"] for one in found]
+    assert ["notice", "phase", "exited"] == [one["event"] for one in found]
     assert f"start {UNIT}: it is not running" == found[0]["text"]
     assert ("unit", 0.25) == (found[1]["phase"], found[1]["seconds"])
     assert ("namespace", "exit-code", 1) == (
@@ -98,4 +98,4 @@ def test_a_program_gets_a_document_for_each_event(capsys: pytest.CaptureFixture[
         found[2]["result"],
         found[2]["exit_status"],
     )
-    assert {"k3s-rootless/up-event/v1"} == {one["schema"] for one in found}
+    assert {"k3s-rootless/up-event/v2"} == {one["schema"] for one in found}

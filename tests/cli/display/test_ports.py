@@ -25,7 +25,7 @@ ROW = Exposure(
     10080,
     80,
     Kind.SERVICE_PORT,
-    Status.ANSWERING,
+    Status.LISTENING,
     Verdict.PASS,
     "",
     "default",
@@ -60,23 +60,21 @@ def test_the_port_of_the_host_shows_whether_it_is_forwarded(row: Exposure, expec
     assert expected == ports.cells(row)[0]
 
 
-def test_a_url_is_shown_only_if_a_program_answers() -> None:
-    silent = replace(ROW, status=Status.SILENT)
+def test_a_url_is_shown_only_if_a_program_is_reachable() -> None:
+    closed = replace(ROW, status=Status.UNREACHABLE)
 
-    assert ["http://localhost:10080", ""] == [ports.cells(row)[7] for row in (ROW, silent)]
+    assert ["http://localhost:10080", ""] == [ports.cells(row)[7] for row in (ROW, closed)]
 
 
 @pytest.mark.parametrize(
     ("probe", "expected"),
     [
         (None, ""),
-        (Probe("connected", well=True, milliseconds=1.5), "connected 1.5 ms"),
-        (Probe("refused", well=False), "refused"),
+        (Probe("connected", answered=True, milliseconds=1.5), "connected 1.5 ms"),
+        (Probe("refused", answered=False), "refused"),
     ],
 )
-def test_a_probe_shows_what_was_met_and_how_long_it_took(
-    probe: Probe | None, expected: str
-) -> None:
+def test_a_probe_shows_its_result_and_duration(probe: Probe | None, expected: str) -> None:
     assert expected == ports.cells(replace(ROW, probe=probe))[8]
 
 
@@ -94,17 +92,17 @@ def test_the_table_is_followed_by_remarks_notes_and_advice(capsys: Captured) -> 
             "  default/web:80/tcp: by design\n",
             "K3s adds 10000 to ports",
             "\n\nwarning: forwards marked *",
-            "They are reached at 192.0.2.7 (eth0).",
+            "Addresses of this host: 192.0.2.7 (eth0)",
             "  $ sudo nft add table",
             "  undo: sudo nft delete table",
         )
     ]
     assert places == sorted(places)
-    assert "could not ask child: no process\n" == printed.err
+    assert "sockets of K3s's namespace unknown: no process\n" == printed.err
     assert "PROBE" not in printed.out
 
 
-def test_urls_are_those_that_lead_to_a_program(capsys: Captured) -> None:
+def test_urls_are_those_of_reachable_programs(capsys: Captured) -> None:
     found = answer.of_all(PortMap((ROW, NEVER), 0, ()), HERE)
 
     ports.show(Report(), found, urls=True)
@@ -123,14 +121,14 @@ def test_explanations_are_paragraphs_and_the_ways_to_a_privileged_port(capsys: C
     ports.show(Report(), found)
 
     shown = capsys.readouterr().out
-    assert shown.startswith("default/web:80 (http), tcp\n  verdict           answering\n")
-    assert "To have port 80 itself:\n\nAn administrator may redirect port 80 to 10080" in shown
+    assert shown.startswith("default/web:80 (http), tcp\n  status            listening\n")
+    assert "To use port 80 itself:\n\nTo redirect port 80 to 10080" in shown
 
 
 def test_json_is_one_document(capsys: Captured) -> None:
     ports.show(Report(json_for="ports"), answer.of_all(PortMap((ROW,), 0, ()), HERE))
 
-    assert capsys.readouterr().out.startswith('{\n  "schema": "k3s-rootless/ports/v1",\n')
+    assert capsys.readouterr().out.startswith('{\n  "schema": "k3s-rootless/ports/v2",\n')
 
 
 def test_a_plan_is_a_table_with_the_reasons_below(capsys: Captured) -> None:
@@ -143,20 +141,20 @@ def test_a_plan_is_a_table_with_the_reasons_below(capsys: Captured) -> None:
     assert "10080       +10000   tcp        default/web:80   http   free" in printed.out
     assert "-                    tcp        default/web:80   http   not forwarded" in printed.out
     assert "\n  default/web:80: by design\n\nK3s adds 10000" in printed.out
-    assert "could not ask services: down\nno Service with a port among 3 objects\n" == printed.err
+    assert "Services unknown: down\nfound no Service with a port in 3 objects\n" == printed.err
 
 
 def turns() -> tuple[Turn, Turn, Turn]:
-    """Return a first turn, one in which the row is silent, and one without changes."""
-    silent = replace(ROW, status=Status.SILENT, reason="gone")
-    before, now = ((row,) for row in (ROW, silent))
+    """Return a first turn, one in which the row is unreachable, and one without changes."""
+    closed = replace(ROW, status=Status.UNREACHABLE, reason="gone")
+    before, now = ((row,) for row in (ROW, closed))
     found = changes.compared(changes.by_key(before), changes.by_key(now))
     first = answer.of_all(PortMap(before, 0, (("child", "no process"),)), HERE)
     second = answer.of_all(PortMap(now, 0, ()), HERE)
     return (
-        Turn(TIME, first, (), ((None, ROW),), is_first=True, is_news=True),
-        Turn(TIME, second, found, ((changes.What.CHANGED, silent),), is_news=True),
-        Turn(TIME, second, (), ((changes.What.CHANGED, silent),)),
+        Turn(TIME, first, (), ((None, ROW),), is_first=True, is_update=True),
+        Turn(TIME, second, found, ((changes.What.CHANGED, closed),), is_update=True),
+        Turn(TIME, second, (), ((changes.What.CHANGED, closed),)),
     )
 
 
@@ -168,10 +166,10 @@ def test_lines_are_a_line_for_each_row_and_then_for_each_change(capsys: Captured
     printed = capsys.readouterr()
     time = "2026-01-02T03:04:05.000+00:00"
     assert (
-        f"{time} = *:10080 tcp -> default/web:80 http (+10000): answering http://localhost:10080\n"
-        f"{time} ~ *:10080 tcp -> default/web:80 http (+10000): silent: gone\n"
+        f"{time} = *:10080 tcp -> default/web:80 http (+10000): listening http://localhost:10080\n"
+        f"{time} ~ *:10080 tcp -> default/web:80 http (+10000): unreachable: gone\n"
     ) == printed.out
-    assert "could not ask child: no process\n" == printed.err
+    assert "sockets of K3s's namespace unknown: no process\n" == printed.err
 
 
 def test_a_change_that_no_line_shows_is_not_printed(capsys: Captured) -> None:

@@ -24,19 +24,19 @@ def text(*records: Record, in_colour: bool = False) -> list[str | None]:
     return list(stream.text_lines(records, in_colour=in_colour))
 
 
-def test_lines_that_differ_in_their_times_only_are_counted() -> None:
+def test_lines_that_differ_only_in_time_are_counted() -> None:
     waiting = [record(KLOG.format(second=second)) for second in range(4)]
 
     assert [
         f"- k3s: {KLOG.format(second=0)}",
-        "                … 3 more like it",
+        "                … repeated 3 more times",
         "- k3s: other",
         "- k3s: last",
-        "                … 1 more like it",
+        "                … repeated 1 more time",
     ] == text(*waiting, record("other"), record("last"), record("last"))
 
 
-def test_the_same_words_of_another_program_are_another_line() -> None:
+def test_the_same_text_of_another_program_is_a_different_line() -> None:
     assert ["- k3s: again", "- systemd: again"] == text(
         record("again"), record("again", identifier="systemd")
     )
@@ -47,7 +47,7 @@ def test_new_lines_are_never_counted_and_a_count_does_not_wait_for_them() -> Non
 
     assert [
         "- k3s: again",
-        "                … 1 more like it",
+        "                … repeated 1 more time",
         None,
         "- k3s: again",
         "- k3s: again",

@@ -54,7 +54,7 @@ def written(directory: Path, content: bytes) -> Path:
 
 
 @pytest.mark.parametrize("form", ["export", "json"])
-def test_both_forms_give_the_cause(tmp_path: Path, form: str) -> None:
+def test_both_formats_show_the_cause(tmp_path: Path, form: str) -> None:
     record = {
         "MESSAGE": FATAL,
         "_SYSTEMD_USER_UNIT": "k3s-rootless.service",
@@ -62,13 +62,13 @@ def test_both_forms_give_the_cause(tmp_path: Path, form: str) -> None:
     }
     content = START if form == "export" else f"\n{json.dumps(record)}\n".encode()
 
-    story = diagnosis.last_start(Exported(written(tmp_path, content)))
+    log = diagnosis.last_start(Exported(written(tmp_path, content)))
 
-    assert story.cause is not None
-    assert ("cgroup-controller", "a" * 32) == (story.cause.id, story.invocation)
+    assert log.cause is not None
+    assert ("cgroup-controller", "a" * 32) == (log.cause.id, log.invocation)
 
 
-def test_the_lines_of_other_units_are_left_out(tmp_path: Path) -> None:
+def test_lines_of_other_units_are_skipped(tmp_path: Path) -> None:
     foreign = entry(FATAL.encode(), unit=b"_SYSTEMD_USER_UNIT=other.service\n")
     exported = Exported(written(tmp_path, foreign + entry(b"hello")))
 
@@ -76,46 +76,46 @@ def test_the_lines_of_other_units_are_left_out(tmp_path: Path) -> None:
     assert 1 == exported.foreign
 
 
-def test_a_file_that_was_cut_anywhere_never_raises_a_surprise(tmp_path: Path) -> None:
+def test_a_truncated_file_raises_only_expected_errors(tmp_path: Path) -> None:
     for length in range(0, len(START), 7):
         path = written(tmp_path, START[:length])
-        told = None
+        messages = None
         with suppress(UsageError):
-            told = [one.message for one in Exported(path)]
-        assert length < 20 or told is not None
-        assert not told or "Starting k3s".startswith(told[0])
+            messages = [one.message for one in Exported(path)]
+        assert length < 20 or messages is not None
+        assert not messages or "Starting k3s".startswith(messages[0])
 
 
 @given(st.binary(max_size=400))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-def test_rubbish_is_refused_or_read(tmp_path: Path, content: bytes) -> None:
+def test_arbitrary_bytes_are_refused_or_read(tmp_path: Path, content: bytes) -> None:
     path = written(tmp_path, content)
     with suppress(UsageError):
         diagnosis.last_start(Exported(path))
 
 
 @pytest.mark.parametrize("length", [2**63, 2**64 - 1, 50_000_000, 0])
-def test_a_broken_length_leads_nowhere(tmp_path: Path, length: int) -> None:
+def test_a_damaged_length_is_harmless(tmp_path: Path, length: int) -> None:
     content = (
         entry(b"hello") + b"MESSAGE\n" + struct.pack("<Q", length) + b"short\n\n" + entry(b"again")
     )
 
-    told = [one.message for one in Exported(written(tmp_path, content))]
+    messages = [one.message for one in Exported(written(tmp_path, content))]
 
-    assert "hello" == told[0]
+    assert "hello" == messages[0]
 
 
-def test_a_line_of_ten_megabytes_is_cut_and_what_follows_is_read(tmp_path: Path) -> None:
+def test_after_a_truncated_line_of_ten_megabytes_reading_continues(tmp_path: Path) -> None:
     content = entry(b"\xff" * 10_000_000) + entry(FATAL.encode())
     path = written(tmp_path, content)
     tracemalloc.start()
-    told = [one.message for one in Exported(path)]
+    messages = [one.message for one in Exported(path)]
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
 
-    assert 2 == len(told)
-    assert 64 * 1024 == len(told[0])
-    assert FATAL == told[1]
+    assert 2 == len(messages)
+    assert 64 * 1024 == len(messages[0])
+    assert FATAL == messages[1]
     assert peak < 20_000_000
 
 
@@ -130,6 +130,6 @@ def test_a_file_without_a_journal_is_refused_with_a_hint(tmp_path: Path, content
 
 
 @pytest.mark.parametrize("where", ["missing", "."])
-def test_what_is_no_file_is_refused(tmp_path: Path, where: str) -> None:
+def test_a_path_that_is_not_a_file_is_refused(tmp_path: Path, where: str) -> None:
     with pytest.raises(UsageError, match="cannot read"):
         list(Exported(tmp_path / where))

@@ -37,7 +37,7 @@ def line(**fields: Any) -> bytes:
     return json.dumps(fields).encode()
 
 
-def test_the_question_names_unit_user_and_fields() -> None:
+def test_the_command_line_names_unit_user_and_fields() -> None:
     assert [
         "journalctl",
         "--quiet",
@@ -47,13 +47,13 @@ def test_the_question_names_unit_user_and_fields() -> None:
         "--all",
         (
             "--output-fields=MESSAGE,PRIORITY,_PID,SYSLOG_IDENTIFIER,"
-            "_SYSTEMD_INVOCATION_ID,USER_INVOCATION_ID"
+            "_SYSTEMD_INVOCATION_ID,USER_INVOCATION_ID,USER_UNIT"
         ),
         "_UID=1000",
     ] == journald.arguments(QUERY)
 
 
-def test_what_narrows_the_question_is_passed_as_one_word_each() -> None:
+def test_each_filter_is_one_argument() -> None:
     query = Query(
         1000,
         INVOCATION,
@@ -71,7 +71,7 @@ def test_what_narrows_the_question_is_passed_as_one_word_each() -> None:
         "--all",
         (
             "--output-fields=MESSAGE,PRIORITY,_PID,SYSLOG_IDENTIFIER,"
-            "_SYSTEMD_INVOCATION_ID,USER_INVOCATION_ID"
+            "_SYSTEMD_INVOCATION_ID,USER_INVOCATION_ID,USER_UNIT"
         ),
         "--lines=0",
         "--since=-1h",
@@ -90,7 +90,7 @@ def test_what_narrows_the_question_is_passed_as_one_word_each() -> None:
 @pytest.mark.parametrize(
     "invocation", ["", "latest", INVOCATION.upper(), f"{INVOCATION}\n", f"{INVOCATION} +"]
 )
-def test_only_an_invocation_id_is_one(invocation: str) -> None:
+def test_an_invalid_invocation_id_is_refused(invocation: str) -> None:
     with pytest.raises(UsageError):
         journald.arguments(Query(1000, invocation))
 
@@ -108,14 +108,14 @@ def test_only_an_invocation_id_is_one(invocation: str) -> None:
     ],
     ids=["text", "bytes", "too long", "no bytes", "given twice", "a number", "no byte"],
 )
-def test_a_message_comes_in_many_shapes(message: Any, expected: str) -> None:
+def test_a_message_can_have_several_json_forms(message: Any, expected: str) -> None:
     entry = journald.parse(line(MESSAGE=message))
 
     assert entry is not None
     assert expected == entry.message
 
 
-def test_an_entry_is_read_whole() -> None:
+def test_all_fields_of_an_entry_are_read() -> None:
     found = journald.parse(
         line(
             __REALTIME_TIMESTAMP="1795469711695411",
@@ -133,7 +133,7 @@ def test_an_entry_is_read_whole() -> None:
     )
 
 
-def test_what_the_manager_says_belongs_to_the_start_that_it_is_about() -> None:
+def test_a_line_of_the_manager_belongs_to_the_start_that_it_is_about() -> None:
     found = journald.parse(
         line(MESSAGE="Started", _SYSTEMD_INVOCATION_ID="f" * 32, USER_INVOCATION_ID=INVOCATION)
     )
@@ -146,7 +146,7 @@ def test_what_the_manager_says_belongs_to_the_start_that_it_is_about() -> None:
     "fields",
     [{}, {"PRIORITY": "x", "_PID": None, "__REALTIME_TIMESTAMP": "9" * 19}, {"_PID": ["1", "2"]}],
 )
-def test_what_is_missing_or_no_number_is_none(fields: dict[str, Any]) -> None:
+def test_missing_or_invalid_fields_are_none(fields: dict[str, Any]) -> None:
     assert Entry(None, "") == journald.parse(line(**fields))
 
 
@@ -154,7 +154,7 @@ def test_what_is_missing_or_no_number_is_none(fields: dict[str, Any]) -> None:
     "raw",
     [b"", b"-- No entries --\n", b"[1]", b"null", b'{"MESSAGE": "cut', b"[" * 100_000, b"\xff\xfe"],
 )
-def test_what_is_no_entry_is_none(raw: bytes) -> None:
+def test_invalid_json_is_not_an_entry(raw: bytes) -> None:
     assert journald.parse(raw) is None
 
 
@@ -167,11 +167,11 @@ FIELDS = st.sampled_from(
 
 
 @given(st.binary(max_size=200) | st.dictionaries(FIELDS, JSON).map(json.dumps).map(str.encode))
-def test_no_line_can_end_the_reading(raw: bytes) -> None:
+def test_no_line_stops_the_reader(raw: bytes) -> None:
     journald.parse(raw)
 
 
-def test_entries_come_in_order_and_what_is_none_is_counted(tmp_path: Path) -> None:
+def test_entries_are_in_order_and_invalid_lines_are_counted(tmp_path: Path) -> None:
     program = journalctl(tmp_path, f"echo rubbish; cat {SAMPLE}; echo '[]'")
 
     with journald.read(QUERY, journalctl=program) as reading:
@@ -183,7 +183,7 @@ def test_entries_come_in_order_and_what_is_none_is_counted(tmp_path: Path) -> No
     assert (tmp_path / "args").read_text().splitlines() == journald.arguments(QUERY)[1:]
 
 
-def test_following_ends_when_the_reader_goes(tmp_path: Path) -> None:
+def test_following_ends_when_the_reader_is_closed(tmp_path: Path) -> None:
     program = journalctl(tmp_path, """echo '{"MESSAGE": "one"}'; exec sleep 600""")
 
     with journald.read(Query(1000, follow=True), journalctl=program) as reading:
@@ -196,7 +196,7 @@ def test_following_ends_when_the_reader_goes(tmp_path: Path) -> None:
     reading.close()
 
 
-def test_no_entries_is_an_answer_where_a_journal_is_kept(tmp_path: Path) -> None:
+def test_no_entries_is_a_result_if_the_host_has_a_journal(tmp_path: Path) -> None:
     (tmp_path / "kept" / "0123456789abcdef").mkdir(parents=True)
     program = journalctl(tmp_path, "exit 1")
 
@@ -206,7 +206,7 @@ def test_no_entries_is_an_answer_where_a_journal_is_kept(tmp_path: Path) -> None
         assert () == tuple(reading)
 
 
-def test_no_entries_is_none_where_no_journal_is_kept(tmp_path: Path) -> None:
+def test_no_entries_is_an_error_if_the_host_has_no_journal(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     program = journalctl(tmp_path, "exit 0")
 
@@ -214,7 +214,7 @@ def test_no_entries_is_none_where_no_journal_is_kept(tmp_path: Path) -> None:
         journald.read(
             QUERY, journalctl=program, kept_in=[tmp_path / "none", tmp_path / "empty"]
         ) as reading,
-        pytest.raises(RootlessError, match="this host keeps none") as caught,
+        pytest.raises(RootlessError, match="this host does not store one") as caught,
     ):
         tuple(reading)
 
@@ -222,12 +222,12 @@ def test_no_entries_is_none_where_no_journal_is_kept(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("complaint", "error", "message"),
+    ("output", "error", "message"),
     [
         (
             "No journal files were opened due to insufficient permissions.",
             RootlessError,
-            "cannot read the journal: this user may not",
+            "cannot read the journal: permission denied",
         ),
         (
             "Failed to parse timestamp: rubbish",
@@ -242,10 +242,10 @@ def test_no_entries_is_none_where_no_journal_is_kept(tmp_path: Path) -> None:
         ("Something else", CommandFailed, "failed: Something else"),
     ],
 )
-def test_what_journalctl_complains_of_is_explained(
-    tmp_path: Path, complaint: str, error: type[RootlessError], message: str
+def test_errors_of_journalctl_are_explained(
+    tmp_path: Path, output: str, error: type[RootlessError], message: str
 ) -> None:
-    program = journalctl(tmp_path, f"echo 'Hint: noise' >&2; echo '{complaint}' >&2; exit 1")
+    program = journalctl(tmp_path, f"echo 'Hint: noise' >&2; echo '{output}' >&2; exit 1")
 
     with pytest.raises(error, match=re.escape(message)) as caught:
         journald.collect(QUERY, journalctl=program)
@@ -254,12 +254,12 @@ def test_what_journalctl_complains_of_is_explained(
     assert (caught.value.hint is not None) == (error is RootlessError)
 
 
-def test_a_missing_journalctl_is_said(tmp_path: Path) -> None:
+def test_a_missing_journalctl_is_reported(tmp_path: Path) -> None:
     with pytest.raises(CommandFailed, match="cannot run"):
         journald.collect(QUERY, journalctl=str(tmp_path / "journalctl"))
 
 
-def test_the_real_journalctl_takes_the_question() -> None:
+def test_the_real_journalctl_accepts_the_command_line() -> None:
     """The query can fail or find nothing, but journalctl must know all its options."""
     query = Query(
         os.getuid(), INVOCATION, lines=1, since="yesterday", boot=True, grep="x", after=None
@@ -274,16 +274,16 @@ def test_the_real_journalctl_takes_the_question() -> None:
     assert not re.search(r"unrecognized|invalid|Failed to (parse|add)", done.stderr), done.stderr
 
 
-def test_lines_without_an_invocation_are_asked_for_by_name_and_time() -> None:
+def test_lines_without_an_invocation_are_queried_by_name_and_time() -> None:
     """If the process of a line has already ended, journald records no unit and no invocation."""
     moment = datetime(2026, 1, 1, tzinfo=UTC)
     unowned = Unowned("k3s", moment, moment + timedelta(seconds=9))
 
-    words = journald.arguments(Query(1500, invocation="a" * 32, unowned=unowned))
+    arguments = journald.arguments(Query(1500, invocation="a" * 32, unowned=unowned))
 
-    assert not any(word.startswith("--user-unit") for word in words)
+    assert not any(argument.startswith("--user-unit") for argument in arguments)
     assert {f"--since=@{moment.timestamp():.6f}", f"--until=@{moment.timestamp() + 9:.6f}"} <= set(
-        words
+        arguments
     )
     own = [
         "_UID=1500",
@@ -292,6 +292,6 @@ def test_lines_without_an_invocation_are_asked_for_by_name_and_time() -> None:
         "_UID=1500",
         f"USER_INVOCATION_ID={'a' * 32}",
     ]
-    assert [*own, "+", "_UID=1500", "SYSLOG_IDENTIFIER=k3s", "_TRANSPORT=stdout"] == words[
+    assert [*own, "+", "_UID=1500", "SYSLOG_IDENTIFIER=k3s", "_TRANSPORT=stdout"] == arguments[
         -len(own) - 4 :
     ]

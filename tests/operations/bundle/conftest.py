@@ -21,6 +21,6 @@ def host(monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
 
 
 @pytest.fixture
-def bus(host: Host) -> Iterator[Session]:
+def bus(host: Host, dbus_daemon: None) -> Iterator[Session]:
     with user_session(host) as found:
         yield found

@@ -12,7 +12,7 @@ from tests.fakes.host import Host
 from tests.support.search import unpacked
 
 
-def test_it_is_written_under_the_name_that_was_chosen(host: Host) -> None:
+def test_the_archive_is_written_to_the_requested_file(host: Host) -> None:
     file = host.paths.home / "support.tar.gz"
 
     created = create.create(host.context, file, anonymous=False, force=False)
@@ -21,7 +21,7 @@ def test_it_is_written_under_the_name_that_was_chosen(host: Host) -> None:
     assert {one.name for one in created.bundle.items} == {*unpacked(file.read_bytes())}
 
 
-def test_a_directory_gets_a_file_that_is_named_after_the_time(host: Host) -> None:
+def test_in_a_directory_the_name_of_the_file_contains_the_time(host: Host) -> None:
     created = create.create(host.context, host.paths.home, anonymous=False, force=False)
 
     assert host.paths.home / f"{created.bundle.folder}.tar.gz" == created.path

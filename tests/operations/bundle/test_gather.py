@@ -38,10 +38,10 @@ def document(bundle: Bundle, name: str) -> Any:
 def say(host: Host, *messages: str) -> None:
     """Write a start with these lines to the journal."""
     fields = {"_SYSTEMD_INVOCATION_ID": START, "__REALTIME_TIMESTAMP": "1795469711695411"}
-    host.says("existing", *({"MESSAGE": one, **fields} for one in messages))
+    host.log("existing", *({"MESSAGE": one, **fields} for one in messages))
 
 
-def test_every_part_is_in_it_without_the_secrets(host: Host, bus: Session) -> None:
+def test_the_bundle_contains_every_part_without_secrets(host: Host, bus: Session) -> None:
     bus.order(properties={"InvocationID": ("ay", START)})
     host.install(bus, 'Environment="REGISTRY_PASSWORD=blue whale"')
     say(host, "Starting k3s v1.33.4+k3s1", f"joining with {TOKEN}", "sent zinnober-17")
@@ -75,7 +75,7 @@ def test_the_manifest_lists_every_other_file(host: Host, bus: Session) -> None:
     ] == [{"name": one["name"], "sha256": one["sha256"]} for one in listed]
 
 
-def test_without_a_user_manager_the_parts_say_so(host: Host) -> None:
+def test_without_a_user_manager_the_parts_contain_the_reason(host: Host) -> None:
     host.program("systemctl", "#!/bin/sh\necho 'no bus' >&2\nexit 1\n")
     host.write(host.paths.user_units / "k3s-rootless.service", "[Service]\nExecStart=/k3s server\n")
     say(host, 'time="2026-11-23T21:35:13Z" level=fatal msg="got negative mtu"')
@@ -89,43 +89,46 @@ def test_without_a_user_manager_the_parts_say_so(host: Host) -> None:
     assert ("mtu-invalid", None) == (diagnosis["cause"]["id"], diagnosis["ready"])
     assert reason == diagnosis["errors"][0]["message"]
     phases = document(bundle, "phases.json")
-    assert "first line of its journal" == phases["start_source"]
-    assert ("died", True) == (phases["phases"][-1]["phase"], phases["phases"][-1]["end"])
+    assert "first log line of the start" == phases["start_source"]
+    assert ("failed", True) == (phases["phases"][-1]["phase"], phases["phases"][-1]["end"])
     environment = document(bundle, "env.json")
     assert (None, None) == (environment["unit"], environment["manager"])
     assert "no bus" in environment["errors"][-1]["message"]
 
 
-def test_what_cannot_be_read_at_all_is_missing(host: Host) -> None:
+def test_an_unreadable_part_is_listed_as_missing(host: Host) -> None:
     host.program("journalctl", "#!/bin/sh\necho insufficient permissions >&2\nexit 1\n")
 
     bundle = gather.gather(host.context, anonymous=False)
 
     assert {
-        "unit.txt": "there is no unit: K3s is not installed for this user",
-        "journal/": "cannot read the journal: this user may not",
+        "unit.txt": "there is no unit, because K3s is not installed for this user",
+        "journal/": "cannot read the journal: permission denied",
     } == {one.name: one.reason for one in bundle.missing}
     page = by_name(bundle)["index.html"].text
     assert all(one.reason in page for one in bundle.missing)
 
 
-def test_a_secret_file_that_cannot_be_read_is_named(host: Host) -> None:
+def test_an_unreadable_secret_file_is_reported(host: Host) -> None:
     (host.paths.data / "server/token").unlink()
     (host.paths.data / "server/token").symlink_to("token")
 
     note = gather.gather(host.context, anonymous=False).about["secrets_note"]
 
-    assert note.startswith("Not read, so searched by form and name only: ")
+    assert note.startswith(
+        "Some files with secrets could not be read, so these secrets were found by form and"
+    )
     assert "server/token" in note
+    assert "server/token (too many levels of symbolic links)" in note
 
 
-def test_an_anonymous_bundle_names_neither_user_nor_home(host: Host, bus: Session) -> None:
+def test_an_anonymous_bundle_contains_neither_user_nor_home(host: Host, bus: Session) -> None:
     host.install(bus)
     say(host, f"alice reads {host.paths.home}/x")
 
     bundle = gather.gather(host.context, anonymous=True)
 
     assert bundle.about["anonymous"]
-    assert "somebody reads /home/somebody/x" in by_name(bundle)["journal/start-1.txt"].text
+    assert "some-user reads /home/some-user/x" in by_name(bundle)["journal/start-1.txt"].text
     everything = "\n".join(item.text for item in bundle.items)
     assert str(host.paths.home) not in everything

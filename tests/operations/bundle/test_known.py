@@ -10,7 +10,9 @@ from tests.fakes.session import Session
 from tests.operations.bundle.conftest import TOKEN
 
 
-def test_of_the_unit_its_files_and_the_environment(host: Host, bus: Session) -> None:
+def test_secrets_of_the_unit_its_files_and_the_environment_are_found(
+    host: Host, bus: Session
+) -> None:
     home = host.paths.home
     host.write(home / "agent-token", "of-the-flag-19")
     host.write(home / "k3s.env", "SMTP_PASSWORD=of-the-environment-file-20\n")
@@ -43,7 +45,7 @@ def test_of_the_unit_its_files_and_the_environment(host: Host, bus: Session) -> 
     } <= found
 
 
-def test_without_a_user_manager_the_files_are_found_where_they_lie(host: Host) -> None:
+def test_without_a_user_manager_the_files_are_found_on_disk(host: Host) -> None:
     home = host.paths.home
     host.program("systemctl", "#!/bin/sh\nexit 1\n")
     host.write(home / "k3s.env", "SMTP_PASSWORD=of-the-environment-file-20\n")

@@ -12,16 +12,16 @@ from tests.fakes.host import Host
 FIRST, SECOND = "1" * 32, "2" * 32
 
 
-def said(message: str, invocation: str, **fields: str) -> dict[str, str]:
+def logged(message: str, invocation: str, **fields: str) -> dict[str, str]:
     return {"MESSAGE": message, "_SYSTEMD_INVOCATION_ID": invocation, **fields}
 
 
 def test_the_newest_start_comes_first_also_when_starts_overlap(host: Host) -> None:
-    host.says(
+    host.log(
         "existing",
-        said("one", FIRST, _PID="7"),
-        said("two", SECOND, PRIORITY="4"),
-        said("three\nfour", FIRST, SYSLOG_IDENTIFIER="systemd"),
+        logged("one", FIRST, _PID="7"),
+        logged("two", SECOND, PRIORITY="4"),
+        logged("three\nfour", FIRST, SYSLOG_IDENTIFIER="systemd"),
     )
 
     found = starts.last(0)
@@ -35,17 +35,17 @@ def test_the_newest_start_comes_first_also_when_starts_overlap(host: Host) -> No
 
 
 def test_five_starts_are_kept(host: Host) -> None:
-    host.says("existing", *(said("x", f"{number:032x}") for number in range(1, 9)))
+    host.log("existing", *(logged("x", f"{number:032x}") for number in range(1, 9)))
 
     assert [f"{number:032x}" for number in (8, 7, 6, 5, 4)] == [
         one.invocation for one in starts.last(0)
     ]
 
 
-def test_of_too_much_text_the_newest_is_kept_and_the_start_is_marked(host: Host) -> None:
+def test_the_newest_text_is_kept_and_the_truncated_start_is_marked(host: Host) -> None:
     long = "x" * 60_000
     count = starts.MOST_CHARACTERS // len(long) + 5
-    host.says("existing", *(said(long, FIRST) for _ in range(count)), said("end", SECOND))
+    host.log("existing", *(logged(long, FIRST) for _ in range(count)), logged("end", SECOND))
 
     newest, oldest = starts.last(0)
 
@@ -53,8 +53,8 @@ def test_of_too_much_text_the_newest_is_kept_and_the_start_is_marked(host: Host)
     assert sum(len(line.text) for line in oldest.lines) <= starts.MOST_CHARACTERS
 
 
-def test_of_too_many_lines_the_first_start_is_marked(host: Host) -> None:
-    host.says("existing", *(said("x", FIRST) for _ in range(starts.MOST_LINES)))
+def test_too_many_lines_mark_the_first_start_as_truncated(host: Host) -> None:
+    host.log("existing", *(logged("x", FIRST) for _ in range(starts.MOST_LINES)))
 
     (only,) = starts.last(0)
 
@@ -64,22 +64,22 @@ def test_of_too_many_lines_the_first_start_is_marked(host: Host) -> None:
 
 def test_a_start_is_followed_to_its_cause(host: Host) -> None:
     times = ("1795469711000000", "1795469712000000", "1795469713000000")
-    host.says(
+    host.log(
         "existing",
-        said("Starting k3s v1.33.4+k3s1", FIRST, __REALTIME_TIMESTAMP=times[0]),
-        said("Starting k3s v1.33.4+k3s1", FIRST, __REALTIME_TIMESTAMP=times[1]),
-        said('level=fatal msg="got negative mtu"', FIRST, __REALTIME_TIMESTAMP=times[2]),
+        logged("Starting k3s v1.33.4+k3s1", FIRST, __REALTIME_TIMESTAMP=times[0]),
+        logged("Starting k3s v1.33.4+k3s1", FIRST, __REALTIME_TIMESTAMP=times[1]),
+        logged('level=fatal msg="got negative mtu"', FIRST, __REALTIME_TIMESTAMP=times[2]),
     )
 
     found = starts.observe(0, FIRST)
 
     first = datetime.fromtimestamp(1795469711, UTC)
     assert (first, {"K3s started in its namespace": first}) == (found.first, found.reached)
-    assert found.story.cause is not None
-    assert "mtu-invalid" == found.story.cause.id
+    assert found.log.cause is not None
+    assert "mtu-invalid" == found.log.cause.id
 
 
 @pytest.mark.parametrize("invocation", [""])
 def test_without_a_start_nothing_is_read(host: Host, invocation: str) -> None:
-    assert starts.observe(0, invocation).story.cause is None
+    assert starts.observe(0, invocation).log.cause is None
     assert [] == host.calls()

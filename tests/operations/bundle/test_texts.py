@@ -7,17 +7,17 @@ from pathlib import Path
 
 from k3s_rootless.operations.bundle import starts, texts
 from k3s_rootless.operations.bundle.sources import UnitFile
-from k3s_rootless.support.facts import Begun, Line
+from k3s_rootless.support.facts import Line, LoggedStart
 from k3s_rootless.support.redaction.redact import Redactor
 
 TIME = datetime(2026, 11, 23, 21, 35, 11, 5, tzinfo=UTC)
 
 
-def lines(*said: str) -> Begun:
-    return Begun("1" * 32, tuple(Line(TIME, "info", "k3s[7]", one) for one in said))
+def lines(*messages: str) -> LoggedStart:
+    return LoggedStart("1" * 32, tuple(Line(TIME, "info", "k3s[7]", one) for one in messages))
 
 
-def test_the_unit_is_one_text_with_what_could_not_be_read() -> None:
+def test_the_unit_is_one_text_and_lists_unreadable_files() -> None:
     files = (
         UnitFile(Path("/a/k3s.service"), "[Service]\nEnvironment=K3S_TOKEN=hush-hush\n"),
         UnitFile(Path("/a/k3s.service.d/x.conf"), None, "permission denied"),
@@ -41,7 +41,7 @@ def test_lines_are_redacted_before_they_are_made_printable() -> None:
     assert "\x07" not in second.text
 
 
-def test_the_end_of_a_line_that_was_cut_before_it_was_redacted_is_dropped() -> None:
+def test_the_end_of_a_truncated_line_is_removed_after_redaction() -> None:
     cut = "x " * (starts.LONGEST_LINE // 2 - 2) + "hush"
     assert starts.LONGEST_LINE == len(cut)
 
@@ -52,17 +52,17 @@ def test_the_end_of_a_line_that_was_cut_before_it_was_redacted_is_dropped() -> N
     assert len(line.text) <= texts.LONGEST_LINE + len("… (cut)")
 
 
-def test_the_file_of_a_start_says_which_start_it_is() -> None:
+def test_the_file_of_a_start_identifies_the_start() -> None:
     last = texts.journal(1, lines("one"))
-    earlier = texts.journal(3, Begun("", (Line(None, "error", "k3s", "two"),), cut=True))
+    earlier = texts.journal(3, LoggedStart("", (Line(None, "error", "k3s", "two"),), cut=True))
 
-    assert ("journal/start-1.txt", "what K3s said in its last start") == (last.name, last.what)
+    assert ("journal/start-1.txt", "log of the last start of K3s") == (last.name, last.what)
     assert [
-        f"# start {'1' * 32}, times are UTC",
+        f"# invocation {'1' * 32}; times are UTC",
         "2026-11-23T21:35:11.000005+00:00 info    k3s[7]: one",
     ] == last.text.splitlines()
-    assert "what K3s said 2 start(s) before the last" == earlier.what
+    assert "log of start 3, counted back from the last start" == earlier.what
     assert [
-        "# start of unknown invocation, times are UTC; older lines had no room",
+        "# invocation unknown; times are UTC; older lines were left out (size limit)",
         "- error   k3s: two",
     ] == earlier.text.splitlines()

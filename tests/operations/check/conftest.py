@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,9 +20,7 @@ def fifos() -> Iterator[list[Path]]:
 
 
 @pytest.fixture
-def bus(tmp_path: Path) -> Iterator[Session]:
+def bus(tmp_path: Path, dbus_daemon: None) -> Iterator[Session]:
     """Yield a private bus with a fake user manager."""
-    if shutil.which("dbus-daemon") is None:
-        pytest.skip("there is no dbus-daemon to run a private bus with")
     with session(tmp_path / "session") as opened:
         yield opened

@@ -44,7 +44,7 @@ def test_the_script_covers_what_an_administrator_must_do(tmp_path: Path) -> None
 def test_nothing_to_do_is_a_notice_and_no_script(tmp_path: Path) -> None:
     found = script(tmp_path, checklist.judge(HEALTHY))
 
-    assert ("nothing for an administrator to do",) == found.notices
+    assert ("no change by an administrator is needed",) == found.notices
     assert ("", ()) == (found.text, found.covers)
 
 
@@ -54,9 +54,9 @@ def test_what_the_user_can_fix_is_not_in_the_script(tmp_path: Path) -> None:
     found = script(tmp_path, checklist.judge(not_lingering))
 
     assert ("sysctl.ip_forward",) == found.covers
-    assert (
-        "not in the script: session.linger, which you can mend yourself: k3s-rootless check",
-    ) == found.notices
+    (finding,) = (one for one in checklist.judge(not_lingering) if one.check == "session.linger")
+    assert finding.remedy is not None
+    assert (f"not in the script: session.linger; fix: {finding.remedy.text}",) == found.notices
 
 
 def test_the_undo_covers_nothing(tmp_path: Path) -> None:
@@ -91,10 +91,11 @@ def test_a_warning_that_no_remedy_fixes_is_named(tmp_path: Path) -> None:
 
     found = script(tmp_path, [warned])
 
-    assert "not in the script: host.clock, which nobody can mend on this host" in found.notices
+    notice = "not in the script: host.clock; cannot be fixed on this host: use another host"
+    assert notice in found.notices
 
 
-def test_an_undo_is_printed_even_where_no_script_would_be(tmp_path: Path) -> None:
+def test_an_undo_is_printed_even_if_no_script_would_be(tmp_path: Path) -> None:
     found = checklist.judge(replace(FORWARDING, systemd_booted=False))
 
     assert script(tmp_path, found, undo=True, host="Alpine").text

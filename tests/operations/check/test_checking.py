@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import pickle
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -27,10 +26,8 @@ USER = 65534 if os.getuid() == 0 else os.getuid()
 
 
 @pytest.fixture
-def bus() -> Iterator[Session]:
+def bus(dbus_daemon: None) -> Iterator[Session]:
     """Yield a private bus with the fake user manager of an ordinary user."""
-    if shutil.which("dbus-daemon") is None:
-        pytest.skip("there is no dbus-daemon to run a private bus with")
     with tempfile.TemporaryDirectory(prefix="k3s-rootless-") as name:
         Path(name).chmod(0o755)
         with session(Path(name) / "session", USER) as opened:
@@ -73,7 +70,7 @@ def test_unknown_ids_are_refused(tmp_path: Path, ids: list[str], ignored: list[s
         checking.begin(context(tmp_path, uid=UID), [*ids, *ignored])
 
 
-def test_selected_checks_are_no_complete_answer(tmp_path: Path) -> None:
+def test_selected_checks_are_not_a_complete_result(tmp_path: Path) -> None:
     write(tmp_path / "etc/resolv.conf", "nameserver 192.0.2.1\n")
     here = context(tmp_path, uid=UID)
 
@@ -103,8 +100,8 @@ def test_the_unit_is_read_from_the_user_manager(bus: Session) -> None:
     assert Verdict.UNKNOWN is not found["unit.state"].verdict
 
 
-def test_a_user_manager_that_dies_takes_only_its_own_facts_along(bus: Session) -> None:
-    bus.order(die_at_call=2)
+def test_if_the_user_manager_exits_only_its_own_facts_are_unknown(bus: Session) -> None:
+    bus.order(exit_at_call=2)
 
     found = found_by_user(bus, "unit.state", "kernel.release", "systemd.user")
 
@@ -112,7 +109,7 @@ def test_a_user_manager_that_dies_takes_only_its_own_facts_along(bus: Session) -
     assert Verdict.PASS is found["kernel.release"].verdict
 
 
-def test_what_is_begun_can_be_finished_and_judged(tmp_path: Path) -> None:
+def test_probing_that_was_begun_can_be_finished_and_judged(tmp_path: Path) -> None:
     probing = checking.begin(context(tmp_path, uid=UID), ["cgroup"])
 
     facts, _ = probing.finish(None, "there is none")
@@ -122,7 +119,7 @@ def test_what_is_begun_can_be_finished_and_judged(tmp_path: Path) -> None:
     assert isinstance(facts.sysctls["net.ipv4.ip_forward"], Known)
 
 
-def test_an_answer_counts_what_was_ignored_and_what_warns() -> None:
+def test_a_result_counts_ignored_problems_and_warnings() -> None:
     checked = Checked(
         (
             finding("net.route", Verdict.FAIL),
@@ -136,5 +133,5 @@ def test_an_answer_counts_what_was_ignored_and_what_warns() -> None:
 
     assert checked.error is None
     assert 1 == checked.warnings
-    assert ("net.route", "storage.room") == checked.overlooked
+    assert ("net.route", "storage.room") == checked.ignored_problems
     assert ("net", "storage") == checked.effective_ignored

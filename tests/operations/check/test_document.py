@@ -31,13 +31,13 @@ def answer(found: Sequence[Finding], *ignored: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("row", ROWS, ids=str)
-def test_each_answer_keeps_its_schema(row: Any) -> None:
+def test_each_document_matches_its_schema(row: Any) -> None:
     VALIDATOR.validate(answer(checklist.judge(row.host), "cgroup"))
 
 
 @settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow])
 @given(any_facts())
-def test_any_answer_keeps_its_schema(facts: Facts) -> None:
+def test_any_document_matches_its_schema(facts: Facts) -> None:
     VALIDATOR.validate(answer(checklist.judge(facts)))
 
 

@@ -51,7 +51,9 @@ RENAMED = replace(HEALTHY.host.value, hostname="a_b")  # type: ignore[union-attr
         "unknown, fatal",
     ],
 )
-def test_the_exit_code_is_that_of_the_hardest(changes: dict[str, Any], code: int | None) -> None:
+def test_the_exit_code_is_that_of_the_most_difficult_failure(
+    changes: dict[str, Any], code: int | None
+) -> None:
     error = outcome.error(selection.judge(facts(**changes)))
 
     assert code == (error.exit_code if error else None)
@@ -86,7 +88,7 @@ def test_a_failure_comes_before_an_unknown() -> None:
     both = outcome.error([dark, failed])
 
     assert alone is not None
-    assert "could not look at net.route" == alone.message
+    assert "cannot check whether this host is ready for rootless K3s: net.route" == alone.message
     assert both is not None
     assert "net.route" not in both.message
 
@@ -134,7 +136,7 @@ def test_without_k3s_nothing_is_installed(tmp_path: Path) -> None:
     assert "systemd.booted" not in raised.value.message
 
 
-def test_what_else_is_missing_is_only_reported(tmp_path: Path) -> None:
+def test_other_failures_are_only_reported(tmp_path: Path) -> None:
     events: list[Event] = []
     found = (finding("k3s.release", Verdict.WARN), finding("net.route"), finding("storage.room"))
 
@@ -143,8 +145,8 @@ def test_what_else_is_missing_is_only_reported(tmp_path: Path) -> None:
     assert [
         Notice("title of k3s.release: seen: it matters"),
         Notice(
-            "this host is not ready for rootless K3s: net.route, storage.room; see: k3s-rootless"
-            " check"
+            "this host is not ready for rootless K3s: net.route, storage.room; for details, run:"
+            " k3s-rootless check"
         ),
     ] == events
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from k3s_rootless.observation import Known, Unknown
 from k3s_rootless.operations.check import probes
-from k3s_rootless.preflight.facts import NOT_ASKED, Facts, K3sBinary
+from k3s_rootless.preflight.facts import NOT_NEEDED, Facts, K3sBinary
 from k3s_rootless.preflight.probes import trial
 from tests.operations.check.hosts import context
 from tests.preflight.trees import write
@@ -22,9 +22,9 @@ NAMES = [probe.name for probe in probes.ALL]
 
 
 def inputs(
-    root: Path, answers: dict[str, Any], trying: trial.Trying | None = None
+    root: Path, answers: dict[str, Any], running_trial: trial.RunningTrial | None = None
 ) -> probes.HostInputs:
-    return probes.HostInputs(context(root), "/usr/bin", trying, answers.__getitem__)
+    return probes.HostInputs(context(root), "/usr/bin", running_trial, answers.__getitem__)
 
 
 def probe(name: str) -> probes.Probe[Any]:
@@ -46,12 +46,12 @@ def test_a_probe_that_waits_for_another_starts_after_it() -> None:
 
 
 def test_the_facts_before_a_fact_are_read_as_well() -> None:
-    assert frozenset({"resolver"}) == probes.with_those_before(["resolver"])
-    assert frozenset({"storage", "unit"}) == probes.with_those_before(["storage"])
+    assert frozenset({"resolver"}) == probes.with_dependencies(["resolver"])
+    assert frozenset({"storage", "unit"}) == probes.with_dependencies(["storage"])
     assert frozenset({"trial", "newuidmap", "newgidmap", "subuid", "subgid"}) == (
-        probes.with_those_before(["trial"])
+        probes.with_dependencies(["trial"])
     )
-    assert frozenset({"confinement", "k3s"}) == probes.with_those_before(["confinement"])
+    assert frozenset({"confinement", "k3s"}) == probes.with_dependencies(["confinement"])
 
 
 def test_a_probe_has_more_time_than_those_that_it_waits_for() -> None:
@@ -65,14 +65,14 @@ def test_the_trial_maps_with_the_programs_and_ids_that_were_found(tmp_path: Path
     """Without them, the namespaces are still tried."""
     missing = dict.fromkeys(("newuidmap", "newgidmap", "subuid", "subgid"), Unknown("dark"))
 
-    found = probe("trial").read(inputs(tmp_path, missing, trial.Trying()))
+    found = probe("trial").read(inputs(tmp_path, missing, trial.RunningTrial()))
 
     assert isinstance(found, Known)
     assert {"newuidmap": None, "newgidmap": None} == found.value.mapped
 
 
-def test_the_trial_is_not_asked_without_its_child(tmp_path: Path) -> None:
-    assert NOT_ASKED == probe("trial").read(inputs(tmp_path, {}))
+def test_the_trial_is_not_needed_without_its_child(tmp_path: Path) -> None:
+    assert NOT_NEEDED == probe("trial").read(inputs(tmp_path, {}))
 
 
 def test_a_k3s_at_risk_is_not_executed_to_read_its_profile(tmp_path: Path) -> None:
@@ -86,7 +86,7 @@ def test_a_k3s_at_risk_is_not_executed_to_read_its_profile(tmp_path: Path) -> No
         assert isinstance(found, Known)
         assert found.value.restricted
         assert (
-            Unknown("there is no trusted k3s whose AppArmor profile could be read")
+            Unknown("no trusted k3s was found, so its AppArmor label cannot be read")
             == found.value.label
         )
     assert before == children.read_text()

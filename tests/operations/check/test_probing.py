@@ -17,7 +17,7 @@ from k3s_rootless.observation import Known, Unknown
 from k3s_rootless.operations.check import selection
 from k3s_rootless.operations.check.probing import Probing
 from k3s_rootless.paths import UNIT
-from k3s_rootless.preflight.facts import NOT_ASKED, Facts
+from k3s_rootless.preflight.facts import NOT_NEEDED, Facts
 from k3s_rootless.preflight.probes.host import SYSCTLS
 from k3s_rootless.service.systemd.user import UserManager
 from tests.fakes.session import Session
@@ -60,7 +60,7 @@ def k3s(root: Path, script: str) -> dict[str, str]:
         ("proc/self/cgroup", "session.caller", "net.resolver"),
     ],
 )
-def test_a_probe_that_hangs_is_unknown_in_time_and_the_others_go_on(
+def test_a_probe_that_hangs_is_unknown_in_time_and_the_others_continue(
     tmp_path: Path, fifos: list[Path], file: str, hanging: str, going_on: str
 ) -> None:
     """Reading a FIFO without a writer hangs, like reading a file on a server that is gone."""
@@ -74,7 +74,7 @@ def test_a_probe_that_hangs_is_unknown_in_time_and_the_others_go_on(
 
     assert time.monotonic() - begun < PATIENCE
     assert found[hanging].verdict is Verdict.UNKNOWN
-    assert "there was no answer in time" in found[hanging].reason
+    assert "no answer within the time limit" in found[hanging].reason
     assert found[going_on].verdict is not Verdict.UNKNOWN
 
 
@@ -109,17 +109,17 @@ def test_each_fact_that_a_check_needs_has_a_probe(tmp_path: Path) -> None:
     """With a misspelled name, the fact would always be unknown."""
     facts, _ = Probing(context(tmp_path)).finish(None, "there is none")
 
-    assert [] == [one.name for one in fields(Facts) if getattr(facts, one.name) == NOT_ASKED]
+    assert [] == [one.name for one in fields(Facts) if getattr(facts, one.name) == NOT_NEEDED]
 
 
-def test_facts_that_no_check_needs_are_not_asked(tmp_path: Path) -> None:
+def test_facts_that_no_check_needs_are_not_read(tmp_path: Path) -> None:
     write(tmp_path / "etc/resolv.conf", "nameserver 192.0.2.1\n")
 
     facts, reach = Probing(context(tmp_path), frozenset({"resolver"})).finish(None, "none")
 
     assert isinstance(facts.resolver, Known)
-    assert NOT_ASKED == facts.k3s.version == facts.trial == facts.storage == reach.effective
-    assert dict.fromkeys(SYSCTLS, NOT_ASKED) == facts.sysctls
+    assert NOT_NEEDED == facts.k3s.version == facts.trial == facts.storage == reach.effective
+    assert dict.fromkeys(SYSCTLS, NOT_NEEDED) == facts.sysctls
     assert Unknown("none") == facts.unit == facts.user_manager
 
 
@@ -151,7 +151,9 @@ def test_an_error_ends_k3s_and_the_trial(tmp_path: Path) -> None:
     assert isinstance(facts.k3s.version, Unknown)
 
 
-def test_what_comes_next_is_loaded_while_the_probes_run(tmp_path: Path, fifos: list[Path]) -> None:
+def test_the_modules_needed_next_are_loaded_while_the_probes_run(
+    tmp_path: Path, fifos: list[Path]
+) -> None:
     hang(tmp_path, "etc/resolv.conf", fifos)
     loaded = threading.Event()
     probing = Probing(context(tmp_path), frozenset({"resolver"}), seconds=SECONDS)
@@ -216,7 +218,7 @@ def test_a_unit_that_was_read_just_now_is_not_queried_again(bus: Session, tmp_pa
         state = manager.unit(UNIT)
         unit(bus, "[Service]\nExecStart=/usr/bin/k3s server --rootless --debug\n")
         manager.reload()
-        facts, _ = Probing(context(tmp_path), frozenset({"unit"})).finish(manager, asked=state)
+        facts, _ = Probing(context(tmp_path), frozenset({"unit"})).finish(manager, unit_state=state)
 
     assert isinstance(facts.unit, Known)
     assert state.argv == facts.unit.value.argv

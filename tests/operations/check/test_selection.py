@@ -23,7 +23,7 @@ def test_a_group_selects_all_of_its_checks_in_their_order() -> None:
     assert expected == [one.check for one in selection.judge(HEALTHY, ["cgroup.delegation"])]
 
 
-def test_half_a_word_is_no_group() -> None:
+def test_a_part_of_an_id_is_not_a_group() -> None:
     assert () == selection.selected(["cgroup.deleg"])
 
 
@@ -45,8 +45,8 @@ def test_a_misspelled_id_is_refused_with_the_closest_one() -> None:
     assert "did you mean `net.resolver`?" == raised.value.hint
 
 
-def test_an_id_like_no_other_is_refused_with_the_way_to_list_them() -> None:
+def test_an_unknown_id_is_refused_with_the_command_that_lists_the_ids() -> None:
     with pytest.raises(UsageError) as raised:
         selection.require_known(["xyzzy"])
 
-    assert "see the ids with: k3s-rootless check --json" == raised.value.hint
+    assert "list the ids with: k3s-rootless check --json" == raised.value.hint

@@ -26,7 +26,7 @@ def test_an_owner_of_a_port_of_k3s_is_named(tmp_path: Path) -> None:
         settings = of_command(command, {}, tmp_path)
         listeners = [one for one in sockets.listeners() if one.port == port]
 
-        found = translate.held(listeners, settings, os.getuid())
+        found = translate.used_ports(listeners, settings, os.getuid())
 
     assert isinstance(found, Known)
     (held,) = found.value
@@ -39,7 +39,7 @@ def test_other_ports_and_udp_do_not_matter() -> None:
         Listener("tcp", "192.0.2.7", 80, 0, 2),
     ]
 
-    found = translate.held(listeners, NOTHING_SET, 1000)
+    found = translate.used_ports(listeners, NOTHING_SET, 1000)
 
     assert Known((), "the sockets of this host") == found
 
@@ -47,7 +47,7 @@ def test_other_ports_and_udp_do_not_matter() -> None:
 def test_a_port_of_another_user_is_foreign() -> None:
     listeners = [Listener("tcp", "::", port, 4242, port) for port in (10443, 6443, 10080)]
 
-    found = translate.held(listeners, NOTHING_SET, 1000)
+    found = translate.used_ports(listeners, NOTHING_SET, 1000)
 
     assert isinstance(found, Known)
     assert [6443, 10080, 10443] == [one.port for one in found.value]

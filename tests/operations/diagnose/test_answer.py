@@ -11,9 +11,9 @@ import pytest
 
 from k3s_rootless.cli.display import diagnose
 from k3s_rootless.finding import FixableBy, Remedy
-from k3s_rootless.journal.facts import Cause, Ending, Story
+from k3s_rootless.journal.facts import Cause, Ending, StartLog
 from k3s_rootless.operations.diagnose.answer import WHERE_TO_ASK, Answer
-from k3s_rootless.operations.diagnose.document import document, of_story
+from k3s_rootless.operations.diagnose.document import document, of_log
 
 TIME = datetime(2026, 11, 20, 12, tzinfo=UTC)
 REMEDY = Remedy(FixableBy.ADMINISTRATOR, "load the module", ("sudo modprobe tun",))
@@ -39,8 +39,8 @@ JOURNAL = "the journal"
 
 
 def answer(cause: Cause | None, ending: Ending | None, **more: Any) -> Answer:
-    story = more.pop("story", Story(cause, invocation="a" * 32, lines=7))
-    return Answer(cause, story, ending, JOURNAL, **more)
+    log = more.pop("log", StartLog(cause, invocation="a" * 32, lines=7))
+    return Answer(cause, log, ending, JOURNAL, **more)
 
 
 READY = answer(None, RUNNING, ready=True)
@@ -57,8 +57,8 @@ WAITING = answer(None, RUNNING, missing="node ready: no network")
         (answer(None, None), 0, None),
         (answer(None, STOPPING), 3, "K3s is stopping"),
         (WAITING, 4, "node ready: no network"),
-        (answer(None, FAILED), 1, "K3s failed, and its journal does not say why"),
-        (answer(None, STOPPED), 1, "K3s failed, and its journal does not say why"),
+        (answer(None, FAILED), 1, "K3s failed, but its journal does not show why"),
+        (answer(None, STOPPED), 1, "K3s failed, but its journal does not show why"),
     ],
 )
 def test_the_exit_code_and_the_error(found: Answer, code: int, problem: str | None) -> None:
@@ -70,11 +70,11 @@ def test_the_exit_code_and_the_error(found: Answer, code: int, problem: str | No
 
 
 def test_notes_count_only_if_something_is_wrong() -> None:
-    story = Story(None, (OTHER,), (NOTE,) * 9)
+    log = StartLog(None, (OTHER,), (NOTE,) * 9)
 
-    assert (OTHER,) == answer(None, RUNNING, ready=True, story=story).others
-    assert (OTHER, *(NOTE,) * 5) == answer(None, FAILED, story=story).others
-    assert (OTHER,) == answer(NOTE, FAILED, story=story).others
+    assert (OTHER,) == answer(None, RUNNING, ready=True, log=log).others
+    assert (OTHER, *(NOTE,) * 5) == answer(None, FAILED, log=log).others
+    assert (OTHER,) == answer(NOTE, FAILED, log=log).others
 
 
 def test_the_document_has_all_of_a_cause() -> None:
@@ -107,7 +107,7 @@ def test_the_document_has_all_of_a_cause() -> None:
     assert content["ask"] is None
 
 
-def test_the_document_says_where_to_ask_about_an_unknown_cause() -> None:
+def test_the_document_links_to_the_issues_for_an_unknown_cause() -> None:
     content = document(answer(UNKNOWN, FAILED))
 
     assert WHERE_TO_ASK == content["ask"]
@@ -116,7 +116,7 @@ def test_the_document_says_where_to_ask_about_an_unknown_cause() -> None:
 
 
 def test_lines_without_systemd_do_not_show_whether_k3s_is_ready() -> None:
-    content = of_story(Story(None, lines=3))
+    content = of_log(StartLog(None, lines=3))
 
     assert (None, None, [], 3) == tuple(
         content[name] for name in ("ready", "unit", "errors", "lines_read")
@@ -137,21 +137,27 @@ def test_the_text_of_a_cause() -> None:
         "cause      no /dev/net/tun (tun, check device.tun)",
         f"evidence   {stamp(CAUSE)}  open: No such device",
         "frame      main.main()",
-        "seen       it is not there",
+        "observed   it is not there",
         "why        slirp4netns needs it",
-        "remedy     administrator: load the module",
+        "fix (administrator): load the module",
         "             $ sudo modprobe tun",
         "unit       failed (failed), result exit-code, exit status 1",
     ] == text(answer(CAUSE, FAILED))
+
+
+def test_the_remedy_of_the_user_is_in_the_column_of_the_texts() -> None:
+    remedy = Remedy(FixableBy.USER, "free the port")
+
+    assert "fix        free the port" in text(answer(replace(CAUSE, remedy=remedy), FAILED))
 
 
 def test_the_text_of_an_unknown_cause() -> None:
     killed = replace(FAILED, code=2, status=9, restarts=4, period=61.25, result="success")
 
     assert [
-        "I do not know this one; the first line that K3s died with is:",
+        "cause      unknown; the first fatal line of K3s is:",
         f"           {stamp(UNKNOWN)}  level=fatal it broke",
-        f"next       read what came before it: k3s-rootless logs; ask at {WHERE_TO_ASK}",
+        f"next       read the lines before it with: k3s-rootless logs; ask at {WHERE_TO_ASK}",
         "unit       failed (failed), signal 9, 4 restarts, one every 61.2 s",
     ] == text(answer(UNKNOWN, killed))
 
@@ -159,13 +165,13 @@ def test_the_text_of_an_unknown_cause() -> None:
 @pytest.mark.parametrize(
     ("found", "lines"),
     [
-        (READY, ["nothing is wrong: K3s is ready"]),
-        (answer(None, None), ["nothing is wrong in the journal"]),
+        (READY, ["no problem found: K3s is ready"]),
+        (answer(None, None), ["no problem found in the journal"]),
         (
             answer(None, RUNNING, ready=True, earlier=OTHER),
             [
-                "nothing is wrong: K3s is ready",
-                "earlier    the start before this one failed: no DNS (dns)",
+                "no problem found: K3s is ready",
+                "earlier    the previous start failed: no DNS (dns)",
                 "evidence   level=error dns",
             ],
         ),
@@ -173,7 +179,7 @@ def test_the_text_of_an_unknown_cause() -> None:
             WAITING,
             [
                 (
-                    "K3s runs and is not ready, and nothing in the journal says why; it waits for"
+                    "K3s is running but not ready, and the journal does not show why; it waits for"
                     " node ready: no network"
                 ),
                 "unit       active (running)",
@@ -182,8 +188,8 @@ def test_the_text_of_an_unknown_cause() -> None:
         (
             answer(None, FAILED),
             [
-                "K3s failed, and its journal does not say why",
-                "next       read what it said: k3s-rootless logs",
+                "K3s failed, but its journal does not show why",
+                "next       read the log with: k3s-rootless logs",
                 "unit       failed (failed), result exit-code, exit status 1",
             ],
         ),
@@ -191,10 +197,10 @@ def test_the_text_of_an_unknown_cause() -> None:
             answer(None, replace(STOPPING, changed=None)),
             [
                 (
-                    "stopping   K3s is stopping (stop-sigterm): systemd waits until its processes"
-                    " have ended"
+                    "stopping   K3s is stopping (stop-sigterm): systemd waits for its processes to"
+                    " exit"
                 ),
-                "next       start it when it has stopped: k3s-rootless up",
+                "next       when K3s has stopped, start it with: k3s-rootless up",
             ],
         ),
     ],
@@ -204,33 +210,30 @@ def test_the_text_without_a_cause(found: Answer, lines: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("ending", "story", "missing", "line"),
+    ("ending", "log", "missing", "line"),
     [
-        (RUNNING, Story(None), "node: no", "next start it is running, and waits for node: no"),
-        (STOPPING, Story(None), "", "next start it is stopping"),
+        (RUNNING, StartLog(None), "node: no", "next start K3s is running and waits for node: no"),
+        (STOPPING, StartLog(None), "", "next start K3s is stopping"),
         (
             None,
-            Story(None, recovered=True),
+            StartLog(None, recovered=True),
             "",
-            "next start the journal shows that the API server of the start after this one came up",
+            "next start the journal shows that the API server became ready",
         ),
         (
             None,
-            Story(None, recovered=False),
+            StartLog(None, recovered=False),
             "",
-            (
-                "next start the journal does not show that the API server of the start after this"
-                " one came up"
-            ),
+            "next start the journal does not show that the API server became ready",
         ),
     ],
 )
 def test_the_text_of_an_earlier_failure(
-    ending: Ending | None, story: Story, missing: str, line: str
+    ending: Ending | None, log: StartLog, missing: str, line: str
 ) -> None:
     earlier = replace(CAUSE, earlier=True)
 
-    found = text(answer(earlier, ending, story=story, missing=missing))
+    found = text(answer(earlier, ending, log=log, missing=missing))
 
     title = "earlier    an earlier start failed: no /dev/net/tun (tun, check device.tun)"
     assert title in found
@@ -240,6 +243,6 @@ def test_the_text_of_an_earlier_failure(
 def test_the_text_of_other_causes_is_short() -> None:
     long = replace(OTHER, line="x" * 500)
 
-    found = text(answer(CAUSE, None, story=Story(CAUSE, (long,))))
+    found = text(answer(CAUSE, None, log=StartLog(CAUSE, (long,))))
 
     assert ["also       no DNS (dns)", f"           {'x' * 200}"] == found[-2:]

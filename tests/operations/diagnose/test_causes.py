@@ -25,7 +25,7 @@ def judged(k3s: K3s, since: str | None = None, *, stopped_too: bool = False) -> 
     return causes.of_unit(k3s.context, since, stopped_too=stopped_too)
 
 
-def test_nothing_is_wrong_with_a_ready_k3s(k3s: K3s) -> None:
+def test_a_ready_k3s_has_no_cause(k3s: K3s) -> None:
     k3s.runs()
     with k3s.rootlesskit(), k3s.api():
         answer = judged(k3s)
@@ -44,7 +44,7 @@ def test_a_fatal_line_is_the_cause_of_a_failure(k3s: K3s) -> None:
     assert answer.cause is not None
     assert ("cgroup-controller", FATAL) == (answer.cause.id, answer.cause.line)
     assert answer.cause.remedy is not None
-    assert (1, INVOCATION) == (answer.code, answer.story.invocation)
+    assert (1, INVOCATION) == (answer.code, answer.log.invocation)
     assert answer.ending is not None
     assert "exit-code" == answer.ending.result
 
@@ -68,12 +68,12 @@ def test_a_k3s_that_is_stopping_has_not_failed(k3s: K3s) -> None:
 
 
 @pytest.mark.parametrize("stopped_too", [False, True])
-def test_a_start_that_did_not_fail_is_not_judged(k3s: K3s, *, stopped_too: bool) -> None:
+def test_a_start_that_did_not_fail_is_not_diagnosed(k3s: K3s, *, stopped_too: bool) -> None:
     with pytest.raises(NotRunning, match="its last start did not fail"):
         judged(k3s, stopped_too=stopped_too)
 
 
-def test_a_stopped_k3s_is_judged_by_its_lines(k3s: K3s) -> None:
+def test_a_stopped_k3s_is_diagnosed_from_its_log(k3s: K3s) -> None:
     k3s.says(FATAL)
 
     answers = [judged(k3s, "1 hour ago"), judged(k3s, stopped_too=True)]
@@ -81,7 +81,7 @@ def test_a_stopped_k3s_is_judged_by_its_lines(k3s: K3s) -> None:
     assert ["cgroup-controller"] * 2 == [one.cause.id for one in answers if one.cause]
 
 
-def test_a_unit_that_is_not_there(k3s: K3s) -> None:
+def test_a_unit_that_is_not_installed(k3s: K3s) -> None:
     k3s.bus.reset()
 
     with pytest.raises(NotRunning, match="not installed"):
@@ -112,15 +112,13 @@ def test_systemd_alone_names_a_cause_without_the_journal(k3s: K3s) -> None:
 
     assert answer.cause is not None
     assert "exec-failed" == answer.cause.id
-    assert 0 == answer.story.lines
+    assert 0 == answer.log.lines
     (notice,) = notices(k3s.events)
-    assert notice.endswith(": this is what systemd says alone")
+    assert notice.endswith("; using only the state that systemd reports")
 
 
 @pytest.mark.parametrize("since", [None, "1 hour ago"])
-def test_without_the_journal_nothing_is_known_of_other_failures(
-    k3s: K3s, since: str | None
-) -> None:
+def test_without_the_journal_other_failures_raise_its_error(k3s: K3s, since: str | None) -> None:
     refuse_the_journal(k3s)
     k3s.is_("failed", "failed", Result=("s", "exit-code"))
 
@@ -136,7 +134,7 @@ def test_a_journal_without_a_line_of_this_start_is_reported(k3s: K3s) -> None:
 
     assert (None, 1) == (answer.cause, answer.code)
     (notice,) = notices(k3s.events)
-    assert "this user can read nothing of this start in the journal" in notice
+    assert "this user cannot read any line of this start in the journal" in notice
 
 
 def notices(events: list[Event]) -> list[str]:
@@ -149,15 +147,15 @@ def context(tmp_path: Path) -> Context:
 
 
 @pytest.mark.parametrize("file", sorted(DATA.glob("*.jsonl")), ids=lambda file: file.stem)
-def test_a_file_of_another_machine_is_judged(context: Context, file: Path) -> None:
+def test_a_file_of_another_machine_is_diagnosed(context: Context, file: Path) -> None:
     answer = causes.of_file(context, file)
 
     assert str(file) in answer.source
     assert answer.ending is None
-    assert answer.story.cause == answer.cause
+    assert answer.log.cause == answer.cause
 
 
-def test_lines_of_a_file_that_are_no_entries_are_reported(context: Context, tmp_path: Path) -> None:
+def test_invalid_lines_of_a_file_are_reported(context: Context, tmp_path: Path) -> None:
     events: list[Event] = []
     listening = Context(context.paths, {}, 1000, "alice", events.append)
     file = tmp_path / "journal"
@@ -168,10 +166,10 @@ def test_lines_of_a_file_that_are_no_entries_are_reported(context: Context, tmp_
 
     assert answer.cause is not None
     assert 1 == answer.code
-    assert [f"2 lines of {file} are no entries of a journal, and were left out"] == notices(events)
+    assert [f"skipped 2 lines of {file} that are not journal entries"] == notices(events)
 
 
-def test_a_file_that_is_no_journal_is_refused(context: Context, tmp_path: Path) -> None:
+def test_a_file_without_a_journal_is_refused(context: Context, tmp_path: Path) -> None:
     file = tmp_path / "journal"
     file.write_text("nothing of the kind\n")
 
@@ -179,7 +177,7 @@ def test_a_file_that_is_no_journal_is_refused(context: Context, tmp_path: Path) 
         causes.of_file(context, file)
 
 
-def test_the_document_is_read_at_once(k3s: K3s) -> None:
+def test_read_returns_the_document(k3s: K3s) -> None:
     k3s.says(FATAL)
 
     content: dict[str, Any] = document.read(k3s.context)

@@ -32,7 +32,7 @@ def cause(identifier: str, title: str = "it broke", line: str = "", check: str =
 
 
 def seen(context: Context, found: Cause, state: UnitState = STATE) -> list[str]:
-    return list(evidence.examined(context, found, state).seen)
+    return list(evidence.with_evidence(context, found, state).seen)
 
 
 def with_path(*directories: Path) -> UnitState:
@@ -46,7 +46,7 @@ def program(path: Path) -> Path:
     return path
 
 
-def test_a_cause_without_a_look_shows_nothing(context: Context) -> None:
+def test_a_cause_without_a_reader_has_no_evidence(context: Context) -> None:
     assert [] == seen(context, cause("unknown"))
 
 
@@ -60,14 +60,14 @@ def test_a_device_is_opened(context: Context) -> None:
     assert [f"{device} can be opened now"] == seen(context, cause("slirp4netns-failed"))
 
 
-def test_a_program_is_looked_for_on_the_path_of_the_unit(context: Context, tmp_path: Path) -> None:
+def test_a_program_is_searched_in_the_path_of_the_unit(context: Context, tmp_path: Path) -> None:
     found = program(tmp_path / "bin/slirp4netns")
     missing = tmp_path / "empty"
 
-    assert [f"slirp4netns is {found}"] == seen(
+    assert [f"slirp4netns was found: {found}"] == seen(
         context, cause("slirp4netns-missing"), with_path(found.parent)
     )
-    assert [f"slirp4netns is nowhere on the unit's PATH ({missing})"] == seen(
+    assert [f"slirp4netns was not found in the unit's PATH ({missing})"] == seen(
         context, cause("slirp4netns-missing"), with_path(missing)
     )
 
@@ -76,17 +76,17 @@ def test_fuse_needs_a_program_and_a_device(context: Context, tmp_path: Path) -> 
     found = program(tmp_path / "bin/mount.fuse3")
 
     assert [
-        f"mount.fuse3 is {found}",
+        f"mount.fuse3 was found: {found}",
         f"{tmp_path}/dev/fuse: no such file or directory",
     ] == seen(context, cause("snapshotter-fuse"), with_path(found.parent))
 
 
-def test_drop_ins_are_named(context: Context) -> None:
+def test_drop_ins_are_listed(context: Context) -> None:
     state = replace(STATE, drop_ins=(Path("/a/10-x.conf"), Path("/b/20-y.conf")))
     named = "drop-ins of the unit: /a/10-x.conf, /b/20-y.conf"
 
     assert [named] == seen(context, cause("unit-broken"), state)
-    assert ["the unit starts: /usr/local/bin/k3s server", named] == seen(
+    assert ["the unit runs: /usr/local/bin/k3s server", named] == seen(
         context, cause("flag-unknown"), state
     )
     assert [] == seen(context, cause("unit-broken"))
@@ -109,9 +109,10 @@ def test_a_setting_of_the_unit_is_shown(context: Context, identifier: str, name:
 
 
 @pytest.mark.parametrize(
-    ("mode", "expected"), [(0o644, " is there; it cannot be run"), (0o755, " can be opened now")]
+    ("mode", "expected"),
+    [(0o644, " exists, but cannot be executed"), (0o755, " can be opened now")],
 )
-def test_the_program_of_the_unit_is_tried(
+def test_the_program_of_the_unit_is_opened(
     context: Context, tmp_path: Path, mode: int, expected: str
 ) -> None:
     k3s = program(tmp_path / "bin/k3s")
@@ -130,7 +131,9 @@ def test_a_configuration_file_is_opened(context: Context, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(("switch", "count"), [("1", 1), ("0", 0), (None, 0)])
-def test_apparmor_may_restrict_namespaces(context: Context, switch: str | None, count: int) -> None:
+def test_apparmor_restrictions_are_reported(
+    context: Context, switch: str | None, count: int
+) -> None:
     path = context.paths.root / "proc/sys/kernel/apparmor_restrict_unprivileged_userns"
     if switch is not None:
         path.parent.mkdir(parents=True)
@@ -148,9 +151,9 @@ def test_the_owner_of_a_port_is_named(context: Context) -> None:
         line = f"listen tcp 127.0.0.1:{port}: bind: address already in use"
         (found,) = seen(context, cause("address-taken", line=line))
 
-    assert found.startswith(f"port {port} is held by ")
+    assert found.startswith(f"port {port} is in use by ")
     assert str(os.getpid()) in found
-    assert [f"nobody holds port {port} of this host now"] == seen(
+    assert [f"port {port} of this host is not in use now"] == seen(
         context, cause("supervisor-port", line=line)
     )
     assert [] == seen(context, cause("address-taken", line="listen"))
@@ -169,19 +172,19 @@ def test_the_owner_of_the_kubeconfig_is_named(context: Context) -> None:
     path.touch()
     os.chown(path, 4242, 4242)
 
-    found = evidence.examined(context, unwritable(path), STATE)
+    found = evidence.with_evidence(context, unwritable(path), STATE)
 
     assert (f"{directory} belongs to uid 0", f"{path} belongs to uid 4242") == found.seen
 
 
-def test_a_place_outside_the_home_has_no_remedy(context: Context, tmp_path: Path) -> None:
-    found = evidence.examined(context, unwritable(tmp_path / "k3s.yaml"), STATE)
+def test_a_path_outside_the_home_directory_has_no_fix(context: Context, tmp_path: Path) -> None:
+    found = evidence.with_evidence(context, unwritable(tmp_path / "k3s.yaml"), STATE)
 
     assert (f"{tmp_path} belongs to uid {UID}",) == found.seen
     assert found.remedy is None
 
 
-def test_a_drop_in_that_explains_the_cause_can_be_put_aside(
+def test_a_drop_in_that_explains_the_cause_can_be_disabled(
     context: Context, tmp_path: Path
 ) -> None:
     path = tmp_path / "override.conf"
@@ -190,7 +193,7 @@ def test_a_drop_in_that_explains_the_cause_can_be_put_aside(
     ours.write_text("[Service]\nExecStart=/x\n")
     state = replace(STATE, drop_ins=(path, ours))
 
-    found = evidence.examined(context, cause("flag-unknown"), state)
+    found = evidence.with_evidence(context, cause("flag-unknown"), state)
 
     assert found.remedy is not None
     assert FixableBy.USER is found.remedy.fixable_by
@@ -198,7 +201,7 @@ def test_a_drop_in_that_explains_the_cause_can_be_put_aside(
 
 
 def test_a_check_of_the_host_adds_its_findings(context: Context) -> None:
-    found = evidence.examined(context, cause("tun", check="device.tun"), STATE)
+    found = evidence.with_evidence(context, cause("tun", check="device.tun"), STATE)
 
     assert "device.tun" == found.check
     assert 1 < len(found.seen)

@@ -6,6 +6,7 @@ A port in use is reported.
 from __future__ import annotations
 
 import fcntl
+import os
 import socket
 from dataclasses import replace
 from pathlib import Path
@@ -28,7 +29,7 @@ def state(home: Path, *flags: str) -> UnitState:
     return replace(STOPPED, argv=argv)
 
 
-def test_another_k3s_that_holds_the_lock_is_an_error(context: Context, home: Path) -> None:
+def test_another_k3s_with_the_same_data_is_an_error(context: Context, home: Path) -> None:
     lock = home / "data" / "rootless" / "lock"
     lock.parent.mkdir(parents=True)
 
@@ -37,8 +38,9 @@ def test_another_k3s_that_holds_the_lock_is_an_error(context: Context, home: Pat
         with pytest.raises(PreflightFailed) as second:
             conflicts.report(context, state(home), {})
 
-    assert f"holds `{lock}`" in str(second.value)
-    assert str(second.value).startswith("cannot start K3s: another K3s of yours")
+    assert f"uses its data (lock: `{lock}`)" in str(second.value)
+    assert str(second.value).startswith("cannot start K3s: another K3s of the same user, ")
+    assert f"(PID {os.getpid()}" in str(second.value)
     assert second.value.hint
 
 
@@ -49,7 +51,7 @@ def test_another_k3s_that_holds_the_lock_is_an_error(context: Context, home: Pat
         {"active_state": "deactivating", "sub_state": "stop-sigterm"},
     ],
 )
-def test_a_k3s_that_runs_or_stops_conflicts_with_nothing(
+def test_a_k3s_that_runs_or_stops_has_no_conflicts(
     context: Context, home: Path, change: dict[str, str], events: list[Event]
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as held:
@@ -59,7 +61,7 @@ def test_a_k3s_that_runs_or_stops_conflicts_with_nothing(
     assert [] == events
 
 
-def test_a_unit_between_two_restarts_may_hold_its_own_lock(context: Context, home: Path) -> None:
+def test_a_unit_between_two_restarts_can_hold_its_own_lock(context: Context, home: Path) -> None:
     lock = home / "data" / "rootless" / "lock"
     lock.parent.mkdir(parents=True)
     restarting = replace(state(home), active_state="activating", sub_state="auto-restart")
@@ -76,10 +78,8 @@ def test_a_port_in_use_is_reported_with_a_free_port(
         port = held.getsockname()[1]
         conflicts.report(context, state(home, f"--https-listen-port={port}"), {})
 
-    told = [line for line in unit.notices(events) if str(port) in line or "for the API" in line]
-    assert told[0].startswith(
-        f"port {port}, which K3s wants for the forward of its API, is taken: "
-    )
-    assert told[0].endswith(" holds it")
-    assert "free for the API is port " in told[1]
-    assert "k3s-rootless config set https-listen-port " in told[1]
+    notices = [line for line in unit.notices(events) if str(port) in line or "for the API" in line]
+    assert notices[0].startswith(f"port {port}, which K3s needs for its API server, is in use by ")
+    assert f"(PID {os.getpid()}" in notices[0]
+    assert " is free for the API server: " in notices[1]
+    assert "k3s-rootless config set https-listen-port " in notices[1]

@@ -114,8 +114,9 @@ def test_an_external_stop_ends_the_wait_at_once(
     with pytest.raises(RootlessError) as stopped:
         followed(replace(context, listener=listen), manager, "node")
 
-    assert "K3s did not come up: somebody stopped it while waiting for `child namespace`" == str(
-        stopped.value
+    assert (
+        "K3s failed to start: its unit was stopped or restarted while waiting for `child namespace`"
+        == str(stopped.value)
     )
     assert ("stopped", "namespace") == (
         stopped.value.details["cause"],

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -20,10 +19,8 @@ def cluster() -> Cluster:
 
 
 @pytest.fixture
-def k3s(cluster: Cluster) -> Iterator[K3s]:
+def k3s(cluster: Cluster, dbus_daemon: None) -> Iterator[K3s]:
     """Yield a running K3s of an ordinary user, and run this process as that user."""
-    if shutil.which("dbus-daemon") is None:
-        pytest.skip("there is no dbus-daemon to run a private bus with")
     with tempfile.TemporaryDirectory(prefix="k3s-rootless-") as name, ExitStack() as opened:
         place = Path(name)
         place.chmod(0o777)

@@ -29,7 +29,7 @@ ROW = Exposure(
     offset=10000,
     forwarded=True,
     url="http://localhost:10080",
-    url_guess="by the port's number, 80",
+    url_guess="from the port number, 80",
 )
 HERE = Known(
     (Address("192.0.2.7", "eth0", loopback=False), Address("127.0.0.1", "lo", loopback=True))
@@ -41,14 +41,16 @@ MAP = PortMap((ROW,), 0, ())
     ("found", "expected"),
     [
         (MAP, 0),
-        (replace(MAP, unread=(("services", "down"),)), 0),
-        (replace(MAP, unread=(("services", "down"), ("rootlesskit", "gone"))), 4),
+        (replace(MAP, unread=(("services", "timeout"),)), 0),
+        (replace(MAP, unread=(("services", "timeout"), ("rootlesskit", "gone"))), 4),
         (replace(MAP, starting=True), 4),
-        (replace(MAP, rows=(replace(ROW, probe=Probe("connected", well=True)),)), 0),
+        (replace(MAP, rows=(replace(ROW, probe=Probe("connected", answered=True)),)), 0),
         (replace(MAP, rows=(replace(ROW, probe=Probe("sent")),)), 0),
-        (replace(MAP, rows=(replace(ROW, probe=Probe("refused", well=False)),)), 1),
+        (replace(MAP, rows=(replace(ROW, probe=Probe("refused", answered=False)),)), 1),
         (
-            replace(MAP, rows=(replace(ROW, probe=Probe("refused", well=False)),), starting=True),
+            replace(
+                MAP, rows=(replace(ROW, probe=Probe("refused", answered=False)),), starting=True
+            ),
             1,
         ),
     ],
@@ -67,28 +69,33 @@ def test_a_question_without_a_row_makes_the_exit_code_one() -> None:
 @pytest.mark.parametrize(
     ("found", "kind", "message", "hint"),
     [
-        (MAP, RootlessError, "no Service and no port is called `x`, `y`", "there are: default/web"),
+        (
+            MAP,
+            RootlessError,
+            "cannot look up `x`, `y`: no Service and no port has this name",
+            "Services: default/web",
+        ),
         (
             replace(MAP, rows=()),
             RootlessError,
-            "no Service and no port is called `x`, `y`",
-            "the cluster has none",
+            "cannot look up `x`, `y`: no Service and no port has this name",
+            "the cluster has no Services",
         ),
         (
-            replace(MAP, unread=(("services", "it is down"),)),
+            replace(MAP, unread=(("services", "connection refused"),)),
             RootlessError,
-            "cannot tell what `x`, `y` is: it is down",
-            "ask for a port's number",
+            "cannot look up `x`, `y`: connection refused",
+            "use the number of a port",
         ),
         (
-            replace(MAP, unread=(("services", "it is down"),), starting=True),
+            replace(MAP, unread=(("services", "connection refused"),), starting=True),
             NotReady,
             "cannot look up `x`, `y`: K3s is starting",
-            "see how far it is",
+            "check the progress",
         ),
     ],
 )
-def test_unknown_names_are_refused_with_what_is_known(
+def test_unknown_names_are_refused_with_reason_and_hint(
     found: PortMap, kind: type[RootlessError], message: str, hint: str
 ) -> None:
     about = {Question.of("x"): (), Question.of("80"): (ROW,), Question.of("y"): ()}
@@ -114,10 +121,10 @@ def test_a_number_without_a_row_is_not_refused() -> None:
     answer.refuse_unknown(MAP, {Question.of("9"): ()})
 
 
-def test_the_lines_below_a_table_say_what_its_columns_do_not() -> None:
+def test_the_lines_below_a_table_add_what_its_columns_omit() -> None:
     rows = (
         ROW,
-        replace(ROW, rivals=("default/other:80",)),
+        replace(ROW, conflicts_with=("default/other:80",)),
         replace(ROW, status=Status.PENDING, reason="no address yet"),
         replace(ROW, status=Status.NOT_FORWARDED, verdict=Verdict.WARN, reason="ClusterIP"),
     )
@@ -125,17 +132,17 @@ def test_the_lines_below_a_table_say_what_its_columns_do_not() -> None:
     found = answer.of_all(PortMap(rows, 0, ()), HERE)
 
     assert (
-        "10080/tcp: default/other:80 wants this port of the host as well",
+        "10080/tcp: this port of the host is also needed by default/other:80",
         "10080/tcp: no address yet",
         "default/web:80/tcp: ClusterIP",
     ) == found.remarks
     assert ["K3s adds 10000", "http and https", "`forwarded`: n"] == [
         line[:14] for line in found.notes
     ]
-    assert "They are reached at 192.0.2.7 (eth0)." == found.warning[-1]
+    assert "Addresses of this host: 192.0.2.7 (eth0)" == found.warning[-1]
 
 
-def test_what_faces_no_network_has_no_warning() -> None:
+def test_forwards_on_loopback_have_no_warning() -> None:
     found = answer.of_all(replace(MAP, rows=(replace(ROW, parent_ip="127.0.0.1"),)), HERE)
 
     assert (0, None, ()) == (found.exposed, found.advice, found.warning)
@@ -145,11 +152,11 @@ def test_addresses_that_cannot_be_read_are_one_more_unread_source() -> None:
     found = answer.of_all(MAP, Unknown("no socket"))
 
     assert (("addresses", "no socket"),) == found.unread
-    assert ("could not ask addresses: no socket",) == found.notices
+    assert ("addresses of this host unknown: no socket",) == found.notices
     assert 1 == len(found.warning)
 
 
 def test_while_k3s_starts_no_notice_repeats_the_row_of_its_api() -> None:
-    found = answer.of_all(replace(MAP, unread=(("services", "down"),), starting=True), HERE)
+    found = answer.of_all(replace(MAP, unread=(("services", "timeout"),), starting=True), HERE)
 
-    assert ((("services", "down"),), ()) == (found.unread, found.notices)
+    assert ((("services", "timeout"),), ()) == (found.unread, found.notices)

@@ -1,4 +1,4 @@
-"""Tests of the differences between two looks, and of the rows that a table marks."""
+"""Tests of the differences between two checks, and of the rows that a table marks."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ROW = Exposure(
     10080,
     80,
     Kind.SERVICE_PORT,
-    Status.ANSWERING,
+    Status.LISTENING,
     Verdict.PASS,
     "",
     "default",
@@ -31,7 +31,7 @@ ROWS = st.builds(
     replace,
     st.just(ROW),
     parent_port=st.integers(1, 6),
-    status=st.sampled_from([Status.ANSWERING, Status.SILENT]),
+    status=st.sampled_from([Status.LISTENING, Status.UNREACHABLE]),
     listens_on=st.sampled_from([(), ("::",)]),
 )
 MAPS = st.lists(ROWS, max_size=6).map(tuple)
@@ -59,8 +59,8 @@ def test_the_changes_lead_from_one_state_to_the_next(before: Rows, now: Rows) ->
     ("row", "expected"),
     [
         (replace(ROW, listens_on=("::",)), False),
-        (replace(ROW, rivals=("default/other:80",)), False),
-        (replace(ROW, status=Status.SILENT, reason="gone"), True),
+        (replace(ROW, conflicts_with=("default/other:80",)), False),
+        (replace(ROW, status=Status.UNREACHABLE, reason="gone"), True),
         (replace(ROW, reason="another"), True),
         (replace(ROW, url="https://localhost:10080"), True),
         (replace(ROW, forwarded=False), True),

@@ -18,10 +18,10 @@ def followed(k3s: K3s) -> FollowedServices:
 
 
 def names(one: FollowedServices) -> list[str] | str:
-    seen = one.seen()
-    if isinstance(seen, Unknown):
-        return seen.reason
-    return [port.service for port in seen.value]
+    current = one.current()
+    if isinstance(current, Unknown):
+        return current.reason
+    return [port.service for port in current.value]
 
 
 def until(true: Callable[[], bool]) -> None:
@@ -37,7 +37,7 @@ def test_the_first_call_waits_for_the_first_list(k3s: K3s) -> None:
     one = followed(k3s)
 
     assert ["web", "db", "db"] == names(one)
-    assert one.seen() is one.seen()
+    assert one.current() is one.current()
     one.stop()
 
 
@@ -53,10 +53,10 @@ def test_changes_are_known_without_another_list(k3s: K3s) -> None:
     until(lambda: names(one) == [])
     one.stop()
 
-    assert 1 == sum("watch=1" not in path for path in k3s.api.asked)
+    assert 1 == sum("watch=1" not in path for path in k3s.api.requested)
 
 
-def test_a_version_that_the_server_forgot_is_listed_again(k3s: K3s) -> None:
+def test_after_an_expired_version_the_services_are_listed_again(k3s: K3s) -> None:
     one = followed(k3s)
     assert [] == names(one)
     k3s.services.append(service("web", {"port": 80}))
@@ -72,7 +72,7 @@ def test_a_server_that_refuses_is_queried_again_until_it_answers(k3s: K3s) -> No
     one = followed(k3s)
 
     assert "the server is busy" in names(one)
-    assert isinstance(one.seen(), Unknown)
+    assert isinstance(one.current(), Unknown)
     k3s.api_status = 200
-    until(lambda: isinstance(one.seen(), Known))
+    until(lambda: isinstance(one.current(), Known))
     one.stop()

@@ -15,7 +15,7 @@ from k3s_rootless.operations.ports.plan import Plan, plan
 from tests.fakes.session import PROJECT
 from tests.operations.ports.k3s import K3s, listening, service
 
-SCHEMA = PROJECT / "docs/reference/schemas/ports-plan-v1.json"
+SCHEMA = PROJECT / "docs/reference/schemas/ports-plan-v2.json"
 NOTHING = io.BytesIO()
 
 
@@ -48,18 +48,16 @@ def test_a_plan_names_conflicts_with_the_cluster_the_host_and_itself(k3s: K3s) -
             manifest("inner", 8500, "ClusterIP"),
         )
 
-    seen = states(found)
-    assert (
-        "port 10080 of the host is wanted by default/web:80 as well" in seen["default/same:80"][1]
-    )
-    assert "blocked" == seen[f"default/held:{held}"][0]
-    assert "wanted by Kubernetes API as well" in seen[f"default/api:{k3s.port}"][1]
-    assert ("forwarded", "") == seen[f"default/free:{port}"]
-    assert "not-forwarded" == seen["default/inner:8500"][0]
+    rows = states(found)
+    assert "port 10080 of the host is also needed by default/web:80" in rows["default/same:80"][1]
+    assert "port-in-use" == rows[f"default/held:{held}"][0]
+    assert "also needed by Kubernetes API" in rows[f"default/api:{k3s.port}"][1]
+    assert ("forwarded", "") == rows[f"default/free:{port}"]
+    assert "not-forwarded" == rows["default/inner:8500"][0]
     assert (3, 5, 1, ()) == (found.conflicts, found.objects, found.exit_code, found.unread)
 
 
-def test_a_service_that_the_plan_replaces_is_no_conflict(k3s: K3s) -> None:
+def test_a_service_that_the_plan_replaces_is_not_a_conflict(k3s: K3s) -> None:
     with listening() as port:
         k3s.forward(port, port)
         k3s.services.append(service("web", {"port": port}))
@@ -75,13 +73,13 @@ def test_without_a_running_k3s_the_sockets_of_the_host_show_conflicts(k3s: K3s) 
     with listening("127.0.0.1") as held:
         found = of(k3s, manifest("held", held), manifest("web", 80))
 
-    assert "blocked" == states(found)[f"default/held:{held}"][0]
+    assert "port-in-use" == states(found)[f"default/held:{held}"][0]
     assert "forwarded" == states(found)["default/web:80"][0]
     assert (
         ("rootlesskit", "K3s is not running"),
         ("services", "K3s is not running"),
     ) == found.unread
-    assert "could not ask services: K3s is not running" in found.notices
+    assert "Services unknown: K3s is not running" in found.notices
 
 
 def test_without_a_user_manager_the_reason_is_that_of_systemd(k3s: K3s) -> None:
@@ -107,9 +105,9 @@ def test_an_object_without_ports_is_counted(k3s: K3s) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "reason"), [("kind: [", "line 2: did not find"), ("- 1", "an object is wanted")]
+    ("content", "reason"), [("kind: [", "line 2: did not find"), ("- 1", "must be an object")]
 )
-def test_a_file_that_is_no_manifest_is_refused(k3s: K3s, content: str, reason: str) -> None:
+def test_an_invalid_manifest_is_refused(k3s: K3s, content: str, reason: str) -> None:
     with pytest.raises(RootlessError, match=reason):
         of(k3s, content)
 
@@ -125,6 +123,6 @@ def test_the_document_follows_the_schema(k3s: K3s) -> None:
 
     content = document.of_plan(found)
 
-    schema.validate({"schema": "k3s-rootless/ports-plan/v1", **content})
+    schema.validate({"schema": "k3s-rootless/ports-plan/v2", **content})
     assert ["free", "not-forwarded"] == sorted(row["status"] for row in content["ports"])
     assert "forwarded" not in content["ports"][0]

@@ -24,7 +24,9 @@ from tests.operations.ports.test_answer import ROW
         (replace(ROW, forwarded=None), False),
     ],
 )
-def test_only_forwards_that_loopback_reaches_are_probed(row: Exposure, *, expected: bool) -> None:
+def test_only_forwards_that_are_reachable_on_loopback_are_probed(
+    row: Exposure, *, expected: bool
+) -> None:
     assert expected is probing.is_on_loopback(row)
 
 
@@ -39,9 +41,7 @@ def test_only_forwards_that_loopback_reaches_are_probed(row: Exposure, *, expect
         (replace(ROW, url="unknown://localhost:1"), Target("127.0.0.1", 10080, "tcp")),
     ],
 )
-def test_a_target_is_an_address_of_loopback_and_what_the_port_speaks(
-    row: Exposure, expected: Target
-) -> None:
+def test_a_target_has_a_loopback_address_and_a_protocol(row: Exposure, expected: Target) -> None:
     assert expected == probing.target(row)
 
 

@@ -20,16 +20,16 @@ def test_all_sources_are_read(k3s: K3s) -> None:
     k3s.services.append(service("web", {"port": 80}))
 
     with listening() as port:
-        seen = sources.begin(start(k3s)).result()
+        observed = sources.begin(start(k3s)).result()
 
-    assert isinstance(seen.forwards, Known)
-    assert [k3s.port] == [one.parent_port for one in seen.forwards.value]
-    assert isinstance(seen.services, Known)
-    assert ["web"] == [one.service for one in seen.services.value]
-    assert isinstance(seen.listeners, Known)
-    assert port in {one.port for one in seen.listeners.value}
-    assert Known(()) == seen.pods
-    assert [name for name, _ in seen.unread()] == ["child"]
+    assert isinstance(observed.forwards, Known)
+    assert [k3s.port] == [one.parent_port for one in observed.forwards.value]
+    assert isinstance(observed.services, Known)
+    assert ["web"] == [one.service for one in observed.services.value]
+    assert isinstance(observed.listeners, Known)
+    assert port in {one.port for one in observed.listeners.value}
+    assert Known(()) == observed.pods
+    assert [name for name, _ in observed.unread()] == ["child"]
 
 
 def test_a_process_that_is_not_k3ss_child_is_not_read(k3s: K3s) -> None:
@@ -37,7 +37,7 @@ def test_a_process_that_is_not_k3ss_child_is_not_read(k3s: K3s) -> None:
 
     assert isinstance(kit.forwards, Known)
     assert isinstance(kit.inside, Unknown)
-    assert "is not in the unit's control group" in kit.inside.reason
+    assert "is not in the control group of the unit" in kit.inside.reason
 
 
 def test_without_forwards_the_sockets_inside_have_the_same_reason(k3s: K3s) -> None:
@@ -52,14 +52,14 @@ def test_without_forwards_the_sockets_inside_have_the_same_reason(k3s: K3s) -> N
 def test_a_pod_list_that_fails_leaves_the_other_sources(k3s: K3s) -> None:
     k3s.pods.append("no object")
 
-    seen = sources.begin(start(k3s)).result(everything=True)
+    observed = sources.begin(start(k3s)).result(everything=True)
 
-    assert isinstance(seen.services, Known)
-    assert isinstance(seen.pods, Unknown)
-    assert "list of Pods" in seen.pods.reason
+    assert isinstance(observed.services, Known)
+    assert isinstance(observed.pods, Unknown)
+    assert "list of Pods" in observed.pods.reason
 
 
-def test_how_long_k3s_has_been_running_is_what_systemd_says(k3s: K3s) -> None:
+def test_the_running_time_is_that_of_systemd(k3s: K3s) -> None:
     unknown = sources.running(start(k3s)).seconds
     k3s.starts(seconds_ago=60)
     seconds = sources.running(start(k3s)).seconds
@@ -77,8 +77,8 @@ def test_a_stopped_unit_is_refused(k3s: K3s) -> None:
 
 
 def test_without_k3s_the_sockets_of_the_host_are_left() -> None:
-    seen = sources.without_k3s("it is gone", Known(()))
+    observed = sources.without_k3s("it is gone", Known(()))
 
     assert {"rootlesskit": "it is gone", "services": "it is gone", "child": "it is gone"} == dict(
-        seen.unread()
+        observed.unread()
     )

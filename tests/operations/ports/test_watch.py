@@ -1,4 +1,4 @@
-"""Tests of repeated looks at the ports of a K3s, while its forwards and Services change."""
+"""Tests of repeated checks of the ports of a K3s, while its forwards and Services change."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.fakes.session import PROJECT
 from tests.operations.ports.k3s import K3s, listening, service
 from tests.patience import PATIENCE
 
-SCHEMA = PROJECT / "docs/reference/schemas/ports-v1.json"
+SCHEMA = PROJECT / "docs/reference/schemas/ports-v2.json"
 
 
 def until(turns: Iterator[Turn], true: Callable[[Turn], bool]) -> Turn:
@@ -43,13 +43,13 @@ def test_the_first_turn_has_all_rows_and_no_changes(k3s: K3s) -> None:
         first = before = next(turns)
         second = next(turns)
         # Other programs of this machine may open a socket, after which all is joined again.
-        while second.is_news:
+        while second.is_update:
             before, second = second, next(turns)
 
-    assert (True, True, ()) == (first.is_first, first.is_news, first.changes)
+    assert (True, True, ()) == (first.is_first, first.is_update, first.changes)
     assert ["default/web:80", "Kubernetes API"] == [row.target for row in first.answer.rows]
     assert [None, None] == [what for what, _ in first.table]
-    assert (False, False, ()) == (second.is_first, second.is_news, second.changes)
+    assert (False, False, ()) == (second.is_first, second.is_update, second.changes)
     assert before.answer is second.answer
     assert first.time < second.time
 
@@ -76,7 +76,7 @@ def test_a_service_that_is_added_changed_and_removed_is_a_change_each(k3s: K3s) 
     assert "default/late:8100" not in [row.target for row in removed.answer.rows]
 
 
-def test_a_forward_that_vanishes_is_a_change_within_two_turns(k3s: K3s) -> None:
+def test_a_removed_forward_is_a_change_within_two_turns(k3s: K3s) -> None:
     with listening() as port, closing(watch.turns(k3s.context)) as turns:
         k3s.forward(port, port)
         k3s.services.append(service("web", {"port": port}))
@@ -94,13 +94,13 @@ def mark(turn: Turn) -> What | None:
     return found
 
 
-def test_a_table_forgets_a_change_after_a_while(k3s: K3s) -> None:
+def test_a_table_unmarks_a_change_after_a_while(k3s: K3s) -> None:
     with closing(watch.turns(k3s.context)) as turns:
         next(turns)
         k3s.change("ADDED", service("late", {"port": 8100}))
         added = until(turns, lambda turn: bool(turn.changes))
         # The mark of another change, such as a port of another program, may expire before.
-        expired = until(turns, lambda turn: turn.is_news and mark(turn) is None)
+        expired = until(turns, lambda turn: turn.is_update and mark(turn) is None)
 
     assert What.ADDED == mark(added)
     assert not expired.is_first
@@ -124,7 +124,7 @@ def test_a_restart_of_k3s_is_followed(k3s: K3s) -> None:
     )
 
 
-def test_sources_that_fail_and_recover_are_news(k3s: K3s) -> None:
+def test_sources_that_fail_and_recover_are_updates(k3s: K3s) -> None:
     k3s.api_status = 503
     with closing(watch.turns(k3s.context)) as turns:
         first = next(turns)
@@ -134,8 +134,8 @@ def test_sources_that_fail_and_recover_are_news(k3s: K3s) -> None:
         lost = until(turns, lambda turn: "rootlesskit" in dict(turn.answer.unread))
 
     assert "the server is busy" in dict(first.answer.unread)["services"]
-    assert recovered.is_news
-    assert lost.is_news
+    assert recovered.is_update
+    assert lost.is_update
 
 
 def test_a_k3s_that_does_not_run_is_refused(k3s: K3s) -> None:
@@ -143,7 +143,7 @@ def test_a_k3s_that_does_not_run_is_refused(k3s: K3s) -> None:
 
     with (
         closing(watch.turns(k3s.context)) as turns,
-        pytest.raises(NotRunning, match="nothing is forwarded"),
+        pytest.raises(NotRunning, match="no port is forwarded"),
     ):
         next(turns)
 
@@ -157,7 +157,7 @@ def test_the_document_of_a_turn_has_its_time_and_its_changes(k3s: K3s) -> None:
 
     documents: list[dict[str, Any]] = [document.of_turn(turn) for turn in (first, added)]
     for content in documents:
-        schema.validate({"schema": "k3s-rootless/ports/v1", **content})
+        schema.validate({"schema": "k3s-rootless/ports/v2", **content})
     assert [] == documents[0]["changes"]
     (change,) = documents[1]["changes"]
     assert ("added", "default/late:8100") == (change["change"], change["port"]["target"])

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,10 +19,8 @@ def cluster() -> Cluster:
 
 
 @pytest.fixture
-def k3s(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> Iterator[K3s]:
+def k3s(cluster: Cluster, monkeypatch: pytest.MonkeyPatch, dbus_daemon: None) -> Iterator[K3s]:
     """Yield an installed K3s of an ordinary user, and run this process as that user."""
-    if shutil.which("dbus-daemon") is None:
-        pytest.skip("there is no dbus-daemon to run a private bus with")
     with tempfile.TemporaryDirectory(prefix="k3s-rootless-") as name:
         place = Path(name)
         place.chmod(0o755)

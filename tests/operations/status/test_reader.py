@@ -76,7 +76,7 @@ def test_a_stopped_k3s_is_not_queried(k3s: K3s) -> None:
         found = read(k3s)
 
     assert (3, "not running", None) == (found.code, found.overall_state, found.missing)
-    assert ([], []) == (rootlesskit.asked, server.asked)
+    assert ([], []) == (rootlesskit.requested, server.requested)
     not_running = Unknown("K3s is not running")
     assert {not_running} == {found.kit, found.ready, found.nodes, found.variables}
     assert () == found.unknown
@@ -162,7 +162,7 @@ def test_a_kubeconfig_of_an_earlier_start_is_not_used(k3s: K3s) -> None:
         os.utime(k3s.kubeconfig, (old, old))
         found = read(k3s)
 
-    assert [] == server.asked
+    assert [] == server.requested
     assert found.stale_kubeconfig
     reason = f"{k3s.kubeconfig} is older than this start of K3s"
     assert Missing("kubeconfig of this start", reason) == found.missing
@@ -185,7 +185,7 @@ def test_the_connection_is_kept_between_checks(k3s: K3s) -> None:
     with k3s.rootlesskit(), k3s.api() as server:
         first = repeated.read()
         second = repeated.read()
-        requests = len(server.asked)
+        requests = len(server.requested)
 
     assert "ready" == first.overall_state == second.overall_state
     assert 4 == requests

@@ -41,39 +41,56 @@ ETH = Address("192.0.2.7", "eth0", loopback=False)
         ("", []),
     ],
 )
-def test_a_word_means_a_port_on_either_side_or_a_service(text: str, expected: list[str]) -> None:
+def test_an_argument_is_a_port_on_either_side_or_a_service(text: str, expected: list[str]) -> None:
     assert expected == sorted(row.target for row in explanation.find(ROWS, Question.of(text)))
 
 
-def test_a_row_is_explained_inwards_and_back() -> None:
-    question = Question.of("80")
-    (row,) = explanation.find(ROWS, question)
+def test_a_row_is_explained_with_its_addresses_and_its_host_port() -> None:
+    (row,) = explanation.find(ROWS, Question.of("80"))
 
-    told = dict(explanation.of_row(row, question, (ETH,)))
+    lines = explanation.of_row(row, (ETH,))
 
-    assert "192.0.2.7:10080 (eth0)" == told["from the network"]
-    assert "http://localhost:10080 (a guess, by the port's name, http)" == told["from this host"]
-    assert (
-        "default/web:80 is port 10080 of this host and no other: port 80 of this host itself is"
-        " not K3s's (asked for here)" == told["the way back"]
-    )
+    assert [
+        ("", "default/web:80 (http), tcp"),
+        ("status", "forwarded"),
+        ("from this host", "http://localhost:10080 (scheme guessed from the port name, http)"),
+        ("from the network", "192.0.2.7:10080 (eth0)"),
+        (
+            "forward",
+            (
+                "port 10080 on all addresses of the host is mapped to default/web:80 (K3s adds"
+                " 10000 to ports up to and including 1024); rootlesskit connects to port 80 of"
+                " K3s's namespace"
+            ),
+        ),
+        (
+            "in the child",
+            (
+                "no socket listens on port 80 of K3s's namespace, which is usual for K3s's load"
+                " balancer; test the connection with --probe"
+            ),
+        ),
+        (
+            "host port",
+            "10080 only; port 80 of this host itself is not forwarded to default/web:80",
+        ),
+    ] == lines
 
 
-def test_of_a_port_without_a_row_the_rule_is_told() -> None:
-    found = explanation.of_nothing(Question.of("10022"), "a program of uid 0")
+def test_a_port_without_a_row_is_explained_by_the_rule() -> None:
+    found = explanation.of_nothing(Question.of("10022"), "a process of uid 0")
 
     assert (
         (
-            ("", "port 10022: no Service has it, and K3s forwards nothing there"),
-            ("by the rule", "port 10022 of a Service would be port 10022 of this host"),
-            ("", "port 22 of a Service would come here as well, with 10000 added"),
-            ("on this host", "a program of uid 0 holds port 10022"),
+            ("", "port 10022: no Service has this port, and K3s does not forward it"),
+            ("mapping", "port 22 or 10022 of a Service would be port 10022 of this host"),
+            ("on this host", "port 10022 is in use by a process of uid 0"),
         ),
     ) == found.paragraphs
 
 
 @pytest.mark.parametrize("text", ["0", "00", "65536", "99999", "9" * 5000])
-def test_a_number_that_is_no_port_is_a_usage_error(text: str) -> None:
+def test_a_number_outside_the_range_of_ports_is_a_usage_error(text: str) -> None:
     with pytest.raises(UsageError, match="a port is a number from 1 to 65535"):
         Question.of(text)
 
@@ -83,16 +100,14 @@ def test_a_number_that_is_no_port_is_a_usage_error(text: str) -> None:
     RUNNING,
     st.integers(1, 65535).map(str) | st.text(max_size=8).filter(lambda text: not text.isdecimal()),
 )
-def test_each_question_has_an_answer_that_prints(
+def test_each_question_has_a_printable_answer(
     sources: Sources, running: Running, text: str
 ) -> None:
     rows = exposure.join(sources, running, everything=True).rows
-    question = Question.of(text)
-
     for row in rows:
-        for pair in explanation.of_row(row, question, (ETH,)):
+        for pair in explanation.of_row(row, (ETH,)):
             assert all(part.isprintable() for part in pair)
-    explanation.find(rows, question)
+    explanation.find(rows, Question.of(text))
 
 
 def planned(*ports: ServicePort, there: Sources) -> dict[str, tuple[Status, str]]:
@@ -102,7 +117,7 @@ def planned(*ports: ServicePort, there: Sources) -> dict[str, tuple[Status, str]
     }
 
 
-def test_a_plan_sees_the_cluster_the_host_and_itself() -> None:
+def test_a_plan_finds_conflicts_with_the_cluster_the_host_and_itself() -> None:
     there = Sources(
         forwards=Known((forward(6443, 6443), forward(8080, 8080))),
         services=Known((balancer(8080, name="old"), balancer(9090, name="same"))),
@@ -126,17 +141,17 @@ def test_a_plan_sees_the_cluster_the_host_and_itself() -> None:
     )
 
     assert (
-        Status.COLLISION,
+        Status.PORT_CONFLICT,
         (
-            "port 8080 of the host is wanted by default/old:8080 as well: K3s would give it to one"
+            "port 8080 of the host is also needed by default/old:8080; K3s forwards it to only one"
             " of them"
         ),
     ) == found["default/new:8080"]
     assert (
-        Status.BLOCKED,
-        "a program of uid 0 holds port 5432 of the host",
+        Status.PORT_IN_USE,
+        "port 5432 is in use by a process of uid 0",
     ) == found["default/db:5432"]
-    assert found["default/kubelet:10250"][0] is Status.COLLISION
+    assert found["default/kubelet:10250"][0] is Status.PORT_CONFLICT
     assert (Status.FORWARDED, "") == found["default/same:9091"]
     assert found["default/late:53"][0] is Status.NOT_FORWARDED
 

@@ -39,7 +39,7 @@ SETTINGS = server.settings()
 API_FORWARD = Forward("tcp", "", 6443, 6443, "")
 API_LISTENER = Listener("tcp", "::", 6443, UID)
 API_INSIDE = Listener("tcp", "::", 6443, 0)
-NOBODY = Unknown("nobody answered")
+NO_ANSWER = Unknown("no answer")
 
 
 def balancer(
@@ -75,11 +75,11 @@ def join(
         sources.append(
             given_ if isinstance(given_, Unknown) else Known((*given_, *([api] if api else [])))
         )
-    seen = Sources(*sources, **more)
-    return exposure.join(seen, Running(settings, version, UID), everything=everything)
+    combined = Sources(*sources, **more)
+    return exposure.join(combined, Running(settings, version, UID), everything=everything)
 
 
-def told(rows: PortMap) -> list[str]:
+def printed(rows: PortMap) -> list[str]:
     """Return the rows as text, without the row of the API server."""
     return [
         f"{row.proto}/{row.parent_port}->{row.child_port} {row.target or '-'} +{row.offset}"
@@ -109,17 +109,20 @@ def test_a_running_k3s_as_it_was_seen() -> None:
         "tcp/10080->80 default/web:80 +10000 forwarded: ",
         "tcp/10443->443 default/web:443 +10000 forwarded: ",
         "tcp/11024->1024 default/web:1024 +10000 forwarded: ",
-    ] == told(found)
+    ] == printed(found)
     assert 1 == found.internal
     assert () == found.unread
     assert "Kubernetes API" == found.rows[0].target
     assert found.rows[0].verdict is Verdict.PASS
     assert [
-        "port 6443 of all addresses of the host is the Kubernetes API, which K3s never offsets",
-        "port 8080 of all addresses of the host stands for default/web:8080, without an offset",
         (
-            "port 10080 of all addresses of the host stands for default/web:80: K3s adds 10000 to"
-            " ports up to and including 1024"
+            "port 6443 on all addresses of the host is mapped to the Kubernetes API (K3s never adds"
+            " an offset to this port)"
+        ),
+        "port 8080 on all addresses of the host is mapped to default/web:8080, without an offset",
+        (
+            "port 10080 on all addresses of the host is mapped to default/web:80 (K3s adds 10000 to"
+            " ports up to and including 1024)"
         ),
     ] == [row.explanation for row in found.rows[:3]]
 
@@ -136,97 +139,98 @@ HELD_BY_ROOT = Listener("tcp", "127.0.0.1", 10080, 0)
             (forward(10080, 80),),
             WEB,
             (),
-            f"{ROW} silent: rootlesskit lists the forward, but nothing listens on port 10080 of the"
-            " host",
+            f"{ROW} unreachable: rootlesskit lists the forward, but no process listens on port"
+            " 10080 of the host",
             id="listed, not listening",
         ),
         pytest.param(
             (forward(10080, 80),),
             WEB,
             (Listener("tcp", WILD, 10080, 0),),
-            f"{ROW} silent: rootlesskit lists the forward, but a program of uid 0 holds the port",
-            id="listed, somebody else listens",
+            f"{ROW} unreachable: rootlesskit lists the forward, but port 10080 is in use by a"
+            " process of uid 0",
+            id="listed, another user listens",
         ),
         pytest.param(
             (forward(10080, 80),),
             WEB,
-            NOBODY,
-            f"{ROW} unknown: forwarded; nobody could see whether the host listens: nobody answered",
-            id="listed, nobody could look",
+            NO_ANSWER,
+            f"{ROW} unknown: forwarded; cannot check whether the host listens: no answer",
+            id="listed, host sockets unknown",
         ),
         pytest.param(
             (),
             WEB,
             (HELD_BY_ROOT,),
-            f"{ROW} blocked: a program of uid 0, on 127.0.0.1, holds port 10080 of the host",
-            id="held by another user",
+            f"{ROW} port-in-use: port 10080 is in use by a process of uid 0 (listening on"
+            " 127.0.0.1)",
+            id="used by another user",
         ),
         pytest.param(
             (),
             WEB,
             (Listener("tcp", "::", 10080, UID),),
-            f"{ROW} blocked: another program of yours holds port 10080 of the host",
-            id="held by another program",
+            f"{ROW} port-in-use: port 10080 is in use by one of your own processes",
+            id="used by another program",
         ),
         pytest.param(
             (),
             WEB,
             (),
-            f"{ROW} not-forwarded: nothing holds port 10080 of the host: K3s has not come to it"
-            " yet, or could not",
+            f"{ROW} not-forwarded: port 10080 is free, but K3s has not forwarded it yet",
             id="missing",
         ),
         pytest.param(
             (),
             WEB,
-            NOBODY,
-            f"{ROW} not-forwarded: nobody could see who holds port 10080 of the host: nobody"
-            " answered",
-            id="missing, nobody could look",
+            NO_ANSWER,
+            f"{ROW} not-forwarded: cannot check whether port 10080 of the host is in use: no"
+            " answer",
+            id="missing, host sockets unknown",
         ),
         pytest.param(
-            NOBODY,
+            NO_ANSWER,
             WEB,
             (HELD_BY_ROOT,),
-            f"{ROW} unknown: nobody could see whether it is forwarded: nobody answered",
-            id="rootlesskit silent",
+            f"{ROW} unknown: cannot check whether the port is forwarded: no answer",
+            id="rootlesskit does not answer",
         ),
         pytest.param(
             (forward(10080, 80),),
-            NOBODY,
+            NO_ANSWER,
             (Listener("tcp", "::", 10080, UID),),
-            "tcp/10080->80 - +0 unknown: nobody could see which Service it is for: nobody answered",
-            id="API server silent",
+            "tcp/10080->80 - +0 unknown: cannot check which Service this forward is for: no answer",
+            id="API server does not answer",
         ),
         pytest.param(
             (forward(9000, 9000),),
             (),
             (Listener("tcp", "::", 9000, UID),),
-            "tcp/9000->9000 - +0 stray: no Service asks for this forward; K3s removes such at its"
-            " next pass",
-            id="stray",
+            "tcp/9000->9000 - +0 orphaned: no Service needs this forward; K3s removes it at its"
+            " next update",
+            id="orphaned",
         ),
         pytest.param(
             (),
             (balancer(80, addresses=()),),
             (),
-            f"{ROW} pending: its load balancer has no address yet",
+            f"{ROW} pending: the load balancer has no address yet",
             id="pending",
         ),
         pytest.param(
             (),
             (balancer(80, addresses=(), hostnames=("lb.example.org",)),),
             (),
-            f"{ROW} not-forwarded: its load balancer has a host name only, and K3s forwards"
-            " Services with an IP",
+            f"{ROW} not-forwarded: the load balancer has only a host name; K3s forwards"
+            " Services with an IP address",
             id="host name only",
         ),
         pytest.param(
             (),
             (balancer(132, proto="sctp"),),
             (),
-            "sctp/10132->132 default/web:132 +10000 not-forwarded: K3s forwards TCP and UDP, never"
-            " SCTP",
+            "sctp/10132->132 default/web:132 +10000 not-forwarded: K3s forwards TCP and UDP"
+            " only, not SCTP",
             id="SCTP",
         ),
         pytest.param(
@@ -240,8 +244,8 @@ HELD_BY_ROOT = Listener("tcp", "127.0.0.1", 10080, 0)
             (forward(10080, 80),),
             WEB,
             (Listener("tcp", "127.0.0.1", 10080, UID),),
-            f"{ROW} silent: rootlesskit lists the forward, but another program of yours, on"
-            " 127.0.0.1, holds the port",
+            f"{ROW} unreachable: rootlesskit lists the forward, but port 10080 is in use by one of"
+            " your own processes (listening on 127.0.0.1)",
             id="listens elsewhere",
         ),
         pytest.param(
@@ -253,38 +257,38 @@ HELD_BY_ROOT = Listener("tcp", "127.0.0.1", 10080, 0)
         ),
     ],
 )
-def test_each_row_says_what_was_seen(
+def test_each_row_has_the_status_and_reason_of_the_sources(
     forwards: Any, services: Any, listeners: Any, expected: str
 ) -> None:
-    assert [expected] == told(join(forwards, services, listeners))
+    assert [expected] == printed(join(forwards, services, listeners))
 
 
-def test_what_waits_behind_a_conflict_is_told_apart_from_the_conflict() -> None:
+def test_ports_behind_a_conflict_are_stalled() -> None:
     """When another program held port 10080, K3s v1.21.2 left 10443 and 8080 unbound as well."""
     services = (balancer(80), balancer(443), balancer(8080))
 
-    found = told(join((), services, (HELD_BY_ROOT,)))
+    found = printed(join((), services, (HELD_BY_ROOT,)))
 
     behind = (
-        "stalled: K3s waits behind port 10080 of the host (default/web:80), which a program of uid"
-        " 0, on 127.0.0.1, holds"
+        "stalled: K3s stopped at port 10080 of the host (default/web:80), which is in use by a"
+        " process of uid 0 (listening on 127.0.0.1)"
     )
     assert [line.partition(" +")[2].partition(" ")[2] for line in found] == [
         behind,
-        "blocked: a program of uid 0, on 127.0.0.1, holds port 10080 of the host",
+        "port-in-use: port 10080 is in use by a process of uid 0 (listening on 127.0.0.1)",
         behind,
     ]
 
 
-def test_two_ports_of_a_cluster_can_want_the_same_port_of_the_host() -> None:
+def test_two_service_ports_can_need_the_same_port_of_the_host() -> None:
     services = (balancer(80, name="a"), balancer(10080, name="b"))
 
-    found = told(join((forward(10080, 10080),), services, (Listener("tcp", "::", 10080, UID),)))
+    found = printed(join((forward(10080, 10080),), services, (Listener("tcp", "::", 10080, UID),)))
 
     assert [
         (
-            "tcp/10080->80 default/a:80 +10000 collision: default/a:80 and default/b:10080 want one"
-            " port of the host, 10080; it leads to child port 10080"
+            "tcp/10080->80 default/a:80 +10000 port-conflict: default/a:80 and default/b:10080 need"
+            " the same port of the host, 10080, which is forwarded to child port 10080"
         ),
         "tcp/10080->10080 default/b:10080 +0 forwarded: ",
     ] == found
@@ -293,19 +297,18 @@ def test_two_ports_of_a_cluster_can_want_the_same_port_of_the_host() -> None:
 def test_of_two_services_with_one_port_only_one_has_the_forward() -> None:
     services = (balancer(8080, name="a"), balancer(8080, name="b"))
 
-    found = told(join((forward(8080, 8080),), services, (Listener("tcp", "::", 8080, UID),)))
+    found = printed(join((forward(8080, 8080),), services, (Listener("tcp", "::", 8080, UID),)))
 
     assert [
         "tcp/8080->8080 default/a:8080 +0 forwarded: ",
         (
-            "tcp/8080->8080 default/b:8080 +0 collision: "
-            "port 8080 of the host is wanted by default/b:8080 as well, and default/a:8080 has it: "
-            "one child port is one program's"
+            "tcp/8080->8080 default/b:8080 +0 port-conflict: port 8080 of the host is already"
+            " forwarded for default/a:8080; only one program can use child port 8080"
         ),
     ] == found
 
 
-def test_who_waits_for_an_address_that_another_has_is_told_whose_port_it_is() -> None:
+def test_a_service_without_an_address_names_the_service_with_its_port() -> None:
     """K3s's servicelb is a Pod with hostPorts.
 
     A second Pod with the same port is never scheduled, and stays pending for ever.
@@ -315,28 +318,27 @@ def test_who_waits_for_an_address_that_another_has_is_told_whose_port_it_is() ->
     found = join((forward(10080, 80),), services, (Listener("tcp", "::", 10080, UID),))
 
     assert (
-        "tcp/10080->80 default/b:80 +10000 collision: "
-        "default/b:80 has no address, and default/a:80 wants port 10080 of the host as well"
-        == told(found)[1]
+        "tcp/10080->80 default/b:80 +10000 port-conflict: the load balancer of default/b:80 has no"
+        " address; port 10080 of the host is also needed by default/a:80" == printed(found)[1]
     )
-    assert ("default/a:80",) == found.rows[2].rivals
+    assert ("default/a:80",) == found.rows[2].conflicts_with
 
 
-def test_a_row_answers_when_somebody_takes_it_inside() -> None:
+def test_a_row_is_listening_if_a_socket_inside_accepts() -> None:
     host = (Listener("tcp", "::", 10080, UID),)
     inside = {
-        "answering": (Listener("tcp", "127.0.0.1", 80, 0),),
+        "listening": (Listener("tcp", "127.0.0.1", 80, 0),),
         "forwarded": (Listener("tcp", "10.41.0.100", 80, 0), Listener("udp", "::", 80, 0)),
     }
 
     for status, sockets in inside.items():
-        assert [f"{ROW} {status}: "] == told(join((forward(10080, 80),), WEB, host, sockets))
+        assert [f"{ROW} {status}: "] == printed(join((forward(10080, 80),), WEB, host, sockets))
     (row,) = (
         one
-        for one in join((forward(10080, 80),), WEB, host, NOBODY).rows
+        for one in join((forward(10080, 80),), WEB, host, NO_ANSWER).rows
         if one.kind is not Kind.API
     )
-    assert (Status.FORWARDED, None) == (row.status, row.inside)
+    assert (Status.FORWARDED, None) == (row.status, row.child_listening)
 
 
 def test_the_port_driver_decides_which_socket_inside_counts() -> None:
@@ -356,18 +358,18 @@ def test_the_port_driver_decides_which_socket_inside_counts() -> None:
     )
 
     assert [Status.FORWARDED] == [row.status for row in found.rows[1:]]
-    assert [Status.ANSWERING] == [row.status for row in other.rows[1:]]
+    assert [Status.LISTENING] == [row.status for row in other.rows[1:]]
 
 
-def test_an_api_server_that_does_not_listen_is_down_whatever_is_forwarded() -> None:
-    sources = Sources(Known((API_FORWARD,)), NOBODY, Known((API_LISTENER,)), Known(()))
+def test_a_forward_of_a_stopped_api_server_is_unreachable() -> None:
+    sources = Sources(Known((API_FORWARD,)), NO_ANSWER, Known((API_LISTENER,)), Known(()))
 
     (row,) = exposure.join(sources, Running(SETTINGS, NEW, UID)).rows
 
-    assert (Status.SILENT, Verdict.FAIL) == (row.status, row.verdict)
+    assert (Status.UNREACHABLE, Verdict.FAIL) == (row.status, row.verdict)
     assert (
-        "forwarded, but nothing listens at port 6443 of K3s's namespace: the API server is down"
-        == row.reason
+        "forwarded, but no process listens on port 6443 of K3s's namespace: the API server is not"
+        " running" == row.reason
     )
 
 
@@ -377,32 +379,32 @@ def test_rootlesskit_does_not_block_the_forward_that_it_is_adding() -> None:
     own = Listener("tcp", WILD, 10080, UID, 77)
     holder = Holder(UID, "me", 4711, "slirp4netns", "k3s-rootless.service", of_unit=True)
 
-    found = told(join((), services, (own,), holders={own: holder}))
+    found = printed(join((), services, (own,), holders={own: holder}))
 
     assert [
         (
-            f"{ROW} pending: K3s already listens on port 10080, but its rootlesskit does not list"
-            " the forward yet"
+            f"{ROW} pending: K3s already listens on port 10080, but rootlesskit does not list the"
+            " forward yet"
         ),
         (
             "tcp/10443->443 default/web:443 +10000 not-forwarded: "
-            "nothing holds port 10443 of the host: K3s has not come to it yet, or could not"
+            "port 10443 is free, but K3s has not forwarded it yet"
         ),
     ] == found
 
 
-def test_whoever_holds_a_port_is_named_as_far_as_it_is_known() -> None:
+def test_the_owner_of_a_port_is_named_as_far_as_it_is_known() -> None:
     held = Listener("tcp", WILD, 10080, UID, 77)
     holder = Holder(UID, "me", 4711, "nginx", "nginx.service")
 
     found = join((), WEB, (held,), holders={held: holder})
 
-    reason = "your program `nginx` (pid 4711) of nginx.service holds port 10080 of the host"
-    assert [f"{ROW} blocked: {reason}"] == told(found)
-    assert found.rows[1].holder == dataclasses.replace(holder, address=WILD)
+    reason = "port 10080 is in use by nginx (PID 4711, nginx.service), one of your own processes"
+    assert [f"{ROW} port-in-use: {reason}"] == printed(found)
+    assert found.rows[1].used_by == dataclasses.replace(holder, address=WILD)
 
 
-def test_a_port_that_the_kernel_keeps_from_users_is_blocked() -> None:
+def test_a_port_that_the_kernel_refuses_to_users_is_privileged() -> None:
     settings = server.settings(port=443)
     sources = Sources(Known(()), Known((balancer(8080),)), Known(()), Known(()))
 
@@ -410,23 +412,20 @@ def test_a_port_that_the_kernel_keeps_from_users_is_blocked() -> None:
 
     assert [
         (
-            Status.BLOCKED,
+            Status.PRIVILEGED_PORT,
             (
-                "port 443 is an administrator's; users may listen from 1024 on"
+                "port 443 is privileged: users can listen on ports from 1024 on"
                 " (net.ipv4.ip_unprivileged_port_start)"
             ),
         ),
         (
             Status.STALLED,
-            (
-                "K3s waits behind port 443 of the host (Kubernetes API), which only an"
-                " administrator may give"
-            ),
+            "K3s stopped at port 443 of the host (Kubernetes API), which is privileged",
         ),
     ] == [(row.status, row.reason) for row in found.rows]
 
 
-def test_what_is_never_forwarded_is_shown_on_demand_with_its_reason() -> None:
+def test_ports_that_are_never_forwarded_are_shown_on_demand_with_the_reason() -> None:
     services = (
         balancer(8080, 30080),
         balancer(53, type="ClusterIP", addresses=(), name="dns"),
@@ -439,25 +438,28 @@ def test_what_is_never_forwarded_is_shown_on_demand_with_its_reason() -> None:
     assert {
         (
             "default/web:30080 (nodePort)",
-            "K3s v1.21.2+k3s1 forwards no nodePorts; v1.29.3 and later do",
+            "K3s v1.21.2+k3s1 does not forward nodePorts; v1.29.3 and later do",
         ),
         (
             "default/dns:53",
-            "a ClusterIP Service stays inside the cluster: K3s forwards those of type LoadBalancer",
+            (
+                "a Service of type ClusterIP is reachable inside the cluster only; K3s forwards"
+                " Services of type LoadBalancer"
+            ),
         ),
         (
             "default/np:80",
-            "K3s forwards nodePorts of LoadBalancer Services only, and this is a NodePort Service",
+            "this is a NodePort Service; K3s forwards nodePorts of LoadBalancer Services only",
         ),
         (
             "default/np:30081 (nodePort)",
-            "K3s forwards nodePorts of LoadBalancer Services only, and this is a NodePort Service",
+            "this is a NodePort Service; K3s forwards nodePorts of LoadBalancer Services only",
         ),
         (
             "default/pod:9100 (hostPort)",
             (
-                "K3s forwards ports of Services, never the hostPorts of Pods: give it a Service of"
-                " type LoadBalancer"
+                "K3s forwards ports of Services, not hostPorts of Pods; create a Service of type"
+                " LoadBalancer for this port"
             ),
         ),
     } == {
@@ -470,12 +472,15 @@ def test_what_is_never_forwarded_is_shown_on_demand_with_its_reason() -> None:
 @pytest.mark.parametrize(
     ("probe", "expected"),
     [
-        (Probe("connected", well=True, milliseconds=1.0), "answering: "),
-        (Probe("nobody", well=False), "silent: forwarded, but a real connection failed: nobody"),
+        (Probe("connected", answered=True, milliseconds=1.0), "listening: "),
+        (
+            Probe("refused", answered=False),
+            "unreachable: forwarded, but the connection failed: refused",
+        ),
         (Probe("sent"), "forwarded: "),
     ],
 )
-def test_a_real_connection_decides(probe: Probe, expected: str) -> None:
+def test_a_real_connection_changes_the_status(probe: Probe, expected: str) -> None:
     row = join((forward(10080, 80),), WEB, (Listener("tcp", "::", 10080, UID),)).rows[1]
 
     after = exposure.with_probe(row, probe)
@@ -484,13 +489,13 @@ def test_a_real_connection_decides(probe: Probe, expected: str) -> None:
     assert after.probe is probe
 
 
-def test_the_api_server_keeps_its_port_whatever_it_is() -> None:
+def test_the_port_of_the_api_server_is_never_offset() -> None:
     settings = server.settings(port=443, servicelb=False)
     sources = Sources(
         Known((forward(443, 443),)),
         Known((balancer(80),)),
         Known((Listener("tcp", "::", 443, UID),)),
-        NOBODY,
+        NO_ANSWER,
     )
 
     found = exposure.join(sources, Running(settings, NEW, UID))
@@ -502,7 +507,7 @@ def test_the_api_server_keeps_its_port_whatever_it_is() -> None:
             10080,
             10000,
             "warn",
-            "servicelb is disabled, and without it K3s forwards its API only",
+            "servicelb is disabled; without it, K3s forwards only the port of its API server",
         ),
     ] == [
         (row.target, row.parent_port, row.offset, row.verdict.value, row.reason)
@@ -538,7 +543,7 @@ def test_what_is_expected_depends_on_the_release(
     ]
 
 
-def test_names_of_others_are_shown_and_not_obeyed() -> None:
+def test_control_characters_in_names_are_replaced() -> None:
     found = join(
         (),
         (ServicePort("a\x1b[2J", "b\u202e", "\r", "tcp", 80, 0, "LoadBalancer", ("127.0.0.1",)),),
@@ -549,41 +554,48 @@ def test_names_of_others_are_shown_and_not_obeyed() -> None:
     assert "\ufffd" == found.port_name
 
 
-SOON = "its Services are not known yet"
-NO_PORT_API = f"unknown: K3s is starting: its port API is not available yet, and {SOON}"
-NO_API_SERVER = f"pending: K3s is starting: it forwards this port once its API server runs; {SOON}"
-NOT_YET = (
-    "not-forwarded: nothing holds port 6443 of the host: K3s has not come to it yet, or could not"
+NO_SERVICES = "and its Services are not known yet"
+NO_PORT_API = f"unknown: K3s is starting; its port API is not available yet, {NO_SERVICES}"
+NO_API_SERVER = (
+    f"pending: K3s is starting; it forwards this port when its API server is running, {NO_SERVICES}"
 )
-NOT_READ = "unknown: nobody could see whether it is forwarded: nobody answered"
+NOT_YET = "not-forwarded: port 6443 is free, but K3s has not forwarded it yet"
+NOT_READ = "unknown: cannot check whether the port is forwarded: no answer"
 ROOTS = Listener("tcp", WILD, 6443, 0)
 
 
 @pytest.mark.parametrize(
     ("forwards", "services", "listeners", "seconds", "expected"),
     [
-        pytest.param(NOBODY, NOBODY, (), 2.0, NO_PORT_API, id="the port API is missing"),
-        pytest.param(Known(()), NOBODY, (), 9.0, NO_API_SERVER, id="the API server is missing"),
+        pytest.param(NO_ANSWER, NO_ANSWER, (), 2.0, NO_PORT_API, id="the port API is missing"),
+        pytest.param(Known(()), NO_ANSWER, (), 9.0, NO_API_SERVER, id="the API server is missing"),
         pytest.param(
             Known(()),
-            NOBODY,
+            NO_ANSWER,
             (ROOTS,),
             9.0,
-            "blocked: a program of uid 0 holds port 6443 of the host",
-            id="another program has the port",
+            "port-in-use: port 6443 is in use by a process of uid 0",
+            id="another program uses the port",
         ),
-        pytest.param(NOBODY, NOBODY, (), 300.0, NOT_READ, id="it runs for 5 minutes"),
         pytest.param(
-            Known(()), NOBODY, (), 300.0, NOT_YET, id="it runs for 5 minutes, with a port API"
+            NO_ANSWER, NO_ANSWER, (), 300.0, NOT_READ, id="it has been running for 5 minutes"
         ),
-        pytest.param(NOBODY, NOBODY, (), None, NOT_READ, id="systemd does not say for how long"),
-        pytest.param(NOBODY, Known(()), (), 2.0, NOT_READ, id="the API server answers"),
+        pytest.param(
+            Known(()),
+            NO_ANSWER,
+            (),
+            300.0,
+            NOT_YET,
+            id="it has been running for 5 minutes, with a port API",
+        ),
+        pytest.param(NO_ANSWER, NO_ANSWER, (), None, NOT_READ, id="the running time is unknown"),
+        pytest.param(NO_ANSWER, Known(()), (), 2.0, NOT_READ, id="the API server answers"),
     ],
 )
-def test_a_k3s_that_is_starting_is_told_apart_from_one_that_cannot_be_read(
+def test_a_k3s_that_is_starting_differs_from_one_that_cannot_be_read(
     forwards: Any, services: Any, listeners: Any, seconds: float | None, expected: str
 ) -> None:
-    sources = Sources(forwards, services, Known(listeners), NOBODY)
+    sources = Sources(forwards, services, Known(listeners), NO_ANSWER)
 
     found = exposure.join(sources, Running(SETTINGS, NEW, UID, seconds=seconds))
 
@@ -592,16 +604,18 @@ def test_a_k3s_that_is_starting_is_told_apart_from_one_that_cannot_be_read(
     assert found.starting is ("K3s is starting" in expected)
 
 
-def test_once_the_api_servers_port_is_forwarded_k3s_is_not_starting_any_more() -> None:
-    sources = Sources(Known((API_FORWARD,)), NOBODY, Known((API_LISTENER,)), Known((API_INSIDE,)))
+def test_k3s_is_no_longer_starting_after_the_port_of_the_api_server_is_forwarded() -> None:
+    sources = Sources(
+        Known((API_FORWARD,)), NO_ANSWER, Known((API_LISTENER,)), Known((API_INSIDE,))
+    )
 
     found = exposure.join(sources, Running(SETTINGS, NEW, UID, seconds=9.0))
 
     assert not found.starting
-    assert [Status.ANSWERING] == [row.status for row in found.rows]
+    assert [Status.LISTENING] == [row.status for row in found.rows]
 
 
-def test_a_blind_source_is_named() -> None:
+def test_a_source_that_cannot_be_read_is_named() -> None:
     found = exposure.join(
         Sources(Unknown("a"), Unknown("b"), Unknown("c"), Unknown("d")),
         Running(SETTINGS, None, UID),
@@ -615,7 +629,7 @@ def test_a_blind_source_is_named() -> None:
     ) == found.unread
     assert found.internal is None
     assert [("Kubernetes API", Verdict.UNKNOWN, None, None)] == [
-        (row.target, row.verdict, row.forwarded, row.listening) for row in found.rows
+        (row.target, row.verdict, row.forwarded, row.parent_listening) for row in found.rows
     ]
 
 
@@ -673,7 +687,7 @@ def test_the_order_of_the_input_never_matters(
 def test_a_row_passes_only_where_all_sources_agree(sources: Sources, running: Running) -> None:
     forwards, services, listeners, inside = (getattr(sources, side) for side in SIDES)
     for row in exposure.join(sources, running, everything=True).rows:
-        assert (row.verdict is Verdict.PASS) is (row.status in {Status.ANSWERING, Status.FORWARDED})
+        assert (row.verdict is Verdict.PASS) is (row.status in {Status.LISTENING, Status.FORWARDED})
         if row.verdict is not Verdict.PASS:
             assert row.reason
             continue
@@ -687,7 +701,7 @@ def test_a_row_passes_only_where_all_sources_agree(sources: Sources, running: Ru
             (one.proto, one.port, one.uid) == (row.proto, row.parent_port, UID)
             for one in listeners.value
         )
-        if row.status is Status.ANSWERING:
+        if row.status is Status.LISTENING:
             assert isinstance(inside, Known)
             assert any((one.proto, one.port) == (row.proto, row.child_port) for one in inside.value)
         if row.kind is Kind.API:
@@ -720,7 +734,7 @@ def test_everything_adds_rows_and_changes_none(sources: Sources, running: Runnin
 
 
 @given(SOURCES, RUNNING)
-def test_rows_print_and_serialise_and_no_source_blanks_another(
+def test_rows_are_printable_and_each_source_is_independent(
     sources: Sources, running: Running
 ) -> None:
     found = exposure.join(sources, running, everything=True)
@@ -743,4 +757,4 @@ def test_ten_thousand_services_are_joined_in_linear_time() -> None:
 
     rows: tuple[Exposure, ...] = join(forwards, ports, listeners, listeners).rows
 
-    assert {Status.ANSWERING: 10_001} == Counter(row.status for row in rows)
+    assert {Status.LISTENING: 10_001} == Counter(row.status for row in rows)

@@ -1,4 +1,4 @@
-"""Tests of port conflicts before a start: taken ports, their owners, and free ports instead."""
+"""Tests of port conflicts before a start: ports in use, their owners, and free ports instead."""
 
 from __future__ import annotations
 
@@ -36,33 +36,35 @@ def at(*ports: int, uid: int = 1001, proto: str = "tcp") -> list[Listener]:
         (("--https-listen-port=7443",), True, (7443, 10080, 10443)),
     ],
 )
-def test_what_k3s_wants(
+def test_the_host_ports_that_k3s_needs(
     arguments: tuple[str, ...],
     traefik: bool,  # noqa: FBT001
     expected: tuple[int, ...],
 ) -> None:
-    assert expected == startup_conflicts.wanted(of_command(arguments, {}, HOME), traefik=traefik)
+    assert expected == startup_conflicts.needed_ports(
+        of_command(arguments, {}, HOME), traefik=traefik
+    )
 
 
-def test_only_what_is_wanted_and_of_tcp_is_in_the_way() -> None:
+def test_only_tcp_ports_that_k3s_needs_are_conflicts() -> None:
     listeners = [*at(6443, 10443, 8080), *at(10080, proto="udp")]
 
-    assert [6443, 10443] == list(startup_conflicts.taken(SETTINGS, listeners, traefik=True))
+    assert [6443, 10443] == list(startup_conflicts.ports_in_use(SETTINGS, listeners, traefik=True))
 
 
-def test_free_ports_are_given_instead() -> None:
-    assert {6443: 6543, 10080: 8080, 10443: 8443} == startup_conflicts.instead(
+def test_a_free_port_replaces_each_port_in_use() -> None:
+    assert {6443: 6543, 10080: 8080, 10443: 8443} == startup_conflicts.free_ports(
         (6443, 10080, 10443), at(6443, 10080, 10443), SETTINGS
     )
-    # 6544 is taken, and K3s itself uses the port after the API's. 8080 is taken, and 8180 is next.
-    assert {6443: 6643, 10080: 8180} == startup_conflicts.instead(
+    # 6544 is in use, and K3s itself uses the port after that of the API. 8080 is in use, so 8180.
+    assert {6443: 6643, 10080: 8180} == startup_conflicts.free_ports(
         (6443, 10080), at(6443, 6544, 10080, 8080), SETTINGS
     )
 
 
 @given(st.sets(st.integers(1, 65535), max_size=200))
-def test_what_is_given_is_free_and_given_once(busy: set[int]) -> None:
-    free = startup_conflicts.instead((6443, 10080, 10443), at(*busy, 6443), SETTINGS)
+def test_each_suggested_port_is_free_and_suggested_once(busy: set[int]) -> None:
+    free = startup_conflicts.free_ports((6443, 10080, 10443), at(*busy, 6443), SETTINGS)
 
     assert len(free) == len(set(free.values()))
     assert not set(free.values()) & busy
@@ -73,15 +75,20 @@ def test_what_is_given_is_free_and_given_once(busy: set[int]) -> None:
 @pytest.mark.parametrize(
     ("holder", "expected"),
     [
-        (Holder(0, "root"), "a program of uid 0 (root), who runs a K3s (k3s.service, pid 9)"),
-        (Holder(1002, "bob"), "a program of uid 1002 (bob)"),
+        (
+            Holder(0, "root"),
+            "a process of user root (uid 0); the same user runs K3s (k3s.service, PID 9)",
+        ),
+        (Holder(1002, "bob"), "a process of user bob (uid 1002)"),
         (
             Holder(1500, "alice", 7, "python3", "web.service"),
-            "your program `python3` (pid 7) of web.service",
+            "python3 (PID 7, web.service)",
         ),
     ],
 )
-def test_a_holder_is_named_with_the_k3s_of_theirs(holder: Holder, expected: str) -> None:
+def test_the_owner_of_a_port_is_described_with_the_k3s_of_this_user(
+    holder: Holder, expected: str
+) -> None:
     others = [
         Holder(0, "root", 9, "k3s-server", "k3s.service"),
         Holder(1002, "bob", 5, "k3s-server", ""),
@@ -96,7 +103,7 @@ def process(proc: Path, pid: int, program: str, unit: str) -> None:
     (proc / str(pid) / "cgroup").write_text(f"0::/system.slice/{unit}\n")
 
 
-def test_each_k3s_of_the_host_is_seen_once_and_nothing_else(tmp_path: Path) -> None:
+def test_each_k3s_of_the_host_is_listed_once_and_nothing_else(tmp_path: Path) -> None:
     """Not listed: this program, its child processes, and `k3s kubectl`."""
     process(tmp_path, 11, "k3s-server", "k3s.service")
     process(tmp_path, 12, "containerd", "k3s.service/k3s_evac")
@@ -113,7 +120,7 @@ def test_each_k3s_of_the_host_is_seen_once_and_nothing_else(tmp_path: Path) -> N
     assert [(11, "k3s.service"), (14, "session-3.scope")] == [(one.pid, one.unit) for one in found]
 
 
-def test_who_holds_a_lock_is_named(tmp_path: Path) -> None:
+def test_the_process_that_holds_a_lock_is_found(tmp_path: Path) -> None:
     lock = tmp_path / "lock"
     lock.touch()
     hold = (
@@ -135,7 +142,7 @@ def test_who_holds_a_lock_is_named(tmp_path: Path) -> None:
     assert others is None
 
 
-def test_a_lock_of_our_own_is_told_as_ours(tmp_path: Path) -> None:
+def test_a_lock_of_this_process_is_found(tmp_path: Path) -> None:
     lock = tmp_path / "lock"
     with lock.open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)

@@ -8,7 +8,7 @@ from k3s_rootless.finding import Verdict
 from k3s_rootless.linux.facts import Address
 from k3s_rootless.ports.facts import Exposure, Kind, Status
 from k3s_rootless.ports.rules import advice, urls
-from k3s_rootless.ports.rules.expected import Wanted
+from k3s_rootless.ports.rules.expected import ExpectedForward
 from tests.ports import strategies
 
 ETH = Address("192.0.2.7", "eth0", loopback=False)
@@ -16,40 +16,56 @@ ETH6 = Address("2001:db8::7", "eth0", loopback=False)
 LOOP = Address("127.0.0.1", "lo", loopback=True)
 
 
-def wanted(
+def expected_forward(
     name: str = "",
     port: int = 7777,
     proto: str = "tcp",
     app: str = "",
     kind: Kind = Kind.SERVICE_PORT,
-) -> Wanted:
-    return Wanted(proto, port, port, kind, "n", "s", name, app_protocol=app)
+) -> ExpectedForward:
+    return ExpectedForward(proto, port, port, kind, "n", "s", name, app_protocol=app)
 
 
 @pytest.mark.parametrize(
-    ("want", "address", "expected"),
+    ("entry", "address", "expected"),
     [
-        (wanted(kind=Kind.API, port=6443), "", ("https://localhost:6443", "")),
-        (wanted("web"), "", ("http://localhost:7777", "by the port's name, web")),
-        (wanted("websecure"), "", ("https://localhost:7777", "by the port's name, websecure")),
-        (wanted("https-admin"), "", ("https://localhost:7777", "by the port's name, https-admin")),
-        (wanted("my-http"), "", ("http://localhost:7777", "by the port's name, my-http")),
-        (wanted(port=8443), "", ("https://localhost:8443", "by the port's number, 8443")),
-        (wanted(port=8080), "", ("http://localhost:8080", "by the port's number, 8080")),
-        (wanted("postgres", 5432), "", ("tcp://localhost:5432", "")),
-        (wanted("web", app="kubernetes.io/h2c"), "", ("tcp://localhost:7777", "")),
-        (wanted("odd", app="HTTPS"), "", ("https://localhost:7777", "")),
-        (wanted("web", 53, "udp"), "", ("udp://localhost:53", "")),
-        (wanted("x", 53, "s\ufffdtp"), "", ("unknown://localhost:53", "")),
-        (wanted("web"), "192.0.2.7", ("http://192.0.2.7:7777", "by the port's name, web")),
-        (wanted("web"), "2001:db8::7", ("http://[2001:db8::7]:7777", "by the port's name, web")),
-        (wanted("web"), "::", ("http://localhost:7777", "by the port's name, web")),
+        (expected_forward(kind=Kind.API, port=6443), "", ("https://localhost:6443", "")),
+        (expected_forward("web"), "", ("http://localhost:7777", "from the port name, web")),
+        (
+            expected_forward("websecure"),
+            "",
+            ("https://localhost:7777", "from the port name, websecure"),
+        ),
+        (
+            expected_forward("https-admin"),
+            "",
+            ("https://localhost:7777", "from the port name, https-admin"),
+        ),
+        (expected_forward("my-http"), "", ("http://localhost:7777", "from the port name, my-http")),
+        (expected_forward(port=8443), "", ("https://localhost:8443", "from the port number, 8443")),
+        (expected_forward(port=8080), "", ("http://localhost:8080", "from the port number, 8080")),
+        (expected_forward("postgres", 5432), "", ("tcp://localhost:5432", "")),
+        (expected_forward("web", app="kubernetes.io/h2c"), "", ("tcp://localhost:7777", "")),
+        (expected_forward("odd", app="HTTPS"), "", ("https://localhost:7777", "")),
+        (expected_forward("web", 53, "udp"), "", ("udp://localhost:53", "")),
+        (expected_forward("x", 53, "s\ufffdtp"), "", ("unknown://localhost:53", "")),
+        (
+            expected_forward("web"),
+            "192.0.2.7",
+            ("http://192.0.2.7:7777", "from the port name, web"),
+        ),
+        (
+            expected_forward("web"),
+            "2001:db8::7",
+            ("http://[2001:db8::7]:7777", "from the port name, web"),
+        ),
+        (expected_forward("web"), "::", ("http://localhost:7777", "from the port name, web")),
     ],
 )
-def test_a_url_says_what_is_known_and_what_is_guessed(
-    want: Wanted, address: str, expected: tuple[str, str]
+def test_a_url_has_a_known_scheme_or_the_basis_of_a_guess(
+    entry: ExpectedForward, address: str, expected: tuple[str, str]
 ) -> None:
-    assert expected == urls.guess(want, address)
+    assert expected == urls.guess(entry, address)
 
 
 def row(
@@ -64,11 +80,11 @@ def row(
         parent_port,
         80,
         Kind.SERVICE_PORT,
-        Status.ANSWERING,
+        Status.LISTENING,
         Verdict.PASS,
         "",
         forwarded=True,
-        listening=True,
+        parent_listening=True,
         listens_on=listens,
     )
 
@@ -83,7 +99,7 @@ def row(
         ((), "", (ETH, ETH6, LOOP)),
     ],
 )
-def test_a_forward_is_reached_at_the_addresses_that_it_listens_at(
+def test_a_forward_is_reachable_at_the_addresses_that_it_listens_on(
     listens: tuple[str, ...], parent_ip: str, expected: tuple[Address, ...]
 ) -> None:
     assert expected == advice.reachable(
@@ -91,29 +107,29 @@ def test_a_forward_is_reached_at_the_addresses_that_it_listens_at(
     )
 
 
-def test_what_listens_on_loopback_only_faces_no_network() -> None:
+def test_forwards_on_loopback_only_are_not_exposed() -> None:
     hidden, open_ = row(parent_ip="127.0.0.1"), row(10443)
 
     assert (open_,) == advice.exposed([hidden, open_])
-    assert advice.keep_the_network_out([hidden]) is None
+    assert advice.firewall_rules([hidden]) is None
 
 
-def test_a_rule_names_thousands_of_ports_as_an_interval() -> None:
-    counsel = advice.keep_the_network_out(
+def test_a_firewall_rule_lists_consecutive_ports_as_an_interval() -> None:
+    rules = advice.firewall_rules(
         [row(one) for one in (*range(20_000, 30_000), 6443)] + [row(53, proto="udp")]
     )
 
-    assert counsel is not None
+    assert rules is not None
     assert (
         (
             "sudo nft add rule inet k3s_rootless input iifname != lo tcp dport '{ 6443, 20000-29999"
             " }' drop"
         ),
         "sudo nft add rule inet k3s_rootless input iifname != lo udp dport '{ 53 }' drop",
-    ) == counsel.commands[2:]
+    ) == rules.commands[2:]
 
 
-@given(st.builds(wanted, strategies.NAMES, strategies.PORTS), strategies.ADDRESSES)
-def test_a_url_is_one_word(want: Wanted, address: str) -> None:
-    assert urls.guess(want, address)[0].isascii()
-    assert " " not in urls.guess(want, address)[0]
+@given(st.builds(expected_forward, strategies.NAMES, strategies.PORTS), strategies.ADDRESSES)
+def test_a_url_contains_no_space(entry: ExpectedForward, address: str) -> None:
+    assert urls.guess(entry, address)[0].isascii()
+    assert " " not in urls.guess(entry, address)[0]

@@ -11,7 +11,7 @@ from k3s_rootless.ports.sources import holders
 UID = os.getuid()
 
 
-def test_our_own_socket_is_ours() -> None:
+def test_the_owner_of_our_own_socket_is_this_process() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         (mine,) = (one for one in sockets.listeners() if one.port == server.getsockname()[1])
 
@@ -21,17 +21,17 @@ def test_our_own_socket_is_ours() -> None:
     assert holder.program == Path("/proc/self/comm").read_text().strip()
 
 
-def test_of_others_no_more_than_the_user_is_known(tmp_path: Path) -> None:
+def test_for_other_users_only_the_user_is_known(tmp_path: Path) -> None:
     """Descriptors of other users cannot be read, so no processes are searched for them."""
-    theirs, unknown = Listener("tcp", "::", 80, 0, 5), Listener("tcp", "::", 81, 4_000_000, 6)
+    roots, unknown = Listener("tcp", "::", 80, 0, 5), Listener("tcp", "::", 81, 4_000_000, 6)
 
-    found = holders.of([theirs, unknown], uid=1, proc=tmp_path / "is not read")
+    found = holders.of([roots, unknown], uid=1, proc=tmp_path / "is not read")
 
-    assert ("root", None, "") == (found[theirs].user, found[theirs].pid, found[theirs].program)
+    assert ("root", None, "") == (found[roots].user, found[roots].pid, found[roots].program)
     assert (4_000_000, "") == (found[unknown].uid, found[unknown].user)
 
 
-def test_a_process_of_a_unit_names_it(tmp_path: Path) -> None:
+def test_a_process_of_a_unit_has_the_name_of_the_unit(tmp_path: Path) -> None:
     process = tmp_path / "42"
     (process / "fd").mkdir(parents=True)
     (process / "fd" / "3").symlink_to("socket:[77]")

@@ -86,23 +86,26 @@ def test_json_is_yaml() -> None:
     [
         (
             "kind: Service\nmetadata: {name: web}\nspec: {ports: [{port: eighty}]}",
-            "document 1: spec.ports.0.port: a whole number is wanted",
+            "document 1: spec.ports.0.port: must be an integer",
         ),
         (
             "kind: Service\nmetadata: {name: web}\nspec: {ports: [{port: 70000}]}",
-            "document 1: spec.ports.0.port: a port from 1 to 65535",
+            "document 1: spec.ports.0.port: must be a port from 1 to 65535",
         ),
-        (WEB + "---\nkind: Service\nmetadata: {name: api}", "document 2: spec: it is missing"),
-        ("kind: Service\nmetadata: {name: on}\nspec: {}", "metadata.name|name: a text is wanted"),
-        ("just: words", "document 1: kind: it is missing"),
-        ("- a", "document 1: an object is wanted"),
+        (
+            WEB + "---\nkind: Service\nmetadata: {name: api}",
+            "document 2: spec: required field is missing",
+        ),
+        ("kind: Service\nmetadata: {name: on}\nspec: {}", "metadata.name|name: must be a string"),
+        ("just: words", "document 1: kind: required field is missing"),
+        ("- a", "document 1: must be an object"),
         ("a: [", "line 2: "),
         ("a: &a [*a]\nkind: List\nitems: *a", "document 1: "),
         ("\x00", "not allowed"),
-        ("[" * 20_000, "nested too deep|line 2"),
+        ("[" * 20_000, "nested too deeply|line 2"),
     ],
 )
-def test_what_is_no_manifest_is_refused_with_its_place(text: str, expected: str) -> None:
+def test_an_invalid_manifest_is_refused_with_the_place(text: str, expected: str) -> None:
     with pytest.raises(RootlessError, match=expected) as caught:
         read(text)
 
@@ -119,6 +122,6 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         read("#" * (16 * 1024 * 1024 + 1))
 
 
-def test_a_list_that_holds_itself_ends() -> None:
+def test_a_list_that_contains_itself_is_refused() -> None:
     with pytest.raises(RootlessError, match=r"more than 100000 objects|document 1"):
         read("kind: List\nitems: &items\n- kind: List\n  items: *items\n")

@@ -62,73 +62,73 @@ def over_tls(connection: socket.socket) -> None:
         wrapped.sendall(HTTP)
 
 
-def said(behave: Callable[[socket.socket], None], speaks: str) -> tuple[bool | None, str]:
+def probed(behave: Callable[[socket.socket], None], speaks: str) -> tuple[bool | None, str]:
     with serving(behave) as port:
         target = Target("127.0.0.1", port, speaks)
         found = probe.probe([target])[target]
-    assert (found.milliseconds is not None) is bool(found.well)
-    assert found.said.isprintable()
-    return found.well, found.said
+    assert (found.milliseconds is not None) is bool(found.answered)
+    assert found.result.isprintable()
+    return found.answered, found.result
 
 
 @pytest.mark.parametrize(
-    ("behave", "speaks", "well", "expected"),
+    ("behave", "speaks", "answered", "expected"),
     [
         (http, "http", True, "HTTP: status 204"),
         (http, "tcp", True, "connected"),
         (over_tls, "https", True, "HTTP over TLSv1.3: status 204"),
-        (rubbish, "http", True, "connected, and what it said is no HTTP"),
-        (rubbish, "tcp", True, "connected, and it spoke first"),
+        (rubbish, "http", True, "connected, but the answer is not HTTP"),
+        (rubbish, "tcp", True, "connected; the server sent data first"),
         (mute, "tcp", True, "connected"),
         (mute, "http", False, "no answer within 2 s"),
         (
             hang_up,
             "tcp",
             False,
-            "the connection was taken and closed at once: nobody answers inside",
+            "connection closed immediately: no program answers in K3s's namespace",
         ),
         (
             hang_up,
             "http",
             False,
-            "the connection was taken and closed at once: nobody answers inside",
+            "connection closed immediately: no program answers in K3s's namespace",
         ),
         (
             hang_up,
             "https",
             False,
-            "the connection was taken and closed at once: nobody answers inside",
+            "connection closed immediately: no program answers in K3s's namespace",
         ),
     ],
 )
-def test_a_connection_tells_who_is_there(
+def test_the_result_describes_what_answers(
     behave: Callable[[socket.socket], None],
     speaks: str,
-    well: bool,  # noqa: FBT001 (a column of the table)
+    answered: bool,  # noqa: FBT001 (a column of the table)
     expected: str,
 ) -> None:
-    assert (well, expected) == said(behave, speaks)
+    assert (answered, expected) == probed(behave, speaks)
 
 
-def test_who_speaks_no_tls_is_there_all_the_same() -> None:
-    well, words = said(http, "https")
+def test_a_server_without_tls_has_answered() -> None:
+    answered, result = probed(http, "https")
 
-    assert well
-    assert words.startswith("connected, and no TLS: ")
+    assert answered
+    assert result.startswith("connected, but TLS failed: ")
 
 
-def test_where_nobody_listens_the_connection_is_refused() -> None:
+def test_a_connection_to_a_closed_port_is_refused() -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
     targets = [Target("127.0.0.1", port, speaks) for speaks in ("tcp", "http", "https", "udp")]
 
     found = probe.probe(targets)
 
-    assert [False] * 4 == [found[one].well for one in targets]
-    assert "nobody listens there: connection refused" == found[targets[0]].said
+    assert [False] * 4 == [found[one].answered for one in targets]
+    assert "connection refused: no process listens on the port" == found[targets[0]].result
 
 
-def test_udp_is_sent_and_no_more_is_claimed() -> None:
+def test_a_udp_probe_does_not_claim_delivery() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as mute_socket:
         mute_socket.bind(("127.0.0.1", 0))
         target = Target("127.0.0.1", mute_socket.getsockname()[1], "udp")
@@ -138,12 +138,12 @@ def test_udp_is_sent_and_no_more_is_claimed() -> None:
         assert b"" == mute_socket.recv(10)
     assert (
         None,
-        "sent; UDP does not tell whether it arrived",
+        "sent; UDP does not confirm delivery",
         None,
-    ) == (found.well, found.said, found.milliseconds)
+    ) == (found.answered, found.result, found.milliseconds)
 
 
-def test_many_are_asked_at_once_and_within_a_limit() -> None:
+def test_many_targets_are_probed_at_once_and_within_a_limit() -> None:
     with serving(mute) as port:
         targets = [Target("127.0.0.1", port, "http")] + [
             Target(f"127.0.0.{one}", port, "http") for one in range(1, 2)
@@ -155,6 +155,6 @@ def test_many_are_asked_at_once_and_within_a_limit() -> None:
 
     assert time.monotonic() - begun < PATIENCE
     # On a busy machine, the second can pass before the first answer.
-    said = {one.said for one in found.values()}
-    assert {"not tried: 1 s were over"} == said - {"connected"}
+    results = {one.result for one in found.values()}
+    assert {"not tested: the time limit of 1 s was reached"} == results - {"connected"}
     assert {} == probe.probe([])

@@ -44,7 +44,7 @@ def test_the_services_of_a_running_k3s_are_read(tmp_path: Path) -> None:
     )
 
 
-def test_pages_are_read_to_the_last(tmp_path: Path) -> None:
+def test_all_pages_are_read(tmp_path: Path) -> None:
     port = [{"port": 80}]
     routes = {
         FIRST: {"metadata": {"continue": "a b&c=="}, "items": [service("one", ports=port)]},
@@ -58,7 +58,7 @@ def test_pages_are_read_to_the_last(tmp_path: Path) -> None:
     assert ["one", "two"] == [port.service for port in read(tmp_path, routes)]
 
 
-def test_a_page_that_came_too_late_is_asked_for_with_all_others(tmp_path: Path) -> None:
+def test_after_an_expired_page_token_everything_is_requested_at_once(tmp_path: Path) -> None:
     expired = {
         "kind": "Status",
         "code": 410,
@@ -76,14 +76,14 @@ def test_a_page_that_came_too_late_is_asked_for_with_all_others(tmp_path: Path) 
     assert ["one", "two"] == [port.service for port in read(tmp_path, routes)]
 
 
-def test_a_list_that_never_ends_is_given_up(tmp_path: Path) -> None:
+def test_a_repeated_page_token_is_an_error(tmp_path: Path) -> None:
     page = {"metadata": {"continue": "a"}, "items": []}
 
-    with pytest.raises(PeerError, match="round in circles"):
+    with pytest.raises(PeerError, match="sent the same page token twice"):
         read(tmp_path, {FIRST: page, f"{FIRST}&continue=a": page})
 
 
-def test_what_a_service_leaves_out_has_its_default(tmp_path: Path) -> None:
+def test_missing_fields_of_a_service_have_defaults(tmp_path: Path) -> None:
     items = [
         {"metadata": {"name": "bare"}, "spec": {"ports": [{"port": 1}]}},
         service("external", type="ExternalName", externalName="example.org"),
@@ -111,7 +111,7 @@ def test_what_a_service_leaves_out_has_its_default(tmp_path: Path) -> None:
     ("status", "message"),
     [(401, "Unauthorized"), (403, "services is forbidden"), (500, "etcdserver: request timed out")],
 )
-def test_a_refusal_comes_with_the_message_of_its_status(
+def test_a_refused_request_is_reported_with_message_and_status(
     tmp_path: Path, status: int, message: str
 ) -> None:
     refusal = {
@@ -141,13 +141,15 @@ def test_a_refusal_comes_with_the_message_of_its_status(
         (502, b""),
     ],
 )
-def test_rubbish_is_refused(tmp_path: Path, document: Any) -> None:
-    with pytest.raises(PeerError, match=r"^cannot (understand the API server's list|list the) "):
+def test_an_invalid_list_is_refused(tmp_path: Path, document: Any) -> None:
+    with pytest.raises(PeerError, match=r"^cannot (parse the API server's list|list the) "):
         read(tmp_path, {FIRST: document})
 
 
 @pytest.mark.parametrize("behaviour", peers.HOSTILE)
-def test_a_hostile_peer_is_given_up_in_time(tmp_path: Path, behaviour: peers.Behaviour) -> None:
+def test_a_request_to_a_hostile_peer_ends_in_time(
+    tmp_path: Path, behaviour: peers.Behaviour
+) -> None:
     path = tmp_path / "api"
     start = time.monotonic()
 
@@ -158,7 +160,7 @@ def test_a_hostile_peer_is_given_up_in_time(tmp_path: Path, behaviour: peers.Beh
         assert time.monotonic() - start < PATIENCE
 
 
-def test_ten_thousand_services_take_their_time_in_pages(tmp_path: Path) -> None:
+def test_ten_thousand_services_are_read_in_pages(tmp_path: Path) -> None:
     routes: dict[str, Any] = {}
     for number in range(20):
         path = FIRST + (f"&continue={number}" if number else "")
@@ -182,7 +184,7 @@ def line(kind: str, name: str, version: str, **spec: Any) -> bytes:
 
 def followed(tmp_path: Path, *lines: bytes, end: bytes = b"") -> tuple[str, list[wire.Event]]:
     """Follow a watch that sends these lines, each in a separate chunk, and then ends."""
-    seen: list[wire.Event] = []
+    events: list[wire.Event] = []
 
     def behave(handler: peers.Handler) -> None:
         handler.wfile.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
@@ -192,13 +194,13 @@ def followed(tmp_path: Path, *lines: bytes, end: bytes = b"") -> tuple[str, list
         handler.close_connection = True
 
     with peers.on_socket(tmp_path / "api", behave) as server:
-        version = services.follow(UnixPeer(tmp_path / "api"), "7", seen.append)
-    assert "resourceVersion=7" in server.asked[0]
-    return version, seen
+        version = services.follow(UnixPeer(tmp_path / "api"), "7", events.append)
+    assert "resourceVersion=7" in server.requested[0]
+    return version, events
 
 
-def test_a_watch_tells_what_comes_and_goes_and_where_to_go_on(tmp_path: Path) -> None:
-    version, seen = followed(
+def test_a_watch_reports_changes_and_the_version_to_continue_from(tmp_path: Path) -> None:
+    version, events = followed(
         tmp_path,
         line("ADDED", "a", "8", ports=[{"port": 1}]),
         line("MODIFIED", "a", "9", ports=[{"port": 2}]),
@@ -212,10 +214,10 @@ def test_a_watch_tells_what_comes_and_goes_and_where_to_go_on(tmp_path: Path) ->
         ("ADDED", ("default", "a"), [1]),
         ("MODIFIED", ("default", "a"), [2]),
         ("DELETED", ("default", "a"), []),
-    ] == [(one.kind, one.key, [port.port for port in one.ports]) for one in seen]
+    ] == [(one.kind, one.key, [port.port for port in one.ports]) for one in events]
 
 
-def test_a_watch_that_the_server_forgot_is_begun_anew(tmp_path: Path) -> None:
+def test_a_watch_of_an_expired_version_returns_no_version(tmp_path: Path) -> None:
     expired = (
         json.dumps({"type": "ERROR", "object": {"kind": "Status", "code": 410}}).encode() + b"\n"
     )
@@ -226,11 +228,11 @@ def test_a_watch_that_the_server_forgot_is_begun_anew(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "bad", [b"rubbish\n", b"[]\n", b'{"type": "ADDED"}\n', b"x" * (5 * 1024 * 1024)]
 )
-def test_a_watch_of_rubbish_is_given_up(tmp_path: Path, bad: bytes) -> None:
+def test_an_invalid_line_of_a_watch_is_an_error(tmp_path: Path, bad: bytes) -> None:
     with pytest.raises(PeerError):
         followed(tmp_path, bad)
 
 
-def test_a_watch_that_breaks_off_in_a_line_is_no_end(tmp_path: Path) -> None:
-    with pytest.raises(PeerError, match="its answer ended in the middle"):
+def test_a_watch_that_ends_inside_a_line_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(PeerError, match="the answer is incomplete"):
         followed(tmp_path, line("ADDED", "a", "8"), end=b"ffff\r\n{")

@@ -53,16 +53,16 @@ def test_a_healthy_host_passes_every_check() -> None:
 
 
 @pytest.mark.parametrize("row", ROWS, ids=str)
-def test_each_check_says_what_is_wrong_and_who_mends_it(row: Row) -> None:
+def test_each_check_reports_the_problem_and_who_can_fix_it(row: Row) -> None:
     found = answer(row.host, row.check)
 
     assert found.verdict is row.verdict
-    assert row.said in f"{found.observed} | {found.reason}"
+    assert row.expected in f"{found.observed} | {found.reason}"
     assert (found.remedy.fixable_by if found.remedy else None) is row.fixable_by
 
 
 @pytest.mark.parametrize("check", IDS)
-def test_every_check_has_a_row_for_its_no(check: str) -> None:
+def test_every_check_has_a_row_in_which_it_does_not_pass(check: str) -> None:
     assert {row.verdict for row in ROWS if row.check == check} & {
         Verdict.FAIL,
         Verdict.WARN,
@@ -71,7 +71,7 @@ def test_every_check_has_a_row_for_its_no(check: str) -> None:
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.id)
-def test_each_check_has_a_row_for_its_worst_and_never_goes_beyond(check: Check) -> None:
+def test_the_worst_verdict_of_each_check_is_that_of_its_severity(check: Check) -> None:
     worst = {
         Severity.FATAL: Verdict.FAIL,
         Severity.DEGRADED: Verdict.WARN,
@@ -99,38 +99,38 @@ class OnlyNeeded:
         self._facts, self._allowed = host, check.needs | self.FREE
 
     def __getattr__(self, name: str) -> Any:
-        assert name in self._allowed, f"it reads {name}, which it does not say it needs"
+        assert name in self._allowed, f"the check reads {name}, and does not list it in its needs"
         return getattr(self._facts, name)
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.id)
-def test_a_check_reads_only_what_it_says_it_needs(check: Check) -> None:
+def test_a_check_reads_only_the_facts_in_its_needs(check: Check) -> None:
     """For `check ID`, only the facts that the check needs are read."""
     for row in ROWS:
         assert check.judge(cast("Facts", OnlyNeeded(row.host, check))) == check.judge(row.host)
 
 
 @pytest.mark.parametrize("row", [row for row in ROWS if row.verdict is not Verdict.PASS], ids=str)
-def test_what_is_wrong_with_one_thing_leaves_the_other_checks_alone(row: Row) -> None:
+def test_one_problem_fails_only_the_checks_that_it_affects(row: Row) -> None:
     others = {
         finding.check
         for finding in judge(row.host)
         if finding.verdict in {Verdict.FAIL, Verdict.WARN}
     }
-    together = {
+    affected = {
         "user.nonroot": {"session.runtime_dir", "k3s.binary"},
         "cgroup.delegation": {"cgroup.delegation"},
         **{group: {group} for group in ("userns", "kernel", "net.cidr")},
     }
     allowed = {
         row.check,
-        *(name for group, names in together.items() if matches(row.check, group) for name in names),
+        *(name for group, names in affected.items() if matches(row.check, group) for name in names),
     }
 
     assert all(any(matches(other, one) for one in allowed) for other in others)
 
 
-def test_the_ids_are_unique_and_spelled_alike() -> None:
+def test_the_ids_are_unique_and_have_one_format() -> None:
     assert len(set(IDS)) == len(IDS)
     assert [] == [
         identifier
@@ -142,7 +142,7 @@ def test_the_ids_are_unique_and_spelled_alike() -> None:
     ]
 
 
-def test_the_ids_stay_what_scripts_know_them_as() -> None:
+def test_the_ids_do_not_change() -> None:
     assert IDS == NAMES.split()
 
 
@@ -159,7 +159,7 @@ STATES = {
 
 
 @pytest.mark.parametrize("state", STATES)
-def test_the_four_states_of_delegation_are_told_apart(state: str) -> None:
+def test_each_state_of_delegation_has_its_verdict_and_remedy(state: str) -> None:
     """Seen step by step on systemd 257: three states look the same if only one file is read."""
     reach, fixable_by, command = STATES[state]
 
@@ -170,8 +170,8 @@ def test_the_four_states_of_delegation_are_told_apart(state: str) -> None:
     assert command in "\n".join(found.remedy.commands if found.remedy else ())
 
 
-def test_the_four_states_are_described_in_four_ways() -> None:
-    said = {
+def test_each_state_of_delegation_has_its_own_text() -> None:
+    observed = {
         answer(facts(delegation=reach), "cgroup.delegation.cpuset").observed
         for reach, _, _ in STATES.values()
     }
@@ -181,10 +181,10 @@ def test_the_four_states_are_described_in_four_ways() -> None:
         "configured, not realized",
         "realized, not effective",
         "delegated",
-    } == said
+    } == observed
 
 
-def test_what_a_unit_was_given_decides_whatever_lies_above_it() -> None:
+def test_the_controllers_of_a_unit_determine_the_verdict() -> None:
     none: frozenset[str] = frozenset()
 
     assert (
@@ -194,11 +194,11 @@ def test_what_a_unit_was_given_decides_whatever_lies_above_it() -> None:
         ).verdict
         is Verdict.PASS
     )
-    looked = Delegation(Known(FIVE), Known(FIVE), Known(FIVE), Unknown("there is no user manager"))
-    assert answer(facts(delegation=looked), "cgroup.delegation.cpu").verdict is Verdict.UNKNOWN
+    unread = Delegation(Known(FIVE), Known(FIVE), Known(FIVE), Unknown("there is no user manager"))
+    assert answer(facts(delegation=unread), "cgroup.delegation.cpu").verdict is Verdict.UNKNOWN
 
 
-def test_where_the_upper_stages_are_unknown_the_missing_controller_is_still_a_no() -> None:
+def test_a_controller_that_the_unit_lacks_fails_even_if_the_cause_is_unknown() -> None:
     blind = Delegation(Unknown("no"), Unknown("no"), Unknown("no"), Known(DEFAULT))
 
     assert answer(facts(delegation=blind), "cgroup.delegation.cpuset").verdict is Verdict.FAIL
@@ -208,7 +208,7 @@ PLAIN = {"uid", "gid", "user", "machine", "systemd_booted", "runtime", "distribu
 
 
 @pytest.mark.parametrize("field", sorted({field.name for field in fields(Facts)} - PLAIN))
-def test_what_nobody_could_look_at_is_neither_a_yes_nor_a_no(field: str) -> None:
+def test_a_fact_that_could_not_be_read_gives_unknown(field: str) -> None:
     dark = Unknown("it is dark")
     unseen = {
         "delegation": Delegation(dark, dark, dark, dark),
@@ -234,7 +234,7 @@ def test_what_nobody_could_look_at_is_neither_a_yes_nor_a_no(field: str) -> None
 
 @settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow])
 @given(any_facts())
-def test_any_host_is_judged_and_every_no_has_a_reason_and_a_remedy(host: Facts) -> None:
+def test_every_failure_on_any_host_has_a_reason_and_a_remedy(host: Facts) -> None:
     findings = judge(host)
 
     assert IDS == [finding.check for finding in findings]
@@ -247,7 +247,7 @@ def test_any_host_is_judged_and_every_no_has_a_reason_and_a_remedy(host: Facts) 
         assert finding.remedy is None or finding.remedy.text
 
 
-def test_every_command_of_every_remedy_is_one_that_a_shell_can_read() -> None:
+def test_a_shell_can_parse_every_command_of_every_remedy() -> None:
     strange = facts(user="o'brien $(reboot)", subuid=Known(()), subgid=Known((SubidRange(1, 1),)))
     hosts = [*(row.host for row in ROWS), strange]
     commands = {
@@ -269,18 +269,18 @@ def test_every_command_of_every_remedy_is_one_that_a_shell_can_read() -> None:
         assert (0, "") == (checked.returncode, checked.stderr), command
 
 
-def test_the_limit_of_user_namespaces_is_told_from_a_ban() -> None:
+def test_the_limit_of_user_namespaces_and_a_ban_have_different_remedies() -> None:
     limit = answer(facts(trial=Known(replace(TRIED, user=errno.ENOSPC))), "userns.create")
     ban = answer(facts(trial=Known(replace(TRIED, user=errno.EPERM))), "userns.create")
 
     assert (
-        "ENOSPC for the user namespace",
-        "EPERM for the user namespace",
+        "ENOSPC (user namespace)",
+        "EPERM (user namespace)",
     ) == (limit.observed, ban.observed)
     assert limit.remedy != ban.remedy
 
 
-def test_a_hybrid_host_is_told_to_boot_with_version_2_alone() -> None:
+def test_the_remedy_for_a_hybrid_host_is_to_boot_with_cgroup_v2_only() -> None:
     found = answer(facts(cgroup=Known(CgroupMode.HYBRID)), "cgroup.v2")
 
     assert found.remedy is not None
@@ -288,13 +288,13 @@ def test_a_hybrid_host_is_told_to_boot_with_version_2_alone() -> None:
 
 
 @pytest.mark.parametrize("row", [row for row in ROWS if row.check.startswith("net.port.")], ids=str)
-def test_nobody_is_told_to_end_another_users_program(row: Row) -> None:
+def test_no_remedy_stops_a_program_of_another_user(row: Row) -> None:
     (finding,) = (one for one in judge(row.host) if one.check == row.check)
     foreign = isinstance(row.host.sockets, Known) and any(
-        held.foreign for held in row.host.sockets.value
+        port.foreign for port in row.host.sockets.value
     )
 
     if finding.remedy is not None:
-        words = f"{finding.remedy.text} {' '.join(finding.remedy.commands)}"
-        assert foreign != ("end " in words)
-        assert foreign == ("k3s-rootless config set" in words)
+        text = f"{finding.remedy.text} {' '.join(finding.remedy.commands)}"
+        assert foreign != ("stop " in text)
+        assert foreign == ("k3s-rootless config set" in text)

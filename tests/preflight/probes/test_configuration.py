@@ -42,7 +42,7 @@ def test_the_token_is_compared_by_its_password(tmp_path: Path, text: str, *, fit
     assert fits is token(cluster(tmp_path), text).fits
 
 
-def test_a_token_file_is_read_and_one_that_is_missing_is_no_answer(tmp_path: Path) -> None:
+def test_a_token_file_is_read_and_a_missing_one_is_unknown(tmp_path: Path) -> None:
     cluster(tmp_path)
     (tmp_path / "good").write_text("right\n")
     (tmp_path / "wrong").write_text(f"{FULL.replace('right', 'other')}\n")
@@ -56,14 +56,14 @@ def test_a_token_file_is_read_and_one_that_is_missing_is_no_answer(tmp_path: Pat
     )
 
 
-def test_a_new_cluster_takes_any_token(tmp_path: Path) -> None:
+def test_a_new_cluster_accepts_any_token(tmp_path: Path) -> None:
     assert token(tmp_path, "anything").fits
     cluster(tmp_path)
     (tmp_path / "server/db/state.db").unlink()
     assert token(tmp_path, "anything").fits
 
 
-def test_a_token_that_cannot_be_compared_is_no_answer(tmp_path: Path) -> None:
+def test_a_token_that_cannot_be_compared_is_unknown(tmp_path: Path) -> None:
     cluster(tmp_path)
     assert None is token(tmp_path, "abcdef.0123456789abcdef").fits
     (tmp_path / "server/token").unlink()
@@ -77,7 +77,7 @@ def target(path: Path, uid: int = UID, gid: int = GID) -> Target:
     return found.value
 
 
-def test_a_kubeconfig_that_is_there_or_not_can_be_written(tmp_path: Path) -> None:
+def test_an_existing_or_missing_kubeconfig_can_be_written(tmp_path: Path) -> None:
     assert "" == target(tmp_path / "a/b/k3s.yaml").obstacle
     (tmp_path / "k3s.yaml").touch()
     assert "" == target(tmp_path / "k3s.yaml").obstacle
@@ -86,7 +86,7 @@ def test_a_kubeconfig_that_is_there_or_not_can_be_written(tmp_path: Path) -> Non
     assert "" == target(tmp_path / "link/k3s.yaml").obstacle
 
 
-def test_a_mode_of_ones_own_stops_nothing_since_k3s_is_root_of_its_namespace(
+def test_k3s_can_write_own_files_whatever_their_mode(
     tmp_path: Path,
 ) -> None:
     closed = tmp_path / ".kube"
@@ -94,7 +94,7 @@ def test_a_mode_of_ones_own_stops_nothing_since_k3s_is_root_of_its_namespace(
     assert "" == target(closed / "k3s.yaml").obstacle
 
 
-_AS_NOBODY = """
+_AS_OVERFLOW_USER = """
 import os, sys
 os.setgroups([]); os.setgid(65534); os.setuid(65534)
 from pathlib import Path
@@ -104,10 +104,10 @@ print(found.obstacle, found.own, sep="|")
 """
 
 
-def of_nobody(path: Path) -> str:
+def as_overflow_user(path: Path) -> str:
     root = Path(__file__).parents[3]
     run = subprocess.run(
-        [sys.executable, "-c", _AS_NOBODY, str(path)],
+        [sys.executable, "-c", _AS_OVERFLOW_USER, str(path)],
         capture_output=True,
         text=True,
         check=True,
@@ -117,22 +117,22 @@ def of_nobody(path: Path) -> str:
 
 
 @pytest.mark.skipif(UID != 0, reason="needs files of another user")
-def test_what_belongs_to_another_user_cannot_be_written(tmp_path: Path) -> None:
+def test_files_of_another_user_cannot_be_written(tmp_path: Path) -> None:
     for one in (tmp_path, *tmp_path.parents[:-2]):
         one.chmod(0o755)
     foreign = tmp_path / ".kube"
     foreign.mkdir(mode=0o755)
-    assert f"{foreign} is not writable|False" == of_nobody(foreign / "k3s.yaml")
+    assert f"{foreign} is not writable|False" == as_overflow_user(foreign / "k3s.yaml")
     os.chown(foreign, 65534, 65534)
     file = foreign / "k3s.yaml"
     file.touch(mode=0o644)
-    assert f"{file} is not writable|False" == of_nobody(file)
+    assert f"{file} is not writable|False" == as_overflow_user(file)
     os.chown(file, 65534, 65534)
     file.chmod(0o400)
-    assert "|True" == of_nobody(file)
+    assert "|True" == as_overflow_user(file)
 
 
-def test_another_kind_of_file_is_in_the_way(tmp_path: Path) -> None:
+def test_another_kind_of_file_prevents_the_kubeconfig(tmp_path: Path) -> None:
     (tmp_path / "k3s.yaml").mkdir()
     assert f"{tmp_path}/k3s.yaml is not a regular file" == target(tmp_path / "k3s.yaml").obstacle
     (tmp_path / ".kube").touch()

@@ -32,7 +32,7 @@ def known(data: Path) -> Cluster:
     return found.value
 
 
-def test_a_new_cluster_keeps_nothing(tmp_path: Path) -> None:
+def test_a_new_cluster_has_no_nodes_and_no_addresses(tmp_path: Path) -> None:
     assert Cluster((), ()) == known(tmp_path)
 
 
@@ -106,7 +106,7 @@ def test_etcd_and_a_damaged_file_are_unknown(tmp_path: Path) -> None:
     suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60
 )
 @given(st.binary(max_size=60).map(lambda rest: b"k8s\x00" + rest) | st.binary(max_size=20))
-def test_no_value_can_upset_the_reader(tmp_path: Path, value: bytes) -> None:
+def test_any_value_in_the_datastore_is_read_without_an_error(tmp_path: Path, value: bytes) -> None:
     path = database(tmp_path)
     path.unlink(missing_ok=True)
     standin.keep_node(path, "node-1", "10.42.0.0/24")
@@ -117,7 +117,7 @@ def test_no_value_can_upset_the_reader(tmp_path: Path, value: bytes) -> None:
 
 
 @pytest.mark.parametrize("length", [1, 30, 60])
-def test_a_value_that_is_cut_off_is_unknown(tmp_path: Path, length: int) -> None:
+def test_a_truncated_value_is_unknown(tmp_path: Path, length: int) -> None:
     standin.keep_node(database(tmp_path), "node-1", "10.42.0.0/24")
     with closing(sqlite3.connect(database(tmp_path))) as store, store:
         store.execute(

@@ -67,9 +67,10 @@ def routes(*rows: tuple[str, str, str, int]) -> str:
 
 def test_routes_of_all_tables_and_addresses_are_found(tmp_path: Path) -> None:
     write(tmp_path / "proc/net/fib_trie", TRIE)
-    way_out = (("eth0", ANYWHERE, ANYWHERE, 100), ("wlan0", ANYWHERE, ANYWHERE, 20))
+    default_routes = (("eth0", ANYWHERE, ANYWHERE, 100), ("wlan0", ANYWHERE, ANYWHERE, 20))
     write(
-        tmp_path / "proc/net/route", routes(*way_out, ("eth0", "192.0.2.0", "255.255.255.0", 100))
+        tmp_path / "proc/net/route",
+        routes(*default_routes, ("eth0", "192.0.2.0", "255.255.255.0", 100)),
     )
     six = (
         f"{'fd00' + 28 * '0'} 40 {32 * '0'} 00 {32 * '0'} 00000100 00000001 00000000 00000001"
@@ -93,7 +94,7 @@ def test_routes_of_all_tables_and_addresses_are_found(tmp_path: Path) -> None:
     assert ("wlan0", 1420) == (found.value.interface, found.value.mtu)
 
 
-def test_the_addresses_of_this_machine_are_among_them() -> None:
+def test_the_addresses_of_this_machine_are_found() -> None:
     found = network.network(ROOT)
     own = subprocess.run(
         ["hostname", "-I"], capture_output=True, text=True, check=False
@@ -165,7 +166,7 @@ def test_the_resolver_is_read(
     )
 
 
-def test_a_dangling_resolv_conf_names_no_server(tmp_path: Path) -> None:
+def test_a_dangling_resolv_conf_has_no_name_server(tmp_path: Path) -> None:
     (tmp_path / "etc").mkdir()
     (tmp_path / "etc/resolv.conf").symlink_to("../run/systemd/resolve/stub-resolv.conf")
     write(tmp_path / "etc/hosts", "127.0.0.1 localhost.localdomain\n")
@@ -182,7 +183,7 @@ def modules(root: Path) -> tuple[set[str], set[str], bool]:
     return set(found.value.present), set(found.value.loadable), found.value.complete
 
 
-def test_modules_count_wherever_they_are(tmp_path: Path) -> None:
+def test_modules_are_found_in_all_places(tmp_path: Path) -> None:
     write(tmp_path / "proc/sys/kernel/osrelease", "6.1.0-9\n")
     write(
         tmp_path / "proc/modules",
@@ -200,7 +201,7 @@ def test_modules_count_wherever_they_are(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("packed", [True, False])
-def test_what_is_built_in_stands_in_the_configuration_of_the_kernel(
+def test_built_in_modules_are_found_in_the_kernel_configuration(
     tmp_path: Path, *, packed: bool
 ) -> None:
     lines = (
@@ -225,13 +226,13 @@ def test_what_is_built_in_stands_in_the_configuration_of_the_kernel(
     assert (set(), True) == (loadable, complete)
 
 
-def test_where_nothing_tells_of_modules_it_is_not_complete(tmp_path: Path) -> None:
+def test_without_a_list_of_modules_the_result_is_not_complete(tmp_path: Path) -> None:
     write(tmp_path / "proc/modules", "overlay 1 0 - Live 0x0\n")
 
     assert ({"overlay"}, set(), False) == modules(tmp_path)
 
 
-def test_a_device_whose_module_is_missing_is_not_opened(tmp_path: Path) -> None:
+def test_a_device_without_its_module_is_not_opened(tmp_path: Path) -> None:
     """The device is a FIFO: opening it would block, or fail without a reader."""
     (tmp_path / "dev/net").mkdir(parents=True)
     os.mkfifo(tmp_path / "dev/net/tun")
@@ -242,7 +243,7 @@ def test_a_device_whose_module_is_missing_is_not_opened(tmp_path: Path) -> None:
     assert (0, 2, 2) == (found.value["tun"], found.value["fuse"], found.value["kmsg"])
 
 
-def test_a_place_that_does_not_exist_is_told_by_its_next_parent(tmp_path: Path) -> None:
+def test_of_a_missing_directory_the_nearest_parent_is_read(tmp_path: Path) -> None:
     found = storage.storage(ROOT, tmp_path / "a/b/c", tmp_path, Path("/tmp"), os.getuid())
 
     assert isinstance(found, Known)
@@ -261,7 +262,7 @@ def test_a_place_that_does_not_exist_is_told_by_its_next_parent(tmp_path: Path) 
     assert found.value.home.exists
 
 
-def test_mounts_with_blanks_in_their_names_are_found(tmp_path: Path) -> None:
+def test_mount_points_with_spaces_are_found(tmp_path: Path) -> None:
     rows = (
         "1 0 8:1 / / rw - ext4 /dev/sda1 rw",
         r"2 1 0:9 / /my\040disk rw,noexec - nfs4 host:/a rw",
@@ -274,11 +275,13 @@ def test_mounts_with_blanks_in_their_names_are_found(tmp_path: Path) -> None:
     found = mounts.mounts(tmp_path)
 
     assert ["/", "/my disk", "/my"] == [one.point for one in found]
-    held = [mounts.holding(found, Path(path)) for path in ("/my disk/x", "/my/x", "/mydisk", "/")]
-    assert ["nfs4", "xfs", "ext4", "ext4"] == [one.type if one else None for one in held]
+    found_mounts = [
+        mounts.mount_of(found, Path(path)) for path in ("/my disk/x", "/my/x", "/mydisk", "/")
+    ]
+    assert ["nfs4", "xfs", "ext4", "ext4"] == [one.type if one else None for one in found_mounts]
 
 
-def test_what_the_user_manager_passes_on_is_read_from_its_own_process(tmp_path: Path) -> None:
+def test_limits_are_read_from_the_process_of_the_user_manager(tmp_path: Path) -> None:
     group = "/user.slice/user-1000.slice/user@1000.service"
     write(tmp_path / "sys/fs/cgroup" / group[1:] / "init.scope/cgroup.procs", "700\n701\n")
     write(tmp_path / "sys/fs/cgroup/user.slice/user-1000.slice/pids.max", "9000\n")
@@ -310,7 +313,7 @@ def test_what_the_user_manager_passes_on_is_read_from_its_own_process(tmp_path: 
         ("", ""),
     ],
 )
-def test_the_cgroup_of_this_process_is_read_under_both_versions(
+def test_the_cgroup_of_this_process_is_read_in_both_cgroup_versions(
     tmp_path: Path, text: str, expected: str
 ) -> None:
     write(tmp_path / "proc/self/cgroup", text)
@@ -321,7 +324,7 @@ def test_the_cgroup_of_this_process_is_read_under_both_versions(
     assert found.value == Caller("bob", expected)
 
 
-def test_configuration_and_neighbours_are_found(tmp_path: Path) -> None:
+def test_configuration_and_services_of_the_host_are_found(tmp_path: Path) -> None:
     write(tmp_path / "etc/rancher/k3s/config.yaml", "debug: true\n")
     write(tmp_path / "etc/rancher/k3s/config.yaml.d/10.yaml", "")
     write(tmp_path / "etc/rancher/k3s/config.yaml.d/README", "")
@@ -329,8 +332,8 @@ def test_configuration_and_neighbours_are_found(tmp_path: Path) -> None:
     write(tmp_path / "etc/ufw/ufw.conf", "LOGLEVEL=low\nENABLED=yes\n")
     (tmp_path / "sys/fs/cgroup/systemd/system.slice/k3s.service").mkdir(parents=True)
 
-    found = session.beside(tmp_path, "/etc/rancher/k3s/config.yaml")
-    other = session.beside(tmp_path, "/etc/other.yaml")
+    found = session.surroundings(tmp_path, "/etc/rancher/k3s/config.yaml")
+    other = session.surroundings(tmp_path, "/etc/other.yaml")
 
     assert isinstance(found, Known)
     assert isinstance(other, Known)

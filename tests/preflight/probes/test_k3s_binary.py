@@ -32,12 +32,12 @@ def probe(tmp_path: Path, search: str = "", **environ: str) -> K3sBinary:
     )
 
 
-def test_a_k3s_is_found_and_asked_for_its_release(tmp_path: Path) -> None:
+def test_a_k3s_is_found_and_queried_for_its_release(tmp_path: Path) -> None:
     path = script(tmp_path / "path/k3s")
 
-    asked = Known(version(RELEASE), f"{path} --version")
+    release = Known(version(RELEASE), f"{path} --version")
     assert probe(tmp_path) == K3sBinary(
-        str(path), executable=True, owner=os.getuid(), version=asked
+        str(path), executable=True, owner=os.getuid(), version=release
     )
 
 
@@ -50,7 +50,7 @@ def test_a_k3s_is_found_and_asked_for_its_release(tmp_path: Path) -> None:
         (["home/bin"], "home/bin"),
     ],
 )
-def test_the_k3s_that_the_user_means_comes_first(
+def test_the_first_k3s_in_the_path_of_the_user_is_used(
     tmp_path: Path, places: list[str], expected: str
 ) -> None:
     for place in places:
@@ -83,7 +83,7 @@ def test_the_current_directory_is_not_searched_for_a_k3s_to_run(
 
 
 @pytest.mark.parametrize("kind", ["missing", "directory", "dangling", "loop"])
-def test_where_there_is_no_program_there_is_no_k3s(tmp_path: Path, kind: str) -> None:
+def test_without_a_program_there_is_no_k3s(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "path/k3s"
     path.parent.mkdir()
     if kind == "directory":
@@ -94,20 +94,20 @@ def test_where_there_is_no_program_there_is_no_k3s(tmp_path: Path, kind: str) ->
     assert K3sBinary(None) == probe(tmp_path)
 
 
-def test_a_k3s_that_cannot_be_run_is_named(tmp_path: Path) -> None:
+def test_a_k3s_that_is_not_executable_is_reported(tmp_path: Path) -> None:
     path = script(tmp_path / "path/k3s", mode=0o644)
 
     assert probe(tmp_path) == K3sBinary(str(path))
 
 
-def test_one_that_can_be_run_beats_an_earlier_one_that_cannot(tmp_path: Path) -> None:
+def test_an_executable_k3s_is_preferred_to_an_earlier_one_that_is_not(tmp_path: Path) -> None:
     script(tmp_path / "path/k3s", mode=0o644)
     path = script(tmp_path / "home/bin/k3s")
 
     assert probe(tmp_path).path == str(path)
 
 
-def test_a_k3s_that_every_user_can_write_is_named_and_not_run(tmp_path: Path) -> None:
+def test_a_k3s_that_every_user_can_write_is_reported_and_not_run(tmp_path: Path) -> None:
     path = script(tmp_path / "path/k3s", f"touch {tmp_path}/started; {ANSWER}", mode=0o757)
 
     found = probe(tmp_path)
@@ -118,7 +118,7 @@ def test_a_k3s_that_every_user_can_write_is_named_and_not_run(tmp_path: Path) ->
     assert not (tmp_path / "started").exists()
 
 
-def test_a_trusted_k3s_beats_an_earlier_one_that_others_can_write(tmp_path: Path) -> None:
+def test_a_trusted_k3s_is_preferred_to_an_earlier_one_that_others_can_write(tmp_path: Path) -> None:
     script(tmp_path / "path/k3s", mode=0o757)
     path = script(tmp_path / "home/bin/k3s")
 
@@ -150,7 +150,7 @@ def test_a_trusted_k3s_beats_an_earlier_one_that_others_can_write(tmp_path: Path
         "10 MB of lines",
     ],
 )
-def test_what_does_not_answer_like_k3s_has_no_release(
+def test_other_output_than_that_of_k3s_is_no_release(
     tmp_path: Path, body: str, reason: str
 ) -> None:
     script(tmp_path / "path/k3s", body)
@@ -168,7 +168,9 @@ def test_what_does_not_answer_like_k3s_has_no_release(
     [b"", b"\x7fELF garbage", b"#!/nonexistent/sh\n"],
     ids=["empty", "broken ELF", "no interpreter"],
 )
-def test_what_the_kernel_cannot_start_has_no_release(tmp_path: Path, content: bytes) -> None:
+def test_a_program_that_the_kernel_cannot_execute_has_no_release(
+    tmp_path: Path, content: bytes
+) -> None:
     path = script(tmp_path / "path/k3s")
     path.write_bytes(content)
 
@@ -183,7 +185,7 @@ def test_what_the_kernel_cannot_start_has_no_release(tmp_path: Path, content: by
     ["sleep 240", "sleep 240 & sleep 240", f"{ANSWER}; sleep 240 &"],
     ids=["hangs", "forks", "lets go"],
 )
-def test_a_k3s_that_gives_no_end_is_given_up(tmp_path: Path, body: str) -> None:
+def test_a_k3s_that_does_not_exit_is_killed(tmp_path: Path, body: str) -> None:
     path = script(tmp_path / "path/k3s", body)
     start = time.monotonic()
 
@@ -193,7 +195,7 @@ def test_a_k3s_that_gives_no_end_is_given_up(tmp_path: Path, body: str) -> None:
     assert time.monotonic() - start < PATIENCE
 
 
-def test_the_answer_does_not_depend_on_the_environment_of_the_caller(tmp_path: Path) -> None:
+def test_the_release_does_not_depend_on_the_environment_of_the_caller(tmp_path: Path) -> None:
     """A k3s before 2023-06 exits if it is not allowed to read its configuration file.
 
     It also exits if K3S_CONFIG_FILE names a file that does not exist.
@@ -212,7 +214,7 @@ def test_the_answer_does_not_depend_on_the_environment_of_the_caller(tmp_path: P
     assert environ["HOME"] == str(tmp_path / "home")
 
 
-def test_a_path_with_blanks_and_quotes_is_a_path(tmp_path: Path) -> None:
+def test_a_path_can_contain_spaces_and_quotes(tmp_path: Path) -> None:
     path = script(tmp_path / "it's a $(path)/k3s")
 
     found = host.k3s_binary({"PATH": str(path.parent)}, "", tmp_path, seconds=5)
@@ -221,7 +223,7 @@ def test_a_path_with_blanks_and_quotes_is_a_path(tmp_path: Path) -> None:
     assert isinstance(found.version, Known)
 
 
-def test_a_path_too_long_for_the_kernel_holds_no_k3s(tmp_path: Path) -> None:
+def test_a_path_too_long_for_the_kernel_has_no_k3s(tmp_path: Path) -> None:
     script(tmp_path / "home/bin/k3s")
 
     found = probe(tmp_path, f"/{'x' * 300}:/{'y/' * 3000}")
@@ -232,7 +234,7 @@ def test_a_path_too_long_for_the_kernel_holds_no_k3s(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "owner", [os.getuid(), os.getuid() + 1], ids=["the user's own", "another user's"]
 )
-def test_the_remedy_for_an_old_k3s_makes_the_new_one_be_found(tmp_path: Path, owner: int) -> None:
+def test_after_the_remedy_for_an_old_k3s_the_new_one_is_found(tmp_path: Path, owner: int) -> None:
     """The commands run in a shell with a `curl` that writes the new k3s.
 
     The probe then uses the PATH of that shell.

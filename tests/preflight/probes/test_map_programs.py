@@ -25,7 +25,7 @@ def test_newuidmap_is_found_on_the_path_of_the_unit(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", [0o755, 0o2755], ids=oct)
-def test_a_program_without_the_setuid_bit_has_no_privilege(tmp_path: Path, mode: int) -> None:
+def test_a_program_without_the_setuid_bit_is_not_privileged(tmp_path: Path, mode: int) -> None:
     path = program(tmp_path / "usr/bin/newgidmap", mode)
 
     assert host.map_program("newgidmap", "/usr/bin", tmp_path) == Known(
@@ -35,7 +35,9 @@ def test_a_program_without_the_setuid_bit_has_no_privilege(tmp_path: Path, mode:
 
 @needs_root
 @pytest.mark.parametrize(("name", "bit"), [("newuidmap", 7), ("newgidmap", 6)])
-def test_the_file_capability_must_be_the_right_one(tmp_path: Path, name: str, bit: int) -> None:
+def test_only_the_file_capability_of_the_program_counts(
+    tmp_path: Path, name: str, bit: int
+) -> None:
     path = program(tmp_path / "usr/bin" / name)
 
     def capable(*bits: int) -> bool:
@@ -56,7 +58,7 @@ def test_the_file_capability_must_be_the_right_one(tmp_path: Path, name: str, bi
 
 
 @pytest.mark.parametrize("kind", ["missing", "not executable", "directory", "dangling", "loop"])
-def test_what_cannot_be_run_is_missing(tmp_path: Path, kind: str) -> None:
+def test_a_program_that_cannot_be_executed_is_missing(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "usr/bin/newuidmap"
     path.parent.mkdir(parents=True)
     if kind == "not executable":
@@ -72,7 +74,7 @@ def test_what_cannot_be_run_is_missing(tmp_path: Path, kind: str) -> None:
 
 
 @needs_root
-def test_a_nosuid_mount_is_noticed(tmp_path: Path) -> None:
+def test_a_nosuid_mount_is_reported(tmp_path: Path) -> None:
     code = (
         "from pathlib import Path; from k3s_rootless.preflight.probes import host as probes\n"
         f"print(probes.map_program('newuidmap', '/usr/bin', Path({str(tmp_path)!r})).value.nosuid)"

@@ -29,7 +29,7 @@ def run_python(code: str) -> str:
     return done.stdout.strip()
 
 
-def as_nobody(code: str) -> str:
+def as_overflow_user(code: str) -> str:
     # Imported first: the checkout can be below a directory that only root can enter.
     become = "os.setgroups([]); os.setgid(65534); os.setuid(65534)"
     return run_python(
@@ -37,7 +37,7 @@ def as_nobody(code: str) -> str:
     )
 
 
-def test_sysctls_are_read_without_their_line_end(tmp_path: Path) -> None:
+def test_sysctls_are_read_without_the_newline(tmp_path: Path) -> None:
     path = write(tmp_path / "proc/sys/net/ipv4/ip_forward", "1\n")
     write(tmp_path / "proc/sys/user/max_user_namespaces", "63432\n")
 
@@ -50,7 +50,7 @@ def test_sysctls_are_read_without_their_line_end(tmp_path: Path) -> None:
     }
 
 
-def test_sysctls_that_are_no_text_do_not_stop_the_probe(tmp_path: Path) -> None:
+def test_sysctls_that_are_not_text_do_not_stop_the_probe(tmp_path: Path) -> None:
     write(tmp_path / "proc/sys/net/ipv4/ip_forward", b"\xff1\n")
     (tmp_path / "proc/sys/kernel/unprivileged_userns_clone").mkdir(parents=True)
     (tmp_path / "proc/sys/user").symlink_to("user")
@@ -62,20 +62,20 @@ def test_sysctls_that_are_no_text_do_not_stop_the_probe(tmp_path: Path) -> None:
 
 
 @needs_root
-def test_what_may_not_be_read_is_unknown(tmp_path: Path) -> None:
+def test_an_unreadable_file_is_unknown(tmp_path: Path) -> None:
     for directory in (tmp_path, *tmp_path.parents[:2]):
         directory.chmod(0o755)
     write(tmp_path / "proc/sys/net/ipv4/ip_forward", "1\n", 0o600)
     write(tmp_path / "etc/subuid", "nobody:1:2\n", 0o600)
 
-    said = as_nobody(
+    output = as_overflow_user(
         "from pathlib import Path\nfrom k3s_rootless.preflight.probes import subids\n"
         f"root = Path({str(tmp_path)!r})\nprint(probes.sysctls(root)['net.ipv4.ip_forward'])\n"
         "print(subids.of_user('subuid', root, 'nobody', 65534))"
     )
 
-    assert ["Unknown", "Unknown"] == [line.split("(")[0] for line in said.splitlines()]
-    assert 2 == said.count("Permission denied")
+    assert ["Unknown", "Unknown"] == [line.split("(")[0] for line in output.splitlines()]
+    assert 2 == output.count("Permission denied")
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -116,7 +116,7 @@ def test_no_content_stops_the_readers(tmp_path: Path, content: bytes) -> None:
         "no UTF-8",
     ],
 )
-def test_the_distribution_is_what_os_release_says(
+def test_the_distribution_is_read_from_os_release(
     tmp_path: Path, content: str | bytes, expected: str
 ) -> None:
     write(tmp_path / "etc/os-release", content)
@@ -124,7 +124,7 @@ def test_the_distribution_is_what_os_release_says(
     assert expected == host.distribution(tmp_path)
 
 
-def test_the_second_os_release_counts_where_the_first_is_missing(tmp_path: Path) -> None:
+def test_the_second_os_release_is_read_if_the_first_does_not_exist(tmp_path: Path) -> None:
     assert "" == host.distribution(tmp_path)
 
     write(tmp_path / "usr/lib/os-release", "ID=fedora\n")
@@ -134,7 +134,7 @@ def test_the_second_os_release_counts_where_the_first_is_missing(tmp_path: Path)
     assert "debian" == host.distribution(tmp_path)
 
 
-def test_systemd_has_booted_where_its_directory_is(tmp_path: Path) -> None:
+def test_systemd_has_booted_if_its_directory_exists(tmp_path: Path) -> None:
     assert not host.systemd_booted(tmp_path)
     write(tmp_path / "run/systemd/system", "")
     assert not host.systemd_booted(tmp_path)
@@ -143,9 +143,9 @@ def test_systemd_has_booted_where_its_directory_is(tmp_path: Path) -> None:
     assert host.systemd_booted(tmp_path)
 
 
-def test_the_control_groups_of_this_machine_are_known() -> None:
+def test_the_cgroup_version_of_this_machine_is_read() -> None:
     mounts = [line.split() for line in Path("/proc/self/mounts").read_text("utf-8").splitlines()]
-    types = {words[1]: words[2] for words in mounts}
+    types = {fields[1]: fields[2] for fields in mounts}
     expected = {"cgroup2": CgroupMode.UNIFIED, "tmpfs": CgroupMode.LEGACY}.get(
         types.get("/sys/fs/cgroup", ""), CgroupMode.ABSENT
     )
@@ -155,11 +155,11 @@ def test_the_control_groups_of_this_machine_are_known() -> None:
     assert host.cgroup_mode(Path("/")) == Known(expected, "statfs /sys/fs/cgroup")
 
 
-def test_a_root_without_control_groups_has_none(tmp_path: Path) -> None:
+def test_a_root_without_a_cgroup_file_system_has_no_cgroups(tmp_path: Path) -> None:
     assert host.cgroup_mode(tmp_path) == Known(CgroupMode.ABSENT, str(tmp_path / "sys/fs/cgroup"))
 
 
-def test_version_1_alone_is_a_tmpfs_without_version_2(tmp_path: Path) -> None:
+def test_a_tmpfs_without_cgroup_v2_is_cgroup_v1_only(tmp_path: Path) -> None:
     (tmp_path / "sys/fs").mkdir(parents=True)
     (tmp_path / "sys/fs/cgroup").symlink_to("/dev/shm")
 
@@ -168,7 +168,7 @@ def test_version_1_alone_is_a_tmpfs_without_version_2(tmp_path: Path) -> None:
     )
 
 
-def test_another_file_system_in_their_place_is_unknown(tmp_path: Path) -> None:
+def test_another_file_system_at_the_cgroup_mount_is_unknown(tmp_path: Path) -> None:
     (tmp_path / "sys/fs").mkdir(parents=True)
     (tmp_path / "sys/fs/cgroup").symlink_to("/proc")
 
@@ -178,7 +178,7 @@ def test_another_file_system_in_their_place_is_unknown(tmp_path: Path) -> None:
     assert "0x9fa0" in found.reason
 
 
-def test_the_runtime_directory_is_looked_at(tmp_path: Path) -> None:
+def test_the_runtime_directory_is_read(tmp_path: Path) -> None:
     tmp_path.chmod(0o700)
     path = str(tmp_path)
     expected = RuntimeDirectory(path, given=True, exists=True, owner=os.getuid(), mode=0o700)
@@ -192,14 +192,14 @@ def test_the_runtime_directory_is_looked_at(tmp_path: Path) -> None:
     [{}, {"XDG_RUNTIME_DIR": ""}, {"XDG_RUNTIME_DIR": "run"}],
     ids=["unset", "empty", "relative"],
 )
-def test_a_directory_that_the_environment_does_not_name_was_derived(
+def test_without_xdg_runtime_dir_the_directory_is_derived(
     tmp_path: Path, environ: dict[str, str]
 ) -> None:
     assert not host.runtime_directory(environ, tmp_path).given
 
 
 @pytest.mark.parametrize("kind", ["missing", "file", "socket", "loop", "long"])
-def test_what_is_no_directory_is_no_runtime_directory(tmp_path: Path, kind: str) -> None:
+def test_a_file_is_no_runtime_directory(tmp_path: Path, kind: str) -> None:
     path = tmp_path / ("x" * 300 if kind == "long" else kind)
     if kind == "file":
         path.write_text("")

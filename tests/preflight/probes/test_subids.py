@@ -73,7 +73,7 @@ def test_the_ranges_of_a_user_are_read(
 
 
 @pytest.mark.parametrize("kind", ["subuid", "subgid"])
-def test_each_kind_has_its_file_and_a_missing_one_holds_no_range(tmp_path: Path, kind: str) -> None:
+def test_each_kind_has_its_file_and_a_missing_file_has_no_range(tmp_path: Path, kind: str) -> None:
     assert subids.of_user(kind, tmp_path, "alice", 1000) == Known((), str(tmp_path / "etc" / kind))
 
     write(tmp_path / "etc" / kind, "alice:100000:65536\n")
@@ -83,7 +83,7 @@ def test_each_kind_has_its_file_and_a_missing_one_holds_no_range(tmp_path: Path,
     )
 
 
-def test_a_file_that_leads_nowhere_is_unknown(tmp_path: Path) -> None:
+def test_a_dangling_link_is_unknown(tmp_path: Path) -> None:
     (tmp_path / "etc/subgid").mkdir(parents=True)
     (tmp_path / "etc/subuid").symlink_to("subuid")
 

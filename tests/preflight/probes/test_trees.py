@@ -68,7 +68,7 @@ def facts(host: Host, root: Path) -> Facts:
         devices=kernel.opened(root),
         programs=kernel.programs(root, search),
         resolver=network.resolver(root),
-        beside=session.beside(root, "/etc/rancher/k3s/config.yaml"),
+        surroundings=session.surroundings(root, "/etc/rancher/k3s/config.yaml"),
         # The clock is that of the machine that runs the tests.
         host=Known(
             replace(machine.value, synchronized=True, early="", processors=4), machine.source
@@ -77,7 +77,7 @@ def facts(host: Host, root: Path) -> Facts:
 
 
 @pytest.mark.parametrize("name", HOSTS)
-def test_each_kind_of_host_gets_its_verdicts_and_no_other(name: str, tmp_path: Path) -> None:
+def test_each_kind_of_host_has_exactly_its_verdicts(name: str, tmp_path: Path) -> None:
     host = HOSTS[name]
 
     found = checklist.judge(facts(host, plant(name, tmp_path)))
@@ -88,14 +88,14 @@ def test_each_kind_of_host_gets_its_verdicts_and_no_other(name: str, tmp_path: P
 
 
 @pytest.mark.parametrize("name", [name for name, host in HOSTS.items() if host.booted])
-def test_what_fails_there_has_somebody_who_mends_it(name: str, tmp_path: Path) -> None:
+def test_each_failure_has_a_remedy(name: str, tmp_path: Path) -> None:
     for one in checklist.judge(facts(HOSTS[name], plant(name, tmp_path))):
         if one.verdict is Verdict.FAIL:
             assert one.remedy
             assert one.remedy.fixable_by is not FixableBy.NONE
 
 
-def test_each_host_says_where_it_is_known_from() -> None:
+def test_each_host_names_its_source() -> None:
     assert all(host.provenance for host in HOSTS.values())
     assert len(HOSTS) >= 15
 
@@ -114,7 +114,7 @@ def test_each_host_says_where_it_is_known_from() -> None:
         ("RHEL 9", "kernel.br_netfilter", "sudo modprobe -a br_netfilter"),
     ],
 )
-def test_the_remedy_is_that_of_the_distribution(
+def test_the_remedy_has_the_commands_of_the_distribution(
     name: str, check: str, command: str, tmp_path: Path
 ) -> None:
     found = {one.check: one for one in checklist.judge(facts(HOSTS[name], plant(name, tmp_path)))}[
@@ -125,7 +125,7 @@ def test_the_remedy_is_that_of_the_distribution(
     assert command in found.remedy.commands
 
 
-def test_a_raspberry_pi_is_told_of_its_command_line(tmp_path: Path) -> None:
+def test_the_remedy_on_a_raspberry_pi_is_a_boot_argument(tmp_path: Path) -> None:
     found = {
         one.check: one
         for one in checklist.judge(
@@ -138,7 +138,7 @@ def test_a_raspberry_pi_is_told_of_its_command_line(tmp_path: Path) -> None:
     assert "cgroup_enable=memory" in memory.text
 
 
-def test_a_label_that_nobody_could_read_is_unknown(tmp_path: Path) -> None:
+def test_a_label_that_cannot_be_read_is_unknown(tmp_path: Path) -> None:
     host = replace(HOSTS["Ubuntu 24.04"], label="")
 
     found = {one.check: one for one in checklist.judge(facts(host, host.plant(tmp_path)))}[
@@ -150,22 +150,24 @@ def test_a_label_that_nobody_could_read_is_unknown(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", HOSTS)
-def test_each_host_gets_a_script_that_is_sound_and_covers_its_failures(
+def test_the_script_for_each_host_is_valid_and_covers_its_failures(
     name: str, tmp_path: Path
 ) -> None:
     seen = facts(HOSTS[name], plant(name, tmp_path))
-    mended = [one for one in checklist.judge(seen) if one.verdict in {Verdict.FAIL, Verdict.WARN}]
+    wrong = [one for one in checklist.judge(seen) if one.verdict in {Verdict.FAIL, Verdict.WARN}]
     here = admin_script.Host(seen.user, seen.uid, seen.distribution, "1.2.3")
-    asked = admin_script.wanted(mended)
+    remedies = admin_script.administrator_remedies(wrong)
 
     text = (
-        nixos.declared(asked, here.user)
+        nixos.render(remedies, here.user)
         if here.family == "nixos"
-        else admin_script.render(mended, here)
+        else admin_script.render(wrong, here)
     )
 
     checked = subprocess.run(
         ["shellcheck", "--shell=sh", "-"], input=text, text=True, capture_output=True, check=False
     )
     assert "" == checked.stdout
-    assert all(remedy.measures or f"by hand: {remedy.text}"[:100] in text for remedy in asked)
+    assert all(
+        remedy.measures or f"manual step: {remedy.text}"[:100] in text for remedy in remedies
+    )

@@ -43,7 +43,7 @@ EVERY_KIND: tuple[Measure, ...] = (
 
 def finding(
     *measures: Measure,
-    text: str = "mend it",
+    text: str = "fix it",
     observed: str = "seen",
     commands: tuple[str, ...] = (),
 ) -> Finding:
@@ -65,35 +65,37 @@ def shellcheck(text: str) -> str:
     "distribution",
     ["debian", "ubuntu debian", "fedora", "rhel", "opensuse-tumbleweed suse", "arch", ""],
 )
-def test_shellcheck_has_nothing_to_say(distribution: str) -> None:
+def test_shellcheck_reports_nothing(distribution: str) -> None:
     host = admin_script.Host("alice", 1500, distribution, "1.2.3")
 
     assert "" == shellcheck(admin_script.render([finding(one) for one in EVERY_KIND], host))
 
 
 @pytest.mark.parametrize("kind", EVERY_KIND, ids=repr)
-def test_a_script_for_one_thing_is_whole(kind: Measure) -> None:
+def test_a_script_for_one_change_is_complete(kind: Measure) -> None:
     assert "" == shellcheck(admin_script.render([finding(kind)], HOST))
 
 
-def test_the_one_that_takes_back_is_sound() -> None:
+def test_shellcheck_reports_nothing_for_undo_and_nixos() -> None:
     assert "" == shellcheck(admin_script.render_undo(HOST))
     assert "" == shellcheck(
-        nixos.declared(admin_script.wanted([finding(one) for one in EVERY_KIND]), "alice")
+        nixos.render(
+            admin_script.administrator_remedies([finding(one) for one in EVERY_KIND]), "alice"
+        )
     )
 
 
-def test_what_no_script_can_do_is_said_by_it() -> None:
+def test_manual_steps_are_printed() -> None:
     text = admin_script.render(
         [finding(text="mount it without nosuid", commands=("echo $HOME `id`",))], HOST
     )
 
-    said = subprocess.run(
+    done = subprocess.run(
         ["sh", "-c", text.replace('"$(id -u)"', "0")], capture_output=True, text=True, check=False
     )
 
-    assert 1 == said.returncode
-    assert "by hand: mount it without nosuid\n    echo $HOME `id`\n" in said.stderr
+    assert 1 == done.returncode
+    assert "manual step: mount it without nosuid\n    echo $HOME `id`\n" in done.stderr
     assert "" == shellcheck(text)
 
 
@@ -109,27 +111,35 @@ ANYTHING = st.characters(exclude_categories=["Cs"], exclude_characters="\0")
     st.text(PRINTABLE, max_size=30),
     st.text(ANYTHING, max_size=30),
 )
-def test_no_value_gets_out_of_its_quotes(value: str, line: str, words: str) -> None:
+def test_no_value_escapes_its_quotes(value: str, line: str, text: str) -> None:
     """The shell parses a hostile name, path or observation, but never executes its content."""
     hostile = [
         finding(
             host_change.SubordinateIds(value),
-            text=f"{words}; exit 77",
-            observed=f"\n exit 77 {words}",
+            text=f"{text}; exit 77",
+            observed=f"\n exit 77 {text}",
         ),
         finding(
             host_change.File(f"/nowhere/{value}", f"{line}\nEND\nexit 77\n"), observed="$(exit 77)"
         ),
-        finding(host_change.Mode("/tmp"), text=words, observed=words),
-        finding(text=f"END\nexit 77\n{words}", commands=(f"{words}; exit 77",)),
+        finding(host_change.Mode("/tmp"), text=text, observed=text),
+        finding(text=f"END\nexit 77\n{text}", commands=(f"{text}; exit 77",)),
     ]
     text = admin_script.render(hostile, admin_script.Host(value, 1500, "debian", "1.2.3"))
 
     # Every function that would change something is replaced by one that only shows its arguments.
-    shown = "\n".join(f"{name}() {{ :; }}" for name in ("give_ids", "note", "change_mode", "say"))
+    shown = "\n".join(
+        f"{name}() {{ :; }}"
+        for name in ("assign_ids", "record_change", "change_mode", "print_line")
+    )
     body = text[text.index("do_steps() {") : text.index("main() {")]
     done = subprocess.run(
-        ["sh", "-eu", "-c", f"{shown}\nput() {{ cat; }}\n{body}\ndo_steps; exit $trouble"],
+        [
+            "sh",
+            "-eu",
+            "-c",
+            f"{shown}\nwrite_file() {{ cat; }}\n{body}\ndo_steps; exit $exit_status",
+        ],
         capture_output=True,
         check=False,
     )
@@ -151,7 +161,7 @@ def test_no_value_gets_out_of_its_quotes(value: str, line: str, words: str) -> N
         ("", "bob:100000:4294000000\n", "", "4294100000"),
     ],
 )
-def test_the_free_range_touches_no_id_that_somebody_has(
+def test_the_free_range_contains_no_id_in_use(
     tmp_path: Path, passwd: str, subuid: str, subgid: str, free: str
 ) -> None:
     for name, content in (("subuid", subuid), ("subgid", subgid), ("passwd", passwd)):
@@ -164,20 +174,41 @@ def test_the_free_range_touches_no_id_that_somebody_has(
         "getent group", "true"
     )
 
-    said = subprocess.run(
+    done = subprocess.run(
         ["sh", "-eu", "-c", f"{function}\nfree_ids"], capture_output=True, text=True, check=True
     )
 
-    assert f"{free}\n" == said.stdout
+    assert f"{free}\n" == done.stdout
 
 
 def test_nixos_gets_lines_and_no_change() -> None:
-    text = nixos.declared(admin_script.wanted([finding(one) for one in EVERY_KIND]), 'al"ice${x}')
+    text = nixos.render(
+        admin_script.administrator_remedies([finding(one) for one in EVERY_KIND]), 'al"ice${x}'
+    )
 
-    said = subprocess.run(["sh", "-c", text], capture_output=True, text=True, check=True)
+    done = subprocess.run(["sh", "-c", text], capture_output=True, text=True, check=True)
 
-    assert 'boot.kernel.sysctl."net.ipv4.ip_forward" = 1;' in said.stdout
-    assert 'users.users."al\\"ice\\${x}".autoSubUidGidRange = true;' in said.stdout
+    assert 'boot.kernel.sysctl."net.ipv4.ip_forward" = 1;' in done.stdout
+    assert 'users.users."al\\"ice\\${x}".autoSubUidGidRange = true;' in done.stdout
+
+
+def test_nixos_gets_a_comment_for_each_manual_step() -> None:
+    manual = finding(text="mount it without nosuid")
+    steps = [finding(one) for one in EVERY_KIND]
+
+    text = nixos.render(admin_script.administrator_remedies([*steps, manual]), "alice")
+
+    comments = [line for line in text.splitlines() if line.startswith("# manual step: ")]
+    assert [
+        "# manual step: write the file /etc/apparmor.d/k3s-rootless, with these lines:",
+        "# manual step: write the file /etc/udev/rules.d/60-k3s-rootless.rules, with these lines:",
+        "# manual step: install the package that contains newuidmap",
+        "# manual step: install the package that contains dbus.socket",
+        "# manual step: chmod u+s /usr/bin/newuidmap",
+        "# manual step: replace the symbolic link /etc/subuid with a file of the same content",
+        "# manual step: mount it without nosuid",
+    ] == comments
+    assert "with these lines:\n#   END\n#   profile\n" in text
 
 
 def test_nixos_gets_each_attribute_once() -> None:
@@ -196,7 +227,9 @@ def test_nixos_gets_each_attribute_once() -> None:
         ),
     )
 
-    text = nixos.declared(admin_script.wanted([finding(one) for one in measures]), "alice")
+    text = nixos.render(
+        admin_script.administrator_remedies([finding(one) for one in measures]), "alice"
+    )
 
     lines = [line for line in text.splitlines() if line.endswith(";")]
     names = [line.partition(" = ")[0] for line in lines]
@@ -208,4 +241,4 @@ def test_nixos_gets_each_attribute_once() -> None:
     )
     assert 'boot.kernel.sysctl."net.ipv4.ping_group_range" = "0 2147483647";' in lines
     assert 'systemd.services."user@".serviceConfig.LimitNOFILE = "524288";' in lines
-    assert "# by hand: chmod u+s /usr/bin/newuidmap\n" in text
+    assert "# manual step: chmod u+s /usr/bin/newuidmap\n" in text

@@ -72,6 +72,9 @@ def test_the_second_run_changes_nothing_and_undo_restores_everything(
     undone = tree.run(text, "--undo")
     assert (0, "") == (undone.returncode, undone.stderr)
     assert before == tree.state()
+    assert f"removed {CONF}\n" in undone.stdout
+    assert "removed alice:165536:65536 from /etc/subuid\n" in undone.stdout
+    assert "disabled lingering for uid 1500\n" in undone.stdout
     assert 0 == tree.run(text, "--undo").returncode, "a second undo is no failure"
 
 
@@ -127,7 +130,7 @@ def test_killed_at_any_command_that_changes_a_file_it_loses_nothing(tree: Scratc
     pytest.fail("the script never reaches its end")
 
 
-def test_a_file_that_was_there_comes_back(tree: ScratchRoot) -> None:
+def test_undo_restores_a_file_that_existed(tree: ScratchRoot) -> None:
     conf = tree.path / CONF[1:]
     conf.parent.mkdir()
     conf.write_text(OWN_TEXT)
@@ -234,7 +237,7 @@ def test_a_profile_that_was_unloaded_already_is_no_failure(tree: ScratchRoot) ->
     assert 0 == tree.run(text, "--undo").returncode
 
 
-def test_rows_of_ids_that_somebody_changed_meanwhile_are_left(tree: ScratchRoot) -> None:
+def test_undo_keeps_rows_of_ids_that_were_changed_after_the_script(tree: ScratchRoot) -> None:
     text = text_of(host_change.SubordinateIds("alice"))
     (tree.path / "etc/subuid").write_text("bob:100000:65536")  # no newline at its end
     tree.run(text).check_returncode()
@@ -259,7 +262,7 @@ def test_a_table_of_ids_that_did_not_exist_is_deleted_again(tree: ScratchRoot) -
     assert before == tree.state()
 
 
-def test_a_link_to_a_table_of_ids_comes_back(tree: ScratchRoot) -> None:
+def test_undo_restores_a_link_to_a_table_of_ids(tree: ScratchRoot) -> None:
     (tree.path / "etc/subgid").rename(tree.path / "etc/subgid.elsewhere")
     (tree.path / "etc/subgid").symlink_to("subgid.elsewhere")
     before = tree.state()
@@ -273,7 +276,7 @@ def test_a_link_to_a_table_of_ids_comes_back(tree: ScratchRoot) -> None:
     assert before == tree.state()
 
 
-def test_the_script_may_be_overwritten_while_it_runs(tree: ScratchRoot) -> None:
+def test_the_script_can_be_overwritten_while_it_runs(tree: ScratchRoot) -> None:
     """A shell that reads a script line by line would continue in the new text."""
     text = text_of(*FILES)
     hostile = "touch /pwned\n" * (len(text) // len("touch /pwned\n") + 1)
@@ -286,7 +289,7 @@ def test_the_script_may_be_overwritten_while_it_runs(tree: ScratchRoot) -> None:
     assert not (tree.path / "pwned").exists()
 
 
-def test_a_script_that_is_cut_off_does_nothing(tree: ScratchRoot) -> None:
+def test_an_incomplete_script_does_nothing(tree: ScratchRoot) -> None:
     text = text_of(*FILES)
     end = len(text.rstrip("\n"))
     before = tree.state()
@@ -296,7 +299,7 @@ def test_a_script_that_is_cut_off_does_nothing(tree: ScratchRoot) -> None:
         assert before == tree.state(), f"cut off after {cut} characters: {text[:cut][-40:]}"
 
 
-def test_a_script_that_lost_nothing_but_its_last_newline_works(tree: ScratchRoot) -> None:
+def test_a_script_without_its_last_newline_works(tree: ScratchRoot) -> None:
     assert 0 == tree.run(text_of(*FILES).rstrip("\n")).returncode
 
 
@@ -388,7 +391,7 @@ esac"""
 
 @pytest.mark.parametrize("front", ["dnf", "zypper", "pacman"])
 @pytest.mark.parametrize("needed", [True, False])
-def test_other_package_managers_are_asked_first_too(
+def test_other_package_managers_are_queried_before_a_removal(
     tree: ScratchRoot,
     front: str,
     needed: bool,  # noqa: FBT001 (pytest passes it by name)

@@ -25,7 +25,7 @@ def performed(remedy: Remedy, etc: Path) -> str:
     ("subuid", "subgid", "span"),
     [
         ("", "", "100000-165535"),
-        ("# nobody yet\n", "junk\n", "100000-165535"),
+        ("# no user yet\n", "junk\n", "100000-165535"),
         ("bob:100000:65536\n", "bob:100000:65536\n", "165536-231071"),
         ("bob:100000:65536\ncarol:165536:65536\n", "bob:100000:65536\n", "231072-296607"),
         ("bob:100000:65536\n", "bob:300000:65536\n", "365536-431071"),
@@ -34,7 +34,7 @@ def performed(remedy: Remedy, etc: Path) -> str:
     ],
     ids=["none", "no ranges", "one", "two", "further in subgid", "low", "huge"],
 )
-def test_new_subordinate_ids_lie_behind_those_of_everybody_else(
+def test_new_subordinate_ids_follow_all_assigned_ranges(
     tmp_path: Path, subuid: str, subgid: str, span: str
 ) -> None:
     """Two users with the same ids could write each other's files."""
@@ -72,7 +72,7 @@ def test_no_other_path_gets_a_setuid_bit(path: str) -> None:
     assert ((), ()) == (host.setuid(path).commands, host.setuid(path).measures)
 
 
-def test_a_setting_is_a_drop_in_of_its_own_and_keeps_specifiers(tmp_path: Path) -> None:
+def test_a_setting_gets_its_own_drop_in_and_keeps_specifiers(tmp_path: Path) -> None:
     remedy = host.setting("x", "K3S_CONFIG_FILE", "%h/my own.yaml")
     script = "\n".join(remedy.commands[:2]).replace("~", str(tmp_path))
     subprocess.run(["sh", "-euc", script], check=True)
@@ -84,7 +84,7 @@ def test_a_setting_is_a_drop_in_of_its_own_and_keeps_specifiers(tmp_path: Path) 
     assert '[Service]\nEnvironment="K3S_CONFIG_FILE=%h/my own.yaml"\n' == written.read_text()
 
 
-def test_the_profile_is_for_one_path_and_takes_its_letters_as_they_are(tmp_path: Path) -> None:
+def test_the_profile_is_for_one_path_and_escapes_its_special_characters(tmp_path: Path) -> None:
     text = performed(host.apparmor("/opt/it's {mine}/k3s*"), tmp_path)
     script = host.apparmor("/opt/it's {mine}/k3s*").commands[0].partition(" | sudo tee")[0]
     profile = subprocess.run(
@@ -104,7 +104,7 @@ def test_delegation_names_all_five_controllers() -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "expected"),
+    ("distribution", "expected"),
     [
         ("debian", "sudo apt-get install uidmap"),
         ("linuxmint ubuntu debian", "sudo apt-get install uidmap"),
@@ -114,14 +114,16 @@ def test_delegation_names_all_five_controllers() -> None:
         ("endeavouros arch", "sudo pacman -S shadow"),
     ],
 )
-def test_the_package_is_that_of_the_distribution_or_its_parent(words: str, expected: str) -> None:
-    assert (expected,) == host.package(words).commands
+def test_the_package_is_that_of_the_distribution_or_its_parent(
+    distribution: str, expected: str
+) -> None:
+    assert (expected,) == host.package(distribution).commands
 
 
-@pytest.mark.parametrize("words", ["", "nixos", "debianish"])
-def test_an_unknown_distribution_gets_words_and_no_command(words: str) -> None:
-    assert () == host.package(words).commands
-    assert host.package(words).text
+@pytest.mark.parametrize("distribution", ["", "nixos", "debianish"])
+def test_an_unknown_distribution_gets_a_text_and_no_command(distribution: str) -> None:
+    assert () == host.package(distribution).commands
+    assert host.package(distribution).text
 
 
 @pytest.mark.parametrize(
@@ -146,7 +148,7 @@ def test_no_machine_gets_a_k3s_that_it_cannot_run(machine: str) -> None:
     ],
     ids=["Raspberry Pi", "hybrid host", "bound to version 1"],
 )
-def test_a_controller_that_the_kernel_lacks_is_mended_at_boot(
+def test_a_controller_that_the_kernel_lacks_is_enabled_at_boot(
     controller: str, offered: frozenset[str], expected: str
 ) -> None:
     found = host.kernel_controller(controller, offered)

@@ -63,7 +63,7 @@ def test_a_held_lock_is_somebody_who_lives(locked: Path) -> None:
     before = names(locked)
 
     assert () == leftovers(locked, UID)
-    with pytest.raises(RootlessError, match="a K3s lives there"):
+    with pytest.raises(RootlessError, match="a running K3s uses it"):
         clear_state([locked / "api.sock"])
     assert before == names(locked)
 

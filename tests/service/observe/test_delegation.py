@@ -185,7 +185,7 @@ def test_without_cgroup_v2_everything_is_unknown(fake: Session, manager: UserMan
 
 def test_a_bus_that_dies_while_looking_leaves_what_was_seen(own: Session) -> None:
     (own.mount / "cgroup.controllers").write_text(f"{ALL}\n")
-    own.order(die_at="StartTransientUnit")
+    own.order(exit_at="StartTransientUnit")
     with UserManager({}, own.runtime, os.getuid()) as manager:
         found = delegation.reach(manager, 65533, mount=own.mount)
 

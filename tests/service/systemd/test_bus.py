@@ -61,7 +61,7 @@ def refusal(work: Coroutine[Any, Any, Any]) -> str:
     ("behaviour", "reason"),
     [
         (rawbus.hang_up, "the bus closed the connection during authentication"),
-        (rawbus.hang_up_in_a_word, "the bus closed the connection during authentication"),
+        (rawbus.hang_up_in_a_line, "the bus closed the connection during authentication"),
         (rawbus.endless, "an authentication line that never ends"),
         (rawbus.reject, "authentication failed: REJECTED: ['ANONYMOUS']"),
         (
@@ -286,6 +286,21 @@ def test_a_bus_that_dies_ends_the_call_and_all_later_ones(own: Session) -> None:
         "the bus closed the connection during Reload",
         "the connection to the bus is closed",
     ] == asyncio.run(calls())
+
+
+def test_a_bus_that_ends_between_two_calls_ends_the_next_call_at_once(own: Session) -> None:
+    async def lose() -> str:
+        opened = await bus.connect([f"unix:path={own.runtime}/bus"])
+        own.kill_bus()
+        try:
+            await opened.request(MANAGER, "LoadUnit", "s", ["a.service"], gives="o")
+        except BusError as error:
+            return error.message
+        finally:
+            await opened.close()
+        raise AssertionError("a reply")
+
+    assert "the bus closed the connection during LoadUnit" == asyncio.run(lose())
 
 
 def test_nothing_stays_open(fake: Session, tmp_path: Path) -> None:

@@ -337,7 +337,7 @@ def test_a_watch_lasts_beyond_a_reexecution(installed: Session, manager: UserMan
 def test_a_job_that_ended_unheard_is_judged_by_its_unit(
     installed: Session, manager: UserManager, end: str
 ) -> None:
-    installed.order(job_after=0.05, unheard=True, results={"StartUnit": end})
+    installed.order(job_after=0.05, lose_job_removed=True, results={"StartUnit": end})
     with UserManager({}, installed.runtime, os.getuid()) as other:
         timer = threading.Timer(0.3, other.reexecute)
         timer.start()
@@ -373,7 +373,7 @@ def test_a_bus_that_dies_while_a_job_runs_is_told_soon(own: Session) -> None:
 
 
 def test_a_manager_that_dies_in_a_call_is_an_error(own: Session) -> None:
-    own.order(die_at="LoadUnit")
+    own.order(exit_at="LoadUnit")
     with (
         UserManager({}, own.runtime, os.getuid()) as manager,
         pytest.raises(SystemdError) as caught,

@@ -74,7 +74,7 @@ class Agent:
         try:
             kernel.validate_controllers(found, release, writable=writable, journal=journal)
         except Fatal as fatal:
-            raise release.last_words(fatal.message) from None
+            raise release.last_message(fatal.message) from None
 
     def _wait_for_snapshotter(self) -> None:
         name = self._flags.text("snapshotter", "overlayfs")
@@ -94,8 +94,8 @@ class Agent:
                 f'Node \\"{self._name}\\" is invalid: metadata.name: Invalid value:'
                 f' \\"{self._name}\\": {_RULE}'
             )
-            said = f'"Unable to register node with API server" err="{why}" node="{self._name}"'
-            self._context.journal.raw(klog("E", "kubelet_node_status.go:107", said))
+            message = f'"Unable to register node with API server" err="{why}" node="{self._name}"'
+            self._context.journal.raw(klog("E", "kubelet_node_status.go:107", message))
             self._sleep(_RETRY)
 
     def _put_node(self, *, ready: bool) -> None:

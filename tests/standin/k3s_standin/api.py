@@ -69,7 +69,7 @@ class Handler(BaseHTTPRequestHandler):
     server: Server
 
     def setup(self) -> None:
-        """Do the TLS handshake; log a failure in the words of Go's server."""
+        """Do the TLS handshake; log a failure as Go's server does."""
         connection = cast("ssl.SSLSocket", self.request)
         if self.server.context.gate.hang.is_set():
             self.server.context.gate.stopping.wait()

@@ -111,7 +111,7 @@ class Child:
         self._sleep(self._orders.ready_delay)
         self._gate.ready.set()
         self._milestones.mark("readyz")
-        self._story.running(self._flags.words("disable"))
+        self._story.running(self._flags.values("disable"))
         self._refuse_other_settings()
         self._start_controllers(context)
         if not self._flags.switch("disable-agent"):
@@ -186,12 +186,12 @@ class Child:
             return opened()
         except OSError as error:
             why = f"listen tcp {host}:{port}: bind: {(error.strerror or '').lower()}"
-            raise self._release.last_words(
+            raise self._release.last_message(
                 f"starting kubernetes: preparing server: {why}"
             ) from None
 
     def _fill(self, state: cluster.Cluster, verbs: Verbs, left: list[cluster.Object]) -> None:
-        disabled = self._flags.words("disable")
+        disabled = self._flags.values("disable")
         for item in objects.namespaces():
             state.put("namespaces", item)
         for item in objects.deployments(disabled):
@@ -261,8 +261,8 @@ class Child:
             self._ends.put(fatal)
         # A defect of the stand-in must end it visibly, whatever the exception.
         except Exception as error:  # noqa: BLE001
-            said = "".join(traceback.format_exception(error))
-            self._ends.put(Fatal(f"defect of the k3s stand-in: {said}", code=_DEFECT))
+            trace = "".join(traceback.format_exception(error))
+            self._ends.put(Fatal(f"defect of the k3s stand-in: {trace}", code=_DEFECT))
 
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
         if not self._orders.ignore_term:

@@ -81,16 +81,16 @@ def require_files(data_dir: Path, release: Release) -> None:
         return
     certificate = data_dir / "server" / "tls" / "server-ca.crt"
     why = f'problem initializing API group "": open {certificate}: too many open files'
-    raise release.last_words(f"apiserver exited: {why}")
+    raise release.last_message(f"apiserver exited: {why}")
 
 
 def panic(lines: int, journal: Journal, milestones: Milestones) -> None:
     """Write a Go panic of about `lines` lines, and end the process as the Go runtime does."""
     milestones.mark("panic")
-    said = list(_PANICKED)
+    output = list(_PANICKED)
     number = 1
-    while len(said) < lines:
-        said += [
+    while len(output) < lines:
+        output += [
             f"goroutine {number} [select, {number % 60} minutes]:",
             (
                 "k8s.io/apimachinery/pkg/util/wait.waitForWithContext({0x5c1b3a8,"
@@ -104,7 +104,7 @@ def panic(lines: int, journal: Journal, milestones: Milestones) -> None:
         ]
         number += 1
     for first in range(0, lines, _BATCH):
-        journal.raw("\n".join(said[first : min(first + _BATCH, lines)]))
+        journal.raw("\n".join(output[first : min(first + _BATCH, lines)]))
     os._exit(_PANIC_CODE)
 
 

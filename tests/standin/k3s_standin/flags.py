@@ -46,9 +46,9 @@ class Flags:
         """Return the last value of a flag."""
         return self.given[name][-1] if name in self.given else default
 
-    def words(self, name: str) -> list[str]:
+    def values(self, name: str) -> list[str]:
         """Return the values of a slice flag; each can hold several, separated by commas."""
-        return [word for value in self.given.get(name, []) for word in value.split(",")]
+        return [part for value in self.given.get(name, []) for part in value.split(",")]
 
     @property
     def rootless(self) -> bool:
@@ -71,7 +71,7 @@ class Flags:
     @property
     def servicelb(self) -> bool:
         """Return whether servicelb runs."""
-        return "servicelb" not in self.words("disable")
+        return "servicelb" not in self.values("disable")
 
     @property
     def data_dir(self) -> Path:
@@ -118,11 +118,11 @@ def config_path(arguments: Sequence[str], environment: Mapping[str, str]) -> Pat
     """
     if environment.get("K3S_CONFIG_FILE"):
         return Path(environment["K3S_CONFIG_FILE"])
-    for number, word in enumerate(arguments):
-        if word in {"--config", "-c"}:
+    for number, argument in enumerate(arguments):
+        if argument in {"--config", "-c"}:
             return Path("".join(arguments[number + 1 : number + 2]))
-        if word.startswith(("--config=", "-c=")):
-            return Path(word.partition("=")[2])
+        if argument.startswith(("--config=", "-c=")):
+            return Path(argument.partition("=")[2])
     return Path(DEFAULT_CONFIG)
 
 
@@ -205,10 +205,10 @@ def _parse_line(arguments: Sequence[str]) -> dict[str, list[str]]:
     forms: dict[str, set[str]] = {}
     rest = list(arguments)
     while rest:
-        word = rest.pop(0)
-        if word == "--" or not word.startswith("-") or word == "-":
+        argument = rest.pop(0)
+        if argument == "--" or not argument.startswith("-") or argument == "-":
             break
-        form, equals, value = word.lstrip("-").partition("=")
+        form, equals, value = argument.lstrip("-").partition("=")
         name = SHORT.get(form, form)
         forms.setdefault(name, set()).add(form)
         if len(forms[name]) > 1:

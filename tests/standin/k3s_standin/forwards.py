@@ -55,11 +55,11 @@ def desired(
 
     If two claim the same host port, the last wins, as in the map of K3s.
     """
-    wanted: dict[Port, int] = {}
+    expected: dict[Port, int] = {}
     if servicelb or release.forwards_api_without_servicelb:
-        wanted["tcp", https_port] = https_port
+        expected["tcp", https_port] = https_port
     if not servicelb:
-        return wanted
+        return expected
     protocols = {"tcp", "udp"} if release.forwards_udp else {"tcp"}
     for service in services:
         ingress = (service.get("status", {}).get("loadBalancer") or {}).get("ingress") or []
@@ -69,10 +69,10 @@ def desired(
             protocol = str(port.get("protocol", "TCP")).lower()
             numbers = (port["port"], port.get("nodePort", 0) if release.forwards_node_ports else 0)
             if protocol in protocols:
-                wanted.update(
+                expected.update(
                     {(protocol, host_port(number)): number for number in numbers if number}
                 )
-    return wanted
+    return expected
 
 
 class Reconciler:
@@ -129,25 +129,25 @@ class Reconciler:
         bound = {
             (item["spec"]["proto"], item["spec"]["parentPort"]): item for item in self._api.ports()
         }
-        wanted = desired(
+        expected = desired(
             services, self._release, https_port=self._https_port, servicelb=self._servicelb
         )
-        for key in random.sample(sorted(wanted), len(wanted)):
+        for key in random.sample(sorted(expected), len(expected)):
             # K3s compares only the host side: a forward to another child port counts as bound.
             if bound.pop(key, None) is not None:
                 continue
-            self._api.add(key[0], key[1], wanted[key])
+            self._api.add(key[0], key[1], expected[key])
             self._journal.info(
-                f"Bound parent port {self._words(key)} to child namespace port {wanted[key]}"
+                f"Bound parent port {self._text(key)} to child namespace port {expected[key]}"
             )
         for key, item in bound.items():
             self._api.remove(item["id"])
             self._journal.info(
-                f"Removed parent port {self._words(key)} to child namespace port"
+                f"Removed parent port {self._text(key)} to child namespace port"
                 f" {item['spec']['childPort']}"
             )
 
-    def _words(self, key: Port) -> str:
+    def _text(self, key: Port) -> str:
         return f":{key[1]}/{key[0]}" if self._release.forwards_udp else f":{key[1]}"
 
 

@@ -39,7 +39,7 @@ def check_token(flags: Flags, release: Release) -> None:
         return
     if token_of(given) != token_of(own.read_text().strip()):
         why = "bootstrap data already found and encrypted with different token"
-        raise release.last_words(f"starting kubernetes: preparing server: {why}")
+        raise release.last_message(f"starting kubernetes: preparing server: {why}")
 
 
 def refusal(flags: Flags, release: Release) -> Fatal | None:

@@ -154,11 +154,11 @@ def _fuse_overlayfs_error(root: Path) -> str | None:
         unmount(f"{base}/merged")
     if why is None:
         return None
-    words = f"{{Type:fuse3.fuse-overlayfs Source:overlay Options:[{options.replace(',', ' ')}]}}"
+    mount = f"{{Type:fuse3.fuse-overlayfs Source:overlay Options:[{options.replace(',', ' ')}]}}"
     return (
         f'"fuse-overlayfs" snapshotter cannot be enabled for "{root}", try using "native":'
         " fuse-overlayfs not functional, "
-        f"make sure running with kernel >= 4.18: failed to mount fuse-overlayfs ({words}) on"
+        f"make sure running with kernel >= 4.18: failed to mount fuse-overlayfs ({mount}) on"
         f" {base}/merged: "
         f"mount helper [{helper[0]} [{' '.join(helper[1:])}]] failed: {why}"
     )
@@ -170,5 +170,5 @@ def _helper_error(helper: list[str]) -> str | None:
     done = subprocess.run(helper, capture_output=True, text=True, check=False)
     if done.returncode == 0:
         return None
-    said = (done.stdout + done.stderr).replace("\n", "\\n")
-    return f'"{said}": exit status {done.returncode}'
+    output = (done.stdout + done.stderr).replace("\n", "\\n")
+    return f'"{output}": exit status {done.returncode}'

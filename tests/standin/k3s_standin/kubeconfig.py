@@ -12,7 +12,7 @@ from .flags import Flags
 
 
 class Unwritable(Exception):
-    """The kubeconfig cannot be written; the message is in Go's words."""
+    """The kubeconfig cannot be written; the message is that of Go."""
 
 
 def render(certificates: Certificates, port: int) -> str:

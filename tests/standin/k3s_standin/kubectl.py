@@ -31,14 +31,14 @@ _ALIASES |= {"ns": "namespaces", "deployment": "deployments", "deploy": "deploym
 
 def run(arguments: list[str]) -> int:
     """Run a kubectl command, and return its exit status."""
-    words = [word for word in arguments if not word.startswith("-")]
+    positional = [one for one in arguments if not one.startswith("-")]
     if arguments[:2] == ["config", "view"]:
         print(kubeconfig().read_text(), end="")
         return 0
-    if words[:1] == ["version"]:
+    if positional[:1] == ["version"]:
         return _show("/version")
-    if words[:1] != ["get"]:
-        print(f'error: unknown command "{" ".join(words[:1])}" for "kubectl"', file=sys.stderr)
+    if positional[:1] != ["get"]:
+        print(f'error: unknown command "{" ".join(positional[:1])}" for "kubectl"', file=sys.stderr)
         return 1
     if "--raw" in arguments:
         return _show(arguments[arguments.index("--raw") + 1])
@@ -78,23 +78,25 @@ def request(path: str) -> tuple[int, bytes]:
 
 
 def _get(arguments: list[str]) -> int:
-    options, words, rest = {"-n": "default", "-o": ""}, list[str](), list(arguments)
+    options, positional, rest = {"-n": "default", "-o": ""}, list[str](), list(arguments)
     while rest:
-        word = rest.pop(0)
-        if word in {"-n", "--namespace", "-o", "--output"} and rest:
-            options[word[:2] if not word.startswith("--") else f"-{word[2]}"] = rest.pop(0)
-        elif word in {"-A", "--all-namespaces"}:
+        argument = rest.pop(0)
+        if argument in {"-n", "--namespace", "-o", "--output"} and rest:
+            options[argument[:2] if not argument.startswith("--") else f"-{argument[2]}"] = (
+                rest.pop(0)
+            )
+        elif argument in {"-A", "--all-namespaces"}:
             options["-n"] = ""
         else:
-            words.append(word)
-    plural = _ALIASES.get(words[0], words[0])
+            positional.append(argument)
+    plural = _ALIASES.get(positional[0], positional[0])
     base = "/apis/apps/v1" if plural == "deployments" else "/api/v1"
     inside = (
         f"/namespaces/{options['-n']}"
         if options["-n"] and plural in {"services", "deployments"}
         else ""
     )
-    name = f"/{words[1]}" if len(words) > 1 else ""
+    name = f"/{positional[1]}" if len(positional) > 1 else ""
     return _show(f"{base}{inside}/{plural}{name}", names=options["-o"] != "json")
 
 

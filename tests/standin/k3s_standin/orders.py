@@ -165,14 +165,14 @@ def load() -> Orders:
 def _checked(key: str, value: Any, default: object) -> Any:
     if isinstance(default, tuple):
         if not isinstance(value, list):
-            raise ValueError(f"{key}: a list is wanted")  # noqa: TRY004 (as in `parse`)
+            raise ValueError(f"{key}: must be a list")  # noqa: TRY004 (as in `parse`)
         return tuple(value)
     if default is None:
         return value
     if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if type(value) is not type(default):
-        raise ValueError(f"{key}: {type(default).__name__} is wanted, got {value!r}")
+        raise ValueError(f"{key}: must be of type {type(default).__name__}, got {value!r}")
     return value
 
 

@@ -43,7 +43,7 @@ def start(arguments: list[str], flags: Flags, orders: Orders, journal: Journal) 
         raise faults.ordered_death(orders.die)
     if release.validates_sysctls:
         validate_sysctls(Path("/proc/sys"))
-    dual_stack = settings.is_dual_stack(flags.words("node-ip"))
+    dual_stack = settings.is_dual_stack(flags.values("node-ip"))
     chosen = settings.read(os.environ, release, dual_stack=dual_stack, warn=journal.warning)
     if orders.check_copy_up:
         settings.check_copy_up(chosen.copy_up)

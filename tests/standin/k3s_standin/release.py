@@ -105,7 +105,7 @@ class Release:
         return self._since({31: (0, 1), 30: (4, 1), 29: (8, 1), 28: (13, 1)})
 
     @property
-    def new_cidr_words(self) -> bool:
+    def new_cidr_message(self) -> bool:
         """Host bits in the CIDR are refused with the newer message.
 
         Commit bed1f6688, March 2025; patches inferred.
@@ -189,7 +189,7 @@ class Release:
             return "plain"
         return "error" if self.triple < (1, 35, 0) else "shutdown"
 
-    def last_words(self, message: str) -> Fatal:
+    def last_message(self, message: str) -> Fatal:
         """Return the fatal error of a server in the form of this release."""
         if self.fatal_style == "shutdown":
             return Fatal(f"Shutdown request received: {goparse.quote(message)}", level="error")
@@ -200,7 +200,7 @@ class Release:
 
         Source: K3s pkg/daemons/executor.
         """
-        return self.last_words(message) if self.fatal_style == "shutdown" else Fatal(message)
+        return self.last_message(message) if self.fatal_style == "shutdown" else Fatal(message)
 
     @property
     def evacuation_broken(self) -> bool:

@@ -92,10 +92,10 @@ def selected(item: Object, query: Query) -> bool:
     """Return whether an object matches fieldSelector and labelSelector."""
     metadata = item["metadata"]
     for term in filter(None, query.get("fieldSelector", "").split(",")):
-        key, wanted, equal = _term(term)
+        key, expected, equal = _term(term)
         if key not in {"metadata.name", "metadata.namespace"}:
             raise Refused(status(400, "BadRequest", f"field label not supported: {key}"))
-        if (metadata.get(key.removeprefix("metadata."), "") == wanted) is not equal:
+        if (metadata.get(key.removeprefix("metadata."), "") == expected) is not equal:
             return False
     labels = metadata.get("labels") or {}
     for term in filter(None, query.get("labelSelector", "").split(",")):
@@ -103,8 +103,8 @@ def selected(item: Object, query: Query) -> bool:
             if (term.lstrip("!") in labels) is term.startswith("!"):
                 return False
             continue
-        key, wanted, equal = _term(term)
-        if (labels.get(key) == wanted) is not equal:
+        key, expected, equal = _term(term)
+        if (labels.get(key) == expected) is not equal:
             return False
     return True
 
@@ -222,11 +222,11 @@ class Verbs:
         except Invalid as error:
             raise Refused(status(422, "Invalid", str(error))) from None
         except Conflict:
-            words = (
+            reason = (
                 "the object has been modified; please apply your changes to the latest version and"
                 " try again"
             )
-            message = f'Operation cannot be fulfilled on {plural} "{target.name}": {words}'
+            message = f'Operation cannot be fulfilled on {plural} "{target.name}": {reason}'
             raise Refused(status(409, "Conflict", message)) from None
 
 
@@ -246,6 +246,6 @@ def merge(before: Any, change: Any) -> Any:
 def _term(term: str) -> tuple[str, str, bool]:
     for operator, equal in (("!=", False), ("==", True), ("=", True)):
         if operator in term:
-            key, _, wanted = term.partition(operator)
-            return key, wanted, equal
+            key, _, expected = term.partition(operator)
+            return key, expected, equal
     raise Refused(status(400, "BadRequest", f"unable to parse selector {term!r}"))

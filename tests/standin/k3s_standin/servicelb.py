@@ -113,13 +113,13 @@ class ServiceLB:
         return True
 
     def _close_stale(self, services: Iterable[Object]) -> None:
-        wanted = {
+        expected = {
             listener
             for service in services
             if service["spec"].get("type") in {"LoadBalancer", "NodePort"}
             for listener in listeners(service)
         }
-        for listener in self._answerer.listeners - wanted:
+        for listener in self._answerer.listeners - expected:
             self._answerer.close(listener)
 
 

@@ -95,14 +95,14 @@ def _cidr(environment: Mapping[str, str], release: Release) -> str:
     except goparse.GoError as error:
         raise Fatal(str(error)) from None
     if address != network.network_address:
-        if release.new_cidr_words:
+        if release.new_cidr_message:
             raise Fatal("host identifier bits must not be set in CIDR prefix")
         raise Fatal("cidr must be like 10.0.2.0/24, not like 10.0.2.100/24")
     return str(network)
 
 
 def _boolean(
-    environment: Mapping[str, str], name: str, words: str, warn: Warn, *, default: bool
+    environment: Mapping[str, str], name: str, what: str, warn: Warn, *, default: bool
 ) -> bool:
     text = environment.get(f"K3S_ROOTLESS_{name}", "")
     if not text:
@@ -110,7 +110,7 @@ def _boolean(
     try:
         return goparse.parse_bool(text)
     except goparse.GoError:
-        warn(f"Failed to parse rootless {words} value; using default")
+        warn(f"Failed to parse rootless {what} value; using default")
         return default
 
 
@@ -134,7 +134,7 @@ def _copy_up(environment: Mapping[str, str]) -> list[str]:
 
 
 def check_copy_up(directories: Iterable[str]) -> None:
-    """Raise Fatal for a directory that rootlesskit cannot copy up, in its words.
+    """Raise Fatal for a directory that rootlesskit cannot copy up, with its message.
 
     The check runs before rootlesskit starts: when its child exits, the parent of rootlesskit 2.0.2
     waits forever.

@@ -23,7 +23,7 @@ _PROGRAM = "k3s-server"
 def unpack(data_dir: Path, journal: Journal, *, damaged: bool = False) -> None:
     """Unpack a program of one MiB, unless it exists, and check that it can be executed.
 
-    Raises Fatal in the words of K3s. A `damaged` program does not match the checksums that are
+    Raises Fatal with the message of K3s. A `damaged` program does not match the checksums that are
     packed with it (K3s pkg/dataverify).
     """
     place = data_dir / "data" / _NAME

@@ -25,12 +25,12 @@ from k3s_rootless.support.redaction import addresses
         ("", ""),
     ],
 )
-def test_a_password_is_left_out(text: str, expected: str) -> None:
+def test_a_password_is_hidden(text: str, expected: str) -> None:
     assert expected == addresses.hidden(text)
 
 
 @given(st.text(), st.text(min_size=1), st.text())
-def test_no_password_stays_whatever_stands_around_it(user: str, secret: str, rest: str) -> None:
+def test_a_password_is_hidden_in_any_context(user: str, secret: str, rest: str) -> None:
     marked = f"\ue000{secret}\ue001"
 
     assert "\ue000" not in addresses.hidden(f"http://{user}:{marked}@{rest}")

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from k3s_rootless.support.facts import Kept, Names
+from k3s_rootless.support.facts import Names, SecretFiles
 from k3s_rootless.support.redaction import encodings, known_secrets, names
 from k3s_rootless.support.redaction.redact import Redactor
 from tests.support.search import Haystack, forms
@@ -34,7 +34,7 @@ TOKENS = [
     if path.endswith(("token", "password", "psk"))
 ]
 DROP_IN = "\n".join(line for seed in SEEDS for line in seed.drop_in)
-KEPT = Kept(
+KEPT = SecretFiles(
     tuple(TOKENS),
     tuple(TEXTS),
     next(text for seed in SEEDS for path, text in seed.files.items() if path.endswith("passwd")),
@@ -71,7 +71,7 @@ def redacted() -> Haystack:
     return Haystack(redactor.text("\n".join(JOURNAL)) + "\n" + redactor.unit(DROP_IN))
 
 
-def test_there_are_forty_kinds_and_all_are_found_where_nothing_is_taken_out() -> None:
+def test_the_search_finds_all_forty_kinds_in_an_unredacted_text() -> None:
     """This proves that the search finds secrets."""
     bare = Haystack("\n".join(JOURNAL) + "\n" + DROP_IN)
 
@@ -84,7 +84,7 @@ def test_there_are_forty_kinds_and_all_are_found_where_nothing_is_taken_out() ->
     SECRETS,
     ids=[f"{kind}-{number}" for number, (kind, _) in enumerate(SECRETS)],
 )
-def test_no_seeded_secret_passes(redacted: Haystack, kind: str, secret: str) -> None:
+def test_all_seeded_secrets_are_redacted(redacted: Haystack, kind: str, secret: str) -> None:
     assert not redacted.holds(secret), kind
 
 
@@ -121,13 +121,13 @@ def test_no_seeded_secret_passes(redacted: Haystack, kind: str, secret: str) -> 
         ),
     ],
 )
-def test_what_is_no_secret_stays(line: str) -> None:
+def test_ordinary_text_is_not_redacted(line: str) -> None:
     assert line == Redactor().line(line)
 
 
-def test_a_block_of_pem_ends_where_it_ends() -> None:
+def test_redaction_of_a_pem_block_stops_at_its_end() -> None:
     text = (
-        "before\n-----BEGIN RSA PRIVATE KEY-----\nAAAA\nsomebody else, in between\nBBBB\n-----END"
+        "before\n-----BEGIN RSA PRIVATE KEY-----\nAAAA\nanother program, in between\nBBBB\n-----END"
         " RSA PRIVATE KEY-----\nafter"
     )
 
@@ -135,14 +135,14 @@ def test_a_block_of_pem_ends_where_it_ends() -> None:
         "before",
         "[redacted:pem]",
         "[redacted:pem]",
-        "somebody else, in between",
+        "another program, in between",
         "[redacted:pem]",
         "[redacted:pem]",
         "after",
     ] == Redactor().text(text).split("\n")
 
 
-def test_documents_go_by_the_names_of_their_values() -> None:
+def test_values_in_documents_are_redacted_by_their_names() -> None:
     document = {
         "K3S_TOKEN": "short",
         "argv": ["server", "--token", "x1", "--debug"],
@@ -166,7 +166,7 @@ def test_documents_go_by_the_names_of_their_values() -> None:
 
 
 @given(secrets, anything, anything)
-def test_a_known_secret_is_taken_out_of_anything(secret: str, before: str, behind: str) -> None:
+def test_a_known_secret_is_redacted_everywhere(secret: str, before: str, behind: str) -> None:
     raw = secret.encode()
     shown = [
         secret,
@@ -183,7 +183,7 @@ def test_a_known_secret_is_taken_out_of_anything(secret: str, before: str, behin
 
 
 @given(anything)
-def test_nothing_makes_it_fail_and_lines_stay_lines(text: str) -> None:
+def test_no_text_fails_and_the_number_of_lines_is_kept(text: str) -> None:
     redacted = Redactor(
         ["known-secret"],
         Names("alice", "Alice Example", "host.example.org", "/home/alice", ("192.0.2.7",)),
@@ -193,14 +193,14 @@ def test_nothing_makes_it_fail_and_lines_stay_lines(text: str) -> None:
 
 
 @given(st.binary(max_size=300))
-def test_bytes_of_any_kind_pass(raw: bytes) -> None:
+def test_arbitrary_bytes_are_accepted(raw: bytes) -> None:
     for errors in ("replace", "surrogateescape"):
         Redactor(["known-secret"]).text(raw.decode("utf-8", errors)).encode("utf-8", "replace")
 
 
 @given(anything)
 @settings(max_examples=200)
-def test_what_was_redacted_once_is_not_redacted_again(text: str) -> None:
+def test_redaction_is_idempotent(text: str) -> None:
     once = Redactor().text(text)
 
     assert once == Redactor().text(once)
@@ -240,7 +240,7 @@ def test_what_was_redacted_once_is_not_redacted_again(text: str) -> None:
         "%41",
     ],
 )
-def test_time_grows_in_proportion(piece: str) -> None:
+def test_time_is_linear_in_the_length(piece: str) -> None:
     """A line that makes a search slow takes time in proportion to its length only."""
 
     def seconds(length: int) -> float:
@@ -259,14 +259,14 @@ def test_time_grows_in_proportion(piece: str) -> None:
     assert long < max(40 * short, 0.15), (short, long)
 
 
-def test_a_long_secret_is_taken_out_in_parts_too() -> None:
+def test_parts_of_a_long_secret_are_redacted() -> None:
     """A journal splits long lines."""
     secret = base64.b64encode(bytes(range(256)) * 4).decode()
 
     assert secret[100:170] not in Redactor([secret]).text(f"cut: {secret[100:170]}")
 
 
-def test_short_values_are_not_looked_for_everywhere() -> None:
+def test_short_values_are_not_redacted_everywhere() -> None:
     assert "a server is a server" == Redactor(["a"]).text("a server is a server")
     assert all(len(one) >= encodings.SHORTEST for one in encodings.literals(["abc", "abcdef"]))
 
@@ -288,7 +288,7 @@ def test_short_values_are_not_looked_for_everywhere() -> None:
         "ssh_private_key",
     ],
 )
-def test_names_that_promise_a_secret(name: str) -> None:
+def test_names_that_indicate_a_secret(name: str) -> None:
     assert names.secret(name)
 
 
@@ -310,11 +310,11 @@ def test_names_that_promise_a_secret(name: str) -> None:
         "passed",
     ],
 )
-def test_names_that_do_not(name: str) -> None:
+def test_names_that_do_not_indicate_a_secret(name: str) -> None:
     assert not names.secret(name)
 
 
-def test_names_of_the_host_are_replaced_alike_everywhere() -> None:
+def test_names_of_the_host_get_the_same_replacement_everywhere() -> None:
     who = Names(
         "alice",
         "Alice Example",
@@ -325,7 +325,7 @@ def test_names_of_the_host_are_replaced_alike_everywhere() -> None:
     redactor = Redactor((), who)
 
     assert (
-        "/home/somebody/.kube somebody@some-host malice [host-address-1]:6443 192.0.2.70"
+        "/home/some-user/.kube some-user@some-host malice [host-address-1]:6443 192.0.2.70"
         " [host-address-2] some-host"
         == redactor.line(
             "/srv/people/alice/.kube alice@box malice 192.0.2.7:6443 192.0.2.70 2001:db8::7"

@@ -1,4 +1,4 @@
-"""Read the story of K3s's last start and its restarts, for all commands that show a cause."""
+"""Read the log of K3s's last start and its restarts, for all commands that show a cause."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from k3s_rootless.errors import RootlessError
 from k3s_rootless.journal import diagnosis, loops
 from k3s_rootless.journal.facts import Query
 from k3s_rootless.journal.sources import journald
-from k3s_rootless.operations.diagnose import last_words
+from k3s_rootless.operations.diagnose import start_log
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from k3s_rootless.journal.facts import Cause, Entry, Loop, Story
+    from k3s_rootless.journal.facts import Cause, Entry, Loop, StartLog
     from k3s_rootless.operations.context import Context
     from k3s_rootless.service.facts import UnitState
 
-SETTLE_SECONDS = last_words.LATE.total_seconds()
+SETTLE_SECONDS = start_log.LATE.total_seconds()
 """The maximum time in seconds until the last lines of an ended start are in the journal."""
 _AFTER_THE_END = 0.5
 _LOOKED_BACK, _MOST_RESTARTS = "1 hour ago", 1000
@@ -30,8 +30,8 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.2
 
 def of(
     context: Context, state: UnitState, since: str | None, *, ready: bool, settle: bool = False
-) -> Story:
-    """Return the story of the last start; if it has no cause, of the start before it.
+) -> StartLog:
+    """Return the log of the last start; if it has no cause, of the start before it.
 
     The cause of an earlier start is marked as earlier. It is not used if the last start has run for
     much longer than the time between two restarts. With `since`, return the last start since then
@@ -45,15 +45,15 @@ def of(
     last = state.invocation or next(iter(journald.invocations(context.uid)[-1:]), "")
     if settle and state.dead and _age(state.changed) < SETTLE_SECONDS:
         return settled(context, state, last)
-    story = last_words.heard(context, last, ready=ready, ended=last_words.end(state))
-    if story.cause is not None or ready or not _follows_failure(context, state):
-        return story
+    log = start_log.read(context, last, ready=ready, ended=start_log.end(state))
+    if log.cause is not None or ready or not _follows_failure(context, state):
+        return log
     before = _before(context, state)
-    return story if before.cause is None else before
+    return log if before.cause is None else before
 
 
-def settled(context: Context, state: UnitState, invocation: str) -> Story:
-    """Return the story of a start that just ended, once its last lines are in the journal.
+def settled(context: Context, state: UnitState, invocation: str) -> StartLog:
+    """Return the log of a start that just ended, once its last lines are in the journal.
 
     The lines of K3s and of systemd reach journald in different ways. So the wait ends with a fatal
     line, with systemd's line about a requested stop, or shortly after its line about the end, and
@@ -69,12 +69,12 @@ def settled(context: Context, state: UnitState, invocation: str) -> Story:
     with Directories() as journal:
         while True:
             journal.arm(journald.files())
-            story = last_words.of(context, state, invocation)
+            log = start_log.of(context, state, invocation)
             left = deadline - time.monotonic()
-            fatal = story.cause is not None and story.cause.fatal
-            if fatal or story.stopped or left <= 0:
-                return story
-            if story.ended:
+            fatal = log.cause is not None and log.cause.fatal
+            if fatal or log.stopped or left <= 0:
+                return log
+            if log.ended:
                 deadline = min(deadline, time.monotonic() + _AFTER_THE_END)
             journal.wait(min(pause, left))
             pause = min(2 * pause, _LONGEST_PAUSE)
@@ -100,8 +100,8 @@ def _follows_failure(context: Context, state: UnitState) -> bool:
     return not loops.is_past(_age(state.started), period(context))
 
 
-def _before(context: Context, state: UnitState) -> Story:
-    before = last_words.of(context, state)
+def _before(context: Context, state: UnitState) -> StartLog:
+    before = start_log.of(context, state)
     if before.cause is None:
         return before
     return replace(before, cause=replace(before.cause, earlier=True))

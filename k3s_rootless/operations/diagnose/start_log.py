@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from k3s_rootless.journal import diagnosis
-from k3s_rootless.journal.facts import Query, Story, Unowned
+from k3s_rootless.journal.facts import Query, StartLog, Unowned
 from k3s_rootless.journal.sources import journald
 
 if TYPE_CHECKING:
@@ -26,24 +26,24 @@ _IDENTIFIER = "k3s"
 """The identifier of K3s's lines in the journal: the file name of ExecStart."""
 
 
-def of(context: Context, state: UnitState, invocation: str = "") -> Story:
-    """Return the story of the start `invocation`; without it, of the start that failed last.
+def of(context: Context, state: UnitState, invocation: str = "") -> StartLog:
+    """Return the log of the start `invocation`; without it, of the start that failed last.
 
     Raises RootlessError.
     """
     if invocation and invocation == state.invocation:
-        return heard(context, invocation, ready=False, ended=end(state))
-    died, ended = _died_last(context, state)
-    if invocation and invocation != died:
+        return read(context, invocation, ready=False, ended=end(state))
+    failed, ended = _last_failed(context, state)
+    if invocation and invocation != failed:
         # systemd has started the unit again, shortly after that end.
-        return heard(context, invocation, ready=False, ended=state.started)
-    return heard(context, died, ready=False, ended=ended)
+        return read(context, invocation, ready=False, ended=state.started)
+    return read(context, failed, ready=False, ended=ended)
 
 
-def heard(
+def read(
     context: Context, invocation: str, *, ready: bool, ended: datetime | None = None
-) -> Story:
-    """Return the story of one start.
+) -> StartLog:
+    """Return the log of one start.
 
     `ready` is True if this start is ready now; `ended` is when it ended, or None.
 
@@ -53,8 +53,8 @@ def heard(
     because they belong to the previous start. Raises RootlessError.
     """
     if not invocation:
-        return Story(None)
-    own = _story(Query(uid=context.uid, invocation=invocation), ready=ready)
+        return StartLog(None)
+    own = _read(Query(uid=context.uid, invocation=invocation), ready=ready)
     if ended is None or (own.cause is not None and own.cause.fatal):
         return own
     since = ended - _BEFORE_THE_END
@@ -62,7 +62,7 @@ def heard(
         # journald reads the lines of systemd and of K3s from two sockets, in any order.
         since = max(since, own.began - _MOMENT)
     unowned = Unowned(_IDENTIFIER, since, ended + LATE)
-    more = _story(Query(uid=context.uid, invocation=invocation, unowned=unowned), ready=ready)
+    more = _read(Query(uid=context.uid, invocation=invocation, unowned=unowned), ready=ready)
     return own if more.cause is None else more
 
 
@@ -71,17 +71,17 @@ def end(state: UnitState) -> datetime | None:
     return None if state.running else state.changed
 
 
-def _story(query: Query, *, ready: bool) -> Story:
+def _read(query: Query, *, ready: bool) -> StartLog:
     with journald.read(query) as entries:
         own = (
             entry
             for entry in entries
             if not entry.invocation or entry.invocation == query.invocation
         )
-        return diagnosis.story(own, query.invocation or "", ready=ready)
+        return diagnosis.read_start(own, query.invocation or "", ready=ready)
 
 
-def _died_last(context: Context, state: UnitState) -> tuple[str, datetime | None]:
+def _last_failed(context: Context, state: UnitState) -> tuple[str, datetime | None]:
     """Return the start that failed last, and the time; empty if the journal does not show it.
 
     Raises RootlessError.

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from k3s_rootless.service.facts import UnitState
 
 
-def look(
+def run(
     context: Context, what: Sequence[str] = (), *, everything: bool = False, probe: bool = False
 ) -> Answer:
     """Read all sources, join them, and return the result for the questions in `what`.
 
-    `what` are words in the format of `Question.of`; none for all ports. Raises UsageError,
+    `what` are texts in the format of `Question.of`; none for all ports. Raises UsageError,
     NotRunning, NotReady, RootlessError.
     """
     questions = tuple(map(Question.of, what))
@@ -34,7 +34,7 @@ def look(
 
 def document(context: Context) -> dict[str, Any]:
     """Return the JSON document for all ports. Raises NotRunning, RootlessError."""
-    answer = look(context)
+    answer = run(context)
     # Imported here: `ports` itself loads it in `preload`.
     from k3s_rootless.operations.ports import document as documents
 
@@ -46,7 +46,7 @@ def preload() -> None:
 
     This takes 40 ms, and the answer of systemd 14 ms, which are saved from a total of 170 ms.
     """
-    from k3s_rootless.operations.ports import gather  # noqa: F401 (loaded here, used by `look`)
+    from k3s_rootless.operations.ports import gather  # noqa: F401 (loaded here, used by `run`)
 
 
 def _state(context: Context) -> UnitState:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from k3s_rootless.operations.context import Context
-from k3s_rootless.operations.diagnose import last_words
+from k3s_rootless.operations.diagnose import start_log
 from k3s_rootless.paths import Paths
 
 BEGAN = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -44,7 +44,7 @@ def context(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Context:
     return Context(Paths(tmp_path, tmp_path, tmp_path, tmp_path), {}, os.getuid(), "alice")
 
 
-def test_a_line_without_a_start_from_before_this_one_belongs_to_the_one_before(
+def test_a_line_without_an_invocation_before_the_start_belongs_to_the_previous_start(
     context: Context, tmp_path: Path
 ) -> None:
     systemd = {"SYSLOG_IDENTIFIER": "systemd", "USER_INVOCATION_ID": START}
@@ -64,7 +64,7 @@ def test_a_line_without_a_start_from_before_this_one_belongs_to_the_one_before(
     (tmp_path / "journal").write_text("".join(f"{json.dumps(one)}\n" for one in entries))
     ended = BEGAN + timedelta(seconds=0.3)
 
-    found = last_words.heard(context, START, ready=False, ended=ended)
+    found = start_log.read(context, START, ready=False, ended=ended)
 
     assert found.cause is None or "tasks" not in found.cause.id
     for seconds in (-0.3, 0.1):
@@ -75,6 +75,6 @@ def test_a_line_without_a_start_from_before_this_one_belongs_to_the_one_before(
         )
         lines = sorted((*entries, own), key=lambda one: one["__REALTIME_TIMESTAMP"])
         (tmp_path / "journal").write_text("".join(f"{json.dumps(one)}\n" for one in lines[1:]))
-        found = last_words.heard(context, START, ready=False, ended=ended)
+        found = start_log.read(context, START, ready=False, ended=ended)
         assert found.cause is not None
         assert "unit-tasks-limit" == found.cause.id

@@ -36,38 +36,38 @@ def tried(tool: Tool, case: Case) -> dict[str, Any]:
 
     Returns the cause that was reported.
     """
-    shown = ""
+    output = ""
     with broken(tool, case) as done:
         found = json.loads(done.stdout)
         assert 1 == done.returncode, done.stderr
-        cause = told(found["cause"], case)
-        if not case.by_hand:
-            case.relents(tool)
-            shown = follow(tool, cause["remedy"])
-            ready(tool, shown)
-    if case.by_hand:
-        ready(tool, shown)
+        cause = expected_cause(found["cause"], case)
+        if not case.manual_reason:
+            case.end_simulation(tool)
+            output = follow(tool, cause["remedy"])
+            ready(tool, output)
+    if case.manual_reason:
+        ready(tool, output)
     return cause
 
 
-def told(cause: dict[str, Any] | None, case: Case) -> dict[str, Any]:
+def expected_cause(cause: dict[str, Any] | None, case: Case) -> dict[str, Any]:
     """Assert that the reported cause is the expected one, and return it."""
     assert cause is not None
     assert (case.id, case.fixable_by) == (cause["id"], cause["remedy"]["fixable_by"]), cause
     assert case.check is None or case.check == cause["check"]
-    assert case.words in cause["title"]
-    assert case.seen in "; ".join(cause["seen"])
+    assert case.title in cause["title"]
+    assert case.observed in "; ".join(cause["seen"])
     return cause
 
 
-def ready(tool: Tool, shown: str) -> None:
+def ready(tool: Tool, output: str) -> None:
     """Assert that K3s is ready, and that `diagnose` reports this."""
-    if "K3s is ready (" not in shown:
+    if "K3s is ready (" not in output:
         up = tool.up()
-        assert 0 == up.returncode, (shown, up.stderr)
+        assert 0 == up.returncode, (output, up.stderr)
     well = tool("diagnose")
     first, *more = well.stdout.splitlines()
-    assert (0, "nothing is wrong: K3s is ready") == (well.returncode, first), (shown, well.stdout)
+    assert (0, "no problem found: K3s is ready") == (well.returncode, first), (output, well.stdout)
     # systemd restarts a K3s that was killed: `diagnose` then shows the kill as the failure of an
     # earlier start.
     assert not more or more[0].startswith("earlier "), well.stdout
@@ -79,17 +79,17 @@ def follow(tool: Tool, remedy: dict[str, Any]) -> str:
     Commands for an administrator run as root, where `sudo` does nothing; the others run as the
     user.
     """
-    shown = ""
+    output = ""
     for of_user, lines in groupby(
         remedy["commands"], lambda line: remedy["fixable_by"] == "user" or _OF_THE_USER.match(line)
     ):
         script = "\n".join(lines)
         if of_user:
-            shown += _as_user(tool, script)
+            output += _as_user(tool, script)
         else:
             done = tool.machine.root("bash", "-c", f'sudo() {{ "$@"; }}\n{script}')
-            shown += f"{done.stdout}{done.stderr}"
-    return shown
+            output += f"{done.stdout}{done.stderr}"
+    return output
 
 
 def _as_user(tool: Tool, script: str) -> str:

@@ -1,4 +1,4 @@
-"""Tests of the start that a story belongs to, and of the order of restarts."""
+"""Tests of the start that a log belongs to, and of the order of restarts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 
 from k3s_rootless.errors import RootlessError
 from k3s_rootless.operations.context import Context
-from k3s_rootless.operations.diagnose import story
+from k3s_rootless.operations.diagnose import history
 from k3s_rootless.paths import UNIT, Paths
 from k3s_rootless.service.facts import UnitState
 
@@ -43,9 +43,9 @@ class Journal:
         program.write_text(JOURNALCTL.format(place=place, old=OLD, new=NEW))
         program.chmod(0o755)
         for name in ("restarts", "starts", "old", "new"):
-            self.says(name)
+            self.write(name)
 
-    def says(self, name: str, *lines: tuple[str, float], invocation: str = OLD) -> None:
+    def write(self, name: str, *lines: tuple[str, float], invocation: str = OLD) -> None:
         """Write lines of systemd to a file, with their ages in seconds."""
         entries = (
             {
@@ -60,7 +60,7 @@ class Journal:
 
     def restarted(self, *ages: float) -> None:
         """Write restarts of the old start by systemd, with their ages in seconds."""
-        self.says("restarts", *((f"{UNIT}: Scheduled restart job", age) for age in ages))
+        self.write("restarts", *((f"{UNIT}: Scheduled restart job", age) for age in ages))
 
     def calls(self) -> int:
         """Return the number of runs of journalctl."""
@@ -90,11 +90,11 @@ def state(
     )
 
 
-def test_the_lines_of_the_last_start_count(journal: Journal) -> None:
-    journal.says("old", (KILLED, 100))
-    journal.says("new", (FATAL, 4), invocation=NEW)
+def test_the_cause_is_that_of_the_last_start(journal: Journal) -> None:
+    journal.write("old", (KILLED, 100))
+    journal.write("new", (FATAL, 4), invocation=NEW)
 
-    found = story.of(journal.context, state("failed", "failed", 300), None, ready=False)
+    found = history.of(journal.context, state("failed", "failed", 300), None, ready=False)
 
     assert found.cause is not None
     assert ("cgroup-controller", False, NEW) == (
@@ -105,10 +105,10 @@ def test_the_lines_of_the_last_start_count(journal: Journal) -> None:
 
 
 def test_a_start_without_a_cause_follows_the_failure_of_another(journal: Journal) -> None:
-    journal.says("old", (KILLED, 6))
+    journal.write("old", (KILLED, 6))
     journal.restarted(5)
 
-    found = story.of(journal.context, state(restarts=1), None, ready=False)
+    found = history.of(journal.context, state(restarts=1), None, ready=False)
 
     assert found.cause is not None
     assert ("killed", True) == (found.cause.id, found.cause.earlier)
@@ -124,41 +124,43 @@ def test_a_start_without_a_cause_follows_the_failure_of_another(journal: Journal
     ids=["never restarted", "long ago", "dead"],
 )
 def test_an_older_failure_explains_nothing(journal: Journal, now: UnitState) -> None:
-    journal.says("old", (KILLED, 86_401))
+    journal.write("old", (KILLED, 86_401))
     journal.restarted(86_400)
 
-    assert story.of(journal.context, now, None, ready=False).cause is None
+    assert history.of(journal.context, now, None, ready=False).cause is None
 
 
 def test_a_ready_k3s_has_no_cause(journal: Journal) -> None:
-    journal.says("old", (KILLED, 6))
+    journal.write("old", (KILLED, 6))
     journal.restarted(5)
 
-    assert story.of(journal.context, state(restarts=1), None, ready=True).cause is None
+    assert history.of(journal.context, state(restarts=1), None, ready=True).cause is None
 
 
-def test_since_a_time_the_last_failure_counts(journal: Journal) -> None:
-    journal.says("old", (FATAL, 100))
-    journal.says("new", ("level=info msg=hello", 4), invocation=NEW)
+def test_with_a_time_the_last_failure_since_then_is_found(journal: Journal) -> None:
+    journal.write("old", (FATAL, 100))
+    journal.write("new", ("level=info msg=hello", 4), invocation=NEW)
 
-    found = story.of(journal.context, state(), "1 hour ago", ready=False)
+    found = history.of(journal.context, state(), "1 hour ago", ready=False)
 
     assert found.cause is not None
     assert found.cause.earlier
 
 
 def test_a_unit_that_was_reset_has_its_last_start_in_the_journal(journal: Journal) -> None:
-    journal.says("starts", ("Started", 100), invocation=OLD)
-    journal.says("old", (FATAL, 90))
+    journal.write("starts", ("Started", 100), invocation=OLD)
+    journal.write("old", (FATAL, 90))
     reset = replace(state("inactive", "dead", 300), invocation="")
 
-    assert OLD == story.of(journal.context, reset, None, ready=False).invocation
+    assert OLD == history.of(journal.context, reset, None, ready=False).invocation
 
 
-def test_the_last_lines_are_waited_for_until_a_fatal_one(journal: Journal) -> None:
-    journal.says("new", ("level=info msg=hello", 1), (FATAL, 1), invocation=NEW)
+def test_the_wait_for_the_last_lines_ends_with_a_fatal_line(journal: Journal) -> None:
+    journal.write("new", ("level=info msg=hello", 1), (FATAL, 1), invocation=NEW)
 
-    found = story.of(journal.context, state("failed", "failed", 1), None, ready=False, settle=True)
+    found = history.of(
+        journal.context, state("failed", "failed", 1), None, ready=False, settle=True
+    )
 
     assert found.cause is not None
     assert 1 == journal.calls()
@@ -166,9 +168,9 @@ def test_the_last_lines_are_waited_for_until_a_fatal_one(journal: Journal) -> No
 
 def test_the_wait_ends_soon_after_the_end(journal: Journal) -> None:
     ended = f"{UNIT}: Main process exited, code=exited, status=1/FAILURE"
-    journal.says("new", ("level=info msg=hello", 1), (ended, 1), invocation=NEW)
+    journal.write("new", ("level=info msg=hello", 1), (ended, 1), invocation=NEW)
 
-    found = story.settled(journal.context, state("failed", "failed", 1), NEW)
+    found = history.settled(journal.context, state("failed", "failed", 1), NEW)
 
     assert (None, True) == (found.cause, found.ended)
 
@@ -177,22 +179,22 @@ def test_the_wait_ends_soon_after_the_end(journal: Journal) -> None:
     ("now", "expected"),
     [(state(restarts=1), "killed"), (state(), None), (state(restarts=1, age=7200), None)],
 )
-def test_a_ready_k3s_may_have_failed_before(
+def test_the_earlier_failure_of_a_ready_k3s_is_found_for_an_hour(
     journal: Journal, now: UnitState, expected: str | None
 ) -> None:
-    journal.says("old", (KILLED, 7201), (KILLED, 6))
+    journal.write("old", (KILLED, 7201), (KILLED, 6))
     journal.restarted(5)
 
-    found = story.earlier(journal.context, now)
+    found = history.earlier(journal.context, now)
 
     assert expected == (found and found.id)
 
 
 def test_restarts_have_a_period(journal: Journal) -> None:
-    assert story.period(journal.context) is None
+    assert history.period(journal.context) is None
     journal.restarted(300, 200, 90)
 
-    period = story.period(journal.context)
+    period = history.period(journal.context)
 
     assert period is not None
     assert 100 < period < 110
@@ -201,18 +203,18 @@ def test_restarts_have_a_period(journal: Journal) -> None:
 def test_restarts_are_a_loop(journal: Journal) -> None:
     journal.restarted(300, 200, 100)
 
-    found = story.loop(journal.context, state(restarts=7))
+    found = history.loop(journal.context, state(restarts=7))
 
     assert found is not None
     assert 7 == found.count
-    assert story.loop(journal.context, state(restarts=1)) is None
+    assert history.loop(journal.context, state(restarts=1)) is None
 
 
 def test_a_journal_that_cannot_be_read(journal: Journal) -> None:
     (journal.place / "journalctl").write_text("#!/bin/sh\necho no >&2\nexit 1\n")
 
-    assert story.period(journal.context) is None
-    assert story.loop(journal.context, state(restarts=5)) is None
-    assert story.earlier(journal.context, state(restarts=1)) is None
+    assert history.period(journal.context) is None
+    assert history.loop(journal.context, state(restarts=5)) is None
+    assert history.earlier(journal.context, state(restarts=1)) is None
     with pytest.raises(RootlessError):
-        story.of(journal.context, state(), None, ready=False)
+        history.of(journal.context, state(), None, ready=False)

@@ -1,0 +1,235 @@
+"""`python -m tests.e2e.recorded_output`: record the outputs that the documentation shows.
+
+The commands run in a lab. A recording keeps its values (times, PIDs, sizes) if only these changed.
+Afterwards, the blocks of the documentation are written again.
+
+The lab of a host that keeps its controllers on cgroup v1 needs `--ignore cgroup.delegation`, which
+the recordings do not show. Lines that depend on the host of the lab are left out.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from tests import recorded
+from tests.e2e.conftest import UNIT, Tool
+from tests.lab.driver import Lab
+from tests.lab.fixtures import fresh
+from tests.machine import HOME, Completed
+
+_DEPENDS_ON_HOST = re.compile(r"\b\d+ of \d+ [a-z ]*passed\b|^memory  ")
+_APP = """apiVersion: v1
+kind: Service
+metadata:
+  name: web
+spec:
+  type: LoadBalancer
+  ports:
+  - name: http
+    port: 80
+"""
+_CONFIG = "/etc/rancher/k3s/config.yaml"
+_OUTPUT = recorded.OUTPUTS
+_PATIENCE = 60.0
+_ATTEMPTS = 5
+_INCOMPLETE = re.compile(r'^unknown |"unknown(?:_sources)?": \[[^]]', re.MULTILINE)
+
+Recording = tuple[str, str]
+"""The name of the file of an output, and its text."""
+
+
+def main() -> None:
+    """Record all outputs in a lab, and write the blocks of the documentation again."""
+    _OUTPUT.mkdir(exist_ok=True)
+    with Lab.up("recorded-output") as lab:
+        if not lab.plays_k3s:
+            sys.exit("error: outputs are recorded with the stand-in; unset K3S_BINARY")
+        new = dict(recordings(Tool(lab)))
+    for file in _OUTPUT.iterdir():
+        if file.name not in new:
+            file.unlink()
+    for name, text in new.items():
+        file = _OUTPUT / name
+        if not same(name, text):
+            file.write_text(text, "utf-8")
+            sys.stderr.write(f"{name} is new\n")
+    for page in recorded.PAGES:
+        page.write_text(recorded.written(page.read_text("utf-8")), "utf-8")
+
+
+def same(name: str, text: str) -> bool:
+    """Return whether the recording of this name has this text, apart from times and the like."""
+    file = _OUTPUT / name
+    return file.exists() and recorded.stable(
+        file.read_text("utf-8"), file.suffix
+    ) == recorded.stable(text, file.suffix)
+
+
+def recordings(tool: Tool) -> Iterator[Recording]:
+    """Run all commands, and yield their outputs."""
+    yield from _of_a_fault(tool)
+    yield from _of_the_first_start(tool)
+    yield from _of_settings(tool)
+    yield from _of_origins(tool)
+    yield from _of_services(tool)
+    yield from _of_the_end(tool)
+    fresh(tool.machine)
+
+
+def _of_a_fault(tool: Tool) -> Iterator[Recording]:
+    """Record a host that forwards no packets, which no user can change."""
+    fresh(tool.machine)
+    tool.machine.root("sysctl", "-qw", "net.ipv4.ip_forward=0").check_returncode()
+    ids = ("sysctl.ip_forward", "session.linger")
+    yield text(tool, "check-ip-forward", "check", *ids)
+    yield document(tool, "check", "check", *ids)
+    yield document(tool, "admin-script", "check", "--admin-script", ids[0])
+    yield text(tool, "up-refused", "up", hidden=tool.ignore)
+    failing = ("up", "--ignore", ids[0], *tool.ignore, "--json")
+    done = tool(*failing)
+    yield "up-failed.json", pretty(json.loads(done.stdout))
+    yield "up-events.jsonl", events(done.stderr)
+    _wait_until_systemd_gives_up(tool)
+    yield text(tool, "diagnose", "diagnose")
+    yield document(tool, "diagnose", "diagnose")
+    tool.machine.root("sysctl", "-qw", "net.ipv4.ip_forward=1").check_returncode()
+    tool("uninstall")
+    fresh(tool.machine)
+
+
+def _wait_until_systemd_gives_up(tool: Tool) -> None:
+    """Wait for the start limit of the unit, after which its state does not change."""
+    end = time.monotonic() + _PATIENCE
+    while tool.machine.user("systemctl", "--user", "is-failed", UNIT.name).returncode != 0:
+        assert time.monotonic() < end, "systemd still restarts K3s"
+        time.sleep(0.2)
+
+
+def _of_the_first_start(tool: Tool) -> Iterator[Recording]:
+    yield document(tool, "ports-stopped", "ports")
+    yield document(tool, "install", "install")
+    tool("uninstall")
+    yield document(tool, "up-dry-run", "up", "--dry-run", hidden=tool.ignore)
+    yield text(tool, "up", "up", hidden=tool.ignore)
+    tool.up("--wait-for", "deployments")
+    yield text(tool, "ports", "ports")
+    yield document(tool, "ports", "ports")
+    yield text(tool, "status", "status")
+    yield document(tool, "status", "status")
+    yield document(tool, "version", "version")
+    yield document(tool, "linger", "linger", "status")
+    yield document(tool, "logs", "logs", "--grep", "Bound parent port :6443 ", kind="jsonl")
+    tool.machine.user("tee", "app.yaml", stdin=_APP).check_returncode()
+    yield text(tool, "ports-plan", "ports", "plan", "app.yaml")
+    yield document(tool, "ports-plan", "ports", "plan", "app.yaml")
+    yield text(tool, "bundle", "bundle")
+    yield document(tool, "bundle", "bundle", "-o", "/tmp/support.tar.gz")
+    tool.machine.root("sh", "-c", f"rm -f {HOME}/*.tar.gz {HOME}/app.yaml /tmp/support.tar.gz")
+
+
+def _of_settings(tool: Tool) -> Iterator[Recording]:
+    yield document(tool, "config-set", "config", "set", "https-listen-port", "7443")
+    yield document(tool, "config-list", "config", "list")
+    yield document(tool, "config-get", "config", "get", "https-listen-port")
+    yield document(tool, "env-set", "env", "set", "K3S_ROOTLESS_MTU=1400")
+    yield document(tool, "env-list", "env", "list")
+    yield document(tool, "env-get", "env", "get", "K3S_ROOTLESS_MTU")
+    tool("config", "unset", "https-listen-port")
+    tool("env", "unset", "K3S_ROOTLESS_MTU")
+    yield document(tool, "restart", "restart")
+    yield document(tool, "down", "down")
+    yield document(tool, "up", "up", hidden=tool.ignore)
+    yield document(tool, "unit-show", "unit", "show")
+    yield text(tool, "unit-show", "unit", "show")
+    tool.machine.user("sed", "-i", "s/^RestartSec=.*/RestartSec=5/", str(UNIT))
+    yield document(tool, "unit-diff", "unit", "diff")
+    yield text(tool, "unit-diff", "unit", "diff")
+    tool("uninstall", "--force")
+    fresh(tool.machine)
+
+
+def _of_origins(tool: Tool) -> Iterator[Recording]:
+    """Record settings from a configuration file and from an environment file."""
+    machine, drop_in = tool.machine, f"{UNIT}.d"
+    machine.root(
+        "sh", "-c", "mkdir -p /etc/rancher/k3s && echo 'https-listen-port: 7443' >$0", _CONFIG
+    ).check_returncode()
+    machine.user("tee", "k3s.env", stdin=f"K3S_DATA_DIR={HOME}/k3s-data\n").check_returncode()
+    machine.user("mkdir", "-p", drop_in).check_returncode()
+    machine.user(
+        "tee", f"{drop_in}/override.conf", stdin=f"[Service]\nEnvironmentFile={HOME}/k3s.env\n"
+    ).check_returncode()
+    tool("install").check_returncode()
+    yield text(tool, "config-list-origins", "config", "list")
+    machine.root("rm", "-rf", "/etc/rancher", f"{HOME}/k3s.env").check_returncode()
+    fresh(machine)
+
+
+def _of_services(tool: Tool) -> Iterator[Recording]:
+    tool.order(services=[{"name": "web-direct", "ports": [8080]}])
+    yield text(tool, "up-deployments", "up", "--wait-for", "deployments", hidden=tool.ignore)
+    yield text(tool, "ports-url", "ports", "web-direct", "--url")
+    yield text(tool, "ports-one", "ports", "web-direct")
+
+
+def _of_the_end(tool: Tool) -> Iterator[Recording]:
+    yield text(tool, "down", "down")
+    yield text(tool, "status-stopped", "status")
+    yield text(tool, "uninstall", "uninstall", "--purge", "--yes")
+    tool.up()
+    yield document(tool, "uninstall", "uninstall", "--purge", "--yes")
+
+
+def text(tool: Tool, file: str, *args: str, hidden: tuple[str, ...] = ()) -> Recording:
+    """Run a command, and return what a terminal would show, with the command.
+
+    `hidden` are options that the recording does not show.
+    """
+    command = ("sh", "-c", 'exec "$@" 2>&1', "sh", "k3s-rootless", *args, *hidden)
+    printed = _complete(lambda: tool.machine.user(*command)).stdout.rstrip().splitlines()
+    assert "Traceback" not in "".join(printed), printed
+    kept = [line for line in printed if not _DEPENDS_ON_HOST.search(line)]
+    lines = [f"$ k3s-rootless {' '.join(args)}", *kept]
+    return f"{file}.txt", "".join(f"{line}\n" for line in lines)
+
+
+def document(
+    tool: Tool, file: str, *args: str, hidden: tuple[str, ...] = (), kind: str = "json"
+) -> Recording:
+    """Run a command with --json, and return its document, or its lines."""
+    done = _complete(lambda: tool(*args, *hidden, "--json"))
+    if kind == "jsonl":
+        return f"{file}.jsonl", done.stdout
+    return f"{file}.json", pretty(json.loads(done.stdout))
+
+
+def _complete(run: Callable[[], Completed]) -> Completed:
+    """Run a command again if it could not read a source in time, on a machine that is busy."""
+    for _ in range(_ATTEMPTS - 1):
+        done = run()
+        if not _INCOMPLETE.search(done.stdout):
+            return done
+    return run()
+
+
+def events(stderr: str) -> str:
+    """Return the events of a start, without those that depend on the host."""
+    return "".join(
+        f"{line}\n"
+        for line in stderr.splitlines()
+        if line.startswith("{") and not _DEPENDS_ON_HOST.search(line)
+    )
+
+
+def pretty(value: Any) -> str:
+    """Return the text of a file with a document."""
+    return json.dumps(value, indent=1, ensure_ascii=False) + "\n"
+
+
+if __name__ == "__main__":
+    main()
