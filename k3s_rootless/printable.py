@@ -21,7 +21,7 @@ def require_printable(text: str) -> str:
     if text.isprintable():
         return text
     raise RootlessError(
-        f"cannot write the script: {text!a} holds a control character",
+        f"cannot write the script: {text!a} contains a control character",
         hint="rename that file, user or setting, then run the command again",
     )
 

@@ -109,7 +109,7 @@ def set_(*, given: tuple[str, ...], stdin: bool, runtime: bool, force: bool, as_
     from k3s_rootless.operations.environment import change, document
 
     session = Session.begin("env-set" if as_json else None)
-    env_input.warn_of_passwords(session, given)
+    env_input.warn_about_passwords(session, given)
     values = env_input.assignments(given, stdin=stdin)
     done = change.set_variables(session, values, runtime=runtime, force=force)
     environment.show_change(session.report, done)

@@ -43,7 +43,7 @@ def parse(name: str, text: str) -> tuple[int, str]:
     """
     port, certificate = _SERVER.search(text), _CERTIFICATE.search(text)
     if port is None or certificate is None:
-        raise ValueError(f"{name} is not a kubeconfig as K3s writes it")
+        raise ValueError(f"{name} is not a kubeconfig in the format of K3s")
     return int(port["port"]), certificate["path"]
 
 
@@ -60,7 +60,7 @@ def stale(found: Iterable[Baked], port: int) -> str | None:
     """
     for one in found:
         if one.port != port:
-            return f"{one.name} names port {one.port}, and K3s's internal port is {port} now"
+            return f"{one.name} contains port {one.port}, but K3s's internal port is now {port}"
         if one.elsewhere:
-            return f"{one.name} names {one.certificate}, which is not in this data directory"
+            return f"{one.name} refers to {one.certificate}, which is not in this data directory"
     return None

@@ -21,10 +21,10 @@ class Need:
     reason: str
 
 
-MEMORY = Need(200 * _MIB, 800 * _MIB, "an idle K3s takes 500 to 800 MiB")
+MEMORY = Need(200 * _MIB, 800 * _MIB, "an idle K3s uses 500 to 800 MiB")
 TASKS = Need(
     24,
     2048,
-    "each thread counts as a task: K3s, containerd, and each container with its shim have some",
+    "each thread counts as a task, and K3s, containerd, containers and their shims have many",
 )
 FILES = Need(88, 4096, "K3s and containers fail with `too many open files`")

@@ -71,7 +71,7 @@ def test_config_set_and_restart_renew_the_certificates_for_another_port(lab_tool
     assert running.json("status")["ready"]
     verdict, said = finding(running, "config.certificates")
     assert "fail" == verdict
-    assert "names port 6444, and K3s's internal port is 7444 now" in said
+    assert "names port 6444, but K3s's internal port is now 7444" in said
 
     again = running("restart")
 

@@ -379,7 +379,7 @@ SPOILT: dict[str, tuple[str, str]] = {
     "half": (f"head -c 700 {KUBECONFIG}.kept > {KUBECONFIG}", "cannot use the kubeconfig"),
     "unreadable": (f"chmod 000 {KUBECONFIG}", "permission denied"),
     "another user's": (f"ln -sf /etc/hostname {KUBECONFIG}", "it belongs to uid 0"),
-    "a pipe": (f"rm {KUBECONFIG} && mkfifo {KUBECONFIG}", "it is no regular file"),
+    "a pipe": (f"rm {KUBECONFIG} && mkfifo {KUBECONFIG}", "it is not a regular file"),
     "missing": (f"rm {KUBECONFIG}", "it is not there"),
 }
 

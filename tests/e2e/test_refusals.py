@@ -150,7 +150,7 @@ def test_a_directory_that_cannot_be_written_leaves_things_as_they_were(
         assert 1 == refused.returncode, refused.stderr
         assert (
             f"error: cannot write `{UNIT}`" in refused.stderr
-            or f"error: cannot write into `{directory}`" in refused.stderr
+            or f"error: cannot write to `{directory}`" in refused.stderr
         )
         assert "hint:" in refused.stderr
         assert before == lab.user("ls", "-a", directory).stdout

@@ -164,7 +164,7 @@ def test_a_silent_bus_leaves_what_k3s_itself_shows(lab_tool: Tool) -> None:
         text = lab_tool("status").stdout
 
     assert (1, "unknown", None, True) == (code, found["state"], found["ready"], found["running"])
-    assert err.startswith("error: cannot talk to the user manager: no answer within")
+    assert err.startswith("error: cannot connect to the user manager: no answer within")
     assert {"unit", "installed release"} == set(unknown(found))
     assert found["unit"] is None
     assert (5, "lab", "v1.33.4+k3s1") == (
@@ -347,10 +347,10 @@ def test_drift_and_what_is_owed_are_told(lab_tool: Tool) -> None:
     assert {"restart"} == {one["what"] for one in found["pending"]}
     assert ["edited", "foreign"] == [one["author"] for one in found["drift"]]
     said = lab_tool("status").stdout
-    assert f"drift        `{UNIT}` was written by k3s-rootless, and edited since" in said
+    assert f"drift        `{UNIT}` was written by k3s-rootless and edited since" in said
     assert (
-        f"pending      restart: it runs since before `{DROP_IN}` was written: k3s-rootless restart"
-        in said
+        f"pending      restart: the running K3s was started before `{DROP_IN}` was written:"
+        " k3s-rootless restart" in said
     )
 
     systemctl(lab_tool, "restart", UNIT.name)

@@ -92,7 +92,7 @@ def test_the_purge_takes_files_of_subordinate_ids_and_nothing_through_links_or_m
 
     assert 1 == first.returncode
     assert f"'{DATA}/storage/bound': another file system is mounted there" in first.stderr
-    assert f"'{DATA}/storage/bound-file': something is mounted there" in first.stderr
+    assert f"'{DATA}/storage/bound-file': it is a mount point" in first.stderr
     kept = [str(DATA / "storage/kept")] if immutable else []
     mark = str(DATA / ".k3s-rootless-purge")
     assert [
@@ -119,7 +119,7 @@ def test_without_a_user_manager_files_go_and_the_rest_is_told(lab_tool: Tool) ->
     done = lab_tool("uninstall", "--purge", "--yes", env=alone)
 
     assert 1 == done.returncode
-    assert "cannot stop K3s, if it runs: cannot talk to the user manager" in done.stderr
+    assert "cannot stop K3s, if it runs: cannot connect to the user manager" in done.stderr
     assert "cannot purge: nobody can tell whether K3s still runs" in done.stderr
     assert [] == files(lab_tool, HOME / ".config")
     after = lab_tool("uninstall")
@@ -185,9 +185,9 @@ def test_no_other_path_to_the_home_directory_is_a_data_directory(lab_tool: Tool)
         purged.returncode,
         refused.returncode,
     )
-    assert "it is your home directory, or holds it" in moved.stderr
+    assert "it is your home directory, or contains it" in moved.stderr
     assert "it is neither empty nor a data directory of K3s" in mine.stderr
-    assert "it holds more than K3s's data" in purged.stderr
+    assert "it is your home directory, or contains it" in purged.stderr
     assert "no file by which a data directory of K3s is known" in refused.stderr
     assert "precious" == machine.user("cat", str(HOME / "data/precious")).stdout
     machine.user("rm", "-r", str(HOME / "data"), str(HOME / "mine")).check_returncode()

@@ -89,7 +89,7 @@ def test_of_a_named_directory_only_what_k3s_makes_is_removed(host: ManagedHost) 
     assert ["mine"] == [path.name for path in named.iterdir()]
     assert "there is no newuidmap" == done.outside
     assert (named, 2) == (done.directory, done.removed)
-    assert ((str(named / "mine"), "K3s did not make it"),) == done.survivors
+    assert ((str(named / "mine"), "it was not created by K3s"),) == done.survivors
     assert [
         f"remove {named}, inside a user namespace: its files belong to your subordinate ids"
     ] == host.notices

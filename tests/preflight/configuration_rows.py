@@ -188,7 +188,7 @@ CERTIFICATES = (
     _baked(PASS, "port 6444", None, _CONTROLLER),
     _baked(PASS, "port 6444", None, _CONTROLLER, _OTHER_PORT, "--apiserver-port=6444"),
     _baked(
-        FAIL, "names port 6444, and K3s's internal port is 7444 now", USER, _CONTROLLER, _OTHER_PORT
+        FAIL, "names port 6444, but K3s's internal port is now 7444", USER, _CONTROLLER, _OTHER_PORT
     ),
     _baked(
         FAIL, "K3s dies at its next start", USER, _CONTROLLER, _OTHER_PORT, active_state="active"

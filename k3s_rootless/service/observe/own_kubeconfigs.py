@@ -35,7 +35,7 @@ def read(data: Path, uid: int) -> Observed[tuple[Baked, ...]]:
         return Known((), str(directory))
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        return Unknown(f"{directory} cannot be read: {reason.lower()}")
+        return Unknown(f"cannot read {directory}: {reason.lower()}")
     return Known(tuple(found), str(directory))
 
 

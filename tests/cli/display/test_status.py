@@ -16,8 +16,8 @@ from k3s_rootless.journal.facts import Cause
 from k3s_rootless.observation import Known
 from k3s_rootless.operations.status.model import Certificate, Seen
 from k3s_rootless.service.facts import Usage
+from k3s_rootless.service.unit.pending_changes import Part, Pending
 from k3s_rootless.service.unit.seal import Author
-from k3s_rootless.service.unit.standing import Part, Pending
 from tests.operations.status import records
 from tests.operations.status.records import (
     CAUSE,
@@ -133,7 +133,7 @@ def lines(look: Seen, label: str) -> list[str]:
         ),
         (
             seen(files=Known((Part(records.FRAGMENT, NOW, Author.EDITED),))),
-            "drift        `/u/k3s-rootless.service` was written by k3s-rootless, and edited since",
+            "drift        `/u/k3s-rootless.service` was written by k3s-rootless and edited since",
         ),
         (
             seen(pending=(Pending("restart", "it changed", "k3s-rootless restart"),)),

@@ -18,8 +18,8 @@ from k3s_rootless.operations.status.model import Certificate, Kit, Seen
 from k3s_rootless.paths import UNIT
 from k3s_rootless.rootlesskit.facts import Forward
 from k3s_rootless.service.facts import UnitState, Usage
+from k3s_rootless.service.unit.pending_changes import Part
 from k3s_rootless.service.unit.seal import Author
-from k3s_rootless.service.unit.standing import Part
 from tests import server
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -47,7 +47,7 @@ API = Forward("tcp", "", 6443, 6443, "")
 NODE = Node("host", ready=True, version=RELEASE, since=START + timedelta(seconds=30))
 UNREADY = Node("host", ready=False, version=RELEASE, reason="no network")
 CAUSE = Cause("tun", "device.tun", "no /dev/net/tun", "level=fatal tun", NOW, None)
-LOST = BusError("cannot talk to the user manager", hint="see")
+LOST = BusError("cannot connect to the user manager", hint="see")
 SILENT = Unknown("it gave no answer in time")
 NOT_RUNNING = Unknown("K3s is not running")
 

@@ -147,7 +147,7 @@ def test_a_directory_of_another_user_is_not_written_into(tmp_path: Path) -> None
     with pytest.raises(RootlessError) as caught:
         apply.write(tmp_path / UNIT, "new")
 
-    assert f"cannot write into `{tmp_path}`: it belongs to uid {OTHER}" == caught.value.message
+    assert f"cannot write to `{tmp_path}`: it belongs to uid {OTHER}" == caught.value.message
     assert caught.value.hint is not None
     assert "chown -R" not in caught.value.hint, (
         "the directory may be a link, or lie outside the home"
@@ -326,5 +326,5 @@ def test_removing_takes_a_link_and_not_what_it_leads_to(
 def test_a_directory_that_everybody_may_write_into_is_not_written_into(tmp_path: Path) -> None:
     tmp_path.chmod(0o777)
 
-    with pytest.raises(RootlessError, match="every user may write there"):
+    with pytest.raises(RootlessError, match="every user can write to it"):
         apply.write(tmp_path / UNIT, "new")

@@ -62,7 +62,7 @@ def test_links_go_and_what_they_lead_to_stays(data: Path, outside: Path) -> None
 def test_a_link_in_the_place_of_the_directory_is_refused(tmp_path: Path, outside: Path) -> None:
     (tmp_path / "link").symlink_to(outside)
 
-    with pytest.raises(RootlessError, match="it is a link, or no directory"):
+    with pytest.raises(RootlessError, match="it is a link, or not a directory"):
         removed(tmp_path / "link")
 
 
@@ -110,7 +110,7 @@ def test_only_what_was_named_goes(data: Path) -> None:
     result = removed(data, ("agent", "server"))
 
     assert ["letters"] == [path.name for path in data.iterdir()]
-    assert [(str(data / "letters"), "K3s did not make it")] == result.survivors
+    assert [(str(data / "letters"), "it was not created by K3s")] == result.survivors
 
 
 @ROOT
@@ -134,7 +134,7 @@ def test_mounts_are_not_entered_even_of_the_same_file_system(data: Path, outside
 
     assert {
         str(data / "bound"): "another file system is mounted there",
-        str(data / "agent" / "bound-file"): "something is mounted there",
+        str(data / "agent" / "bound-file"): "it is a mount point",
     } == dict(result.survivors)
 
 

@@ -54,7 +54,7 @@ def test_a_drop_in_is_recognised_until_it_is_touched() -> None:
         (
             found(NEW, mode=0o666),
             NEW,
-            f"set the mode of {PATH} to 0644: others can use it: its mode is 0666",
+            f"set the mode of {PATH} to 0644: other users can access it: its mode is 0666",
         ),
         (found(NEW, mode=0o600), NEW, ""),
         (found(OLD), None, f"remove {PATH}: asked"),
@@ -86,10 +86,10 @@ def test_what_is_not_ours_is_replaced_by_force_only(before: FoundFile, desired: 
 
 
 def test_what_cannot_be_read_is_not_replaced_even_by_force() -> None:
-    with pytest.raises(WouldOverwrite, match="it is no regular file"):
+    with pytest.raises(WouldOverwrite, match="it is not a regular file"):
         planner.drop_in(
             DesiredDropIn(PATH, NEW),
-            found(None, problem="it is no regular file"),
+            found(None, problem="it is not a regular file"),
             "asked",
             force=True,
         )

@@ -31,7 +31,7 @@ def test_a_missing_file_counts_only_where_it_must_be_there(tmp_path: Path) -> No
     assert () == environment_files.named([(path, True) for path in paths])
     found = environment_files.named([(path, False) for path in paths])
     assert [one.problem for one in found] == [
-        f"`{path}` is missing, and the unit does not start without it" for path in paths
+        f"`{path}` does not exist, and the unit does not start without it" for path in paths
     ]
 
 

@@ -41,7 +41,7 @@ def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "directory").mkdir()
 
-    for name, reason in (("pipe", "it is no regular file"), ("directory", "is a directory")):
+    for name, reason in (("pipe", "it is not a regular file"), ("directory", "is a directory")):
         with pytest.raises(RootlessError, match=reason):
             files.read(tmp_path / name)
 
@@ -85,10 +85,10 @@ def test_drop_ins_are_those_that_systemd_read_and_those_that_it_will(tmp_path: P
     assert () == files.drop_ins(tmp_path / "none", state())
 
 
-def test_a_directory_that_cannot_be_looked_into_is_told(tmp_path: Path) -> None:
+def test_a_directory_that_cannot_be_listed_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
 
-    with pytest.raises(RootlessError, match="cannot look into"):
+    with pytest.raises(RootlessError, match="cannot list"):
         files.names(tmp_path / "file")
     assert files.names(tmp_path / "none") is None
     assert frozenset({"file"}) == files.names(tmp_path)

@@ -22,8 +22,8 @@ from k3s_rootless.service.unit import text
 UNIT = "k3s-rootless.service"
 RUNS = UnitState(UNIT, "loaded", "active", "running")
 WAITS = UnitState(UNIT, "loaded", "activating", "auto-restart")
-RESTART = Restart(UNIT, "it runs since before its unit was written")
-WRITE = WriteDropIn(Path("/d/50.conf"), "", "it builds on the unit, which is another now")
+RESTART = Restart(UNIT, "the running K3s was started before its unit was written")
+WRITE = WriteDropIn(Path("/d/50.conf"), "", "the unit that it is based on changed")
 
 
 def written_for(release: str) -> str:
@@ -48,7 +48,7 @@ def written_for(release: str) -> str:
         (
             "v1.34.1+k3s1",
             "v1.34.1+k3s1",
-            "because it builds on the unit, which is another now",
+            "because the unit that it is based on changed",
             False,
         ),
     ],

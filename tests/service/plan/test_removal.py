@@ -47,7 +47,7 @@ def test_what_is_not_ours_stays_and_the_directory_with_it() -> None:
         file(Path("/etc/systemd/user") / f"{UNIT}.d" / drop_in.name("x"), OURS),
         file(DROP_INS / drop_in.name("environment"), EDITED),
         file(DROP_INS / drop_in.name("mask"), "", link=True),
-        FoundFile(DROP_INS / drop_in.name("pipe"), None, problem="it is no regular file"),
+        FoundFile(DROP_INS / drop_in.name("pipe"), None, problem="it is not a regular file"),
     ]
 
     assert [f"remove {CONFIG}", f"remove {UNITS / UNIT}"] == told(

@@ -27,8 +27,8 @@ RUNNING = UnitState(UNIT, "loaded", "active", "running")
 STOPPED = UnitState(UNIT, "loaded", "inactive", "dead")
 FAILED = UnitState(UNIT, "loaded", "failed", "failed")
 LOOPING = UnitState(UNIT, "loaded", "activating", "auto-restart")
-START, RESTART = steps.Start(UNIT, "it is not running"), steps.Restart(UNIT, "it was asked for")
-RESET = steps.ResetFailed(UNIT, "it failed before")
+START, RESTART = steps.Start(UNIT, "it is not running"), steps.Restart(UNIT, "it was requested")
+RESET = steps.ResetFailed(UNIT, "it failed")
 
 
 def kinds(
@@ -54,7 +54,7 @@ def test_k3s_is_stopped_before_and_started_after() -> None:
     assert ["Stop", "RotateCertificates", "Start"] == kinds(ROTATE, (RESTART,), LOOPING)
     assert ["RotateCertificates", "Start"] == kinds(ROTATE, (START,), STOPPED)
     assert ["ResetFailed", "RotateCertificates", "Start"] == kinds(ROTATE, (RESET, START), FAILED)
-    stop = steps.Stop(UNIT, "it waits to be restarted")
+    stop = steps.Stop(UNIT, "systemd is about to restart it")
     assert ["Stop", "RotateCertificates", "Start"] == kinds(ROTATE, (stop, START), LOOPING)
 
 
@@ -91,7 +91,7 @@ def test_the_command_gets_its_words_and_the_environment_of_the_unit_alone(
     ] == told.read_text().splitlines()
 
 
-def test_a_command_that_fails_is_named_with_its_last_words(
+def test_a_failed_command_is_reported_with_its_last_line(
     manager: UserManager, tmp_path: Path
 ) -> None:
     with pytest.raises(RootlessError) as caught:
@@ -99,7 +99,7 @@ def test_a_command_that_fails_is_named_with_its_last_words(
             command(tmp_path, 'echo first >&2; printf "no \\033[2Jroom\\n" >&2; exit 3'), manager
         )
 
-    assert "--data-dir /d` ended with status 3: no " in str(caught.value)
+    assert "--data-dir /d` exited with status 3: no " in str(caught.value)
     assert "\x1b" not in str(caught.value)
 
 
@@ -110,7 +110,7 @@ def test_it_never_runs_beside_k3s(manager: UserManager, fake: Session, tmp_path:
     state.mkdir(parents=True)
     with (state / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        with pytest.raises(RootlessError, match="a K3s that the unit did not start uses"):
+        with pytest.raises(RootlessError, match="a K3s that was not started by the unit uses"):
             apply.perform(step, manager)
     fake.order(properties={"ActiveState": ("s", "active"), "SubState": ("s", "running")})
     (fake.units / UNIT).write_text("[Service]\nExecStart=/bin/true\n")

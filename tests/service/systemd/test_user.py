@@ -109,7 +109,10 @@ def test_a_job_that_is_not_done_is_an_error_that_says_how_it_ended(
     with pytest.raises(SystemdError) as caught:
         getattr(manager, verb)(UNIT)
 
-    assert f"cannot {verb} `{UNIT}`: systemd's job ended with `{result}`" == caught.value.message
+    assert (
+        f"cannot {verb} `{UNIT}`: systemd's job ended with the result `{result}`"
+        == caught.value.message
+    )
     assert result == caught.value.name
 
 
@@ -121,8 +124,10 @@ def test_the_stop_of_a_hanging_unit_ends_with_what_goes_on(
     with pytest.raises(SystemdError) as caught:
         manager.stop(UNIT, seconds=0.2)
 
-    assert f"cannot stop `{UNIT}`: systemd's job goes on after 0.2 s" == caught.value.message
-    assert f"end it: systemctl --user kill --signal=SIGKILL {UNIT}" == caught.value.hint
+    assert (
+        f"cannot stop `{UNIT}`: systemd's job did not finish within 0.2 s" == caught.value.message
+    )
+    assert f"kill its processes: systemctl --user kill --signal=SIGKILL {UNIT}" == caught.value.hint
 
 
 def test_a_unit_that_is_not_there_cannot_be_started(manager: UserManager) -> None:
@@ -345,7 +350,7 @@ def test_a_job_that_ended_unheard_is_judged_by_its_unit(
         if end == "done":
             manager.start(UNIT)
         else:
-            with pytest.raises(SystemdError, match="systemd's job ended with `failed`"):
+            with pytest.raises(SystemdError, match="systemd's job ended with the result `failed`"):
                 manager.start(UNIT)
         timer.join()
 
@@ -390,7 +395,7 @@ def test_a_bus_without_systemd_says_so(own: Session) -> None:
         pass
 
     assert caught.value.message.startswith(
-        "cannot talk to the user manager: The name org.freedesktop.systemd1 was not provided"
+        "cannot connect to the user manager: The name org.freedesktop.systemd1 was not provided"
     )
 
 

@@ -87,7 +87,7 @@ def test_k3ss_own_file_is_adopted_with_the_paths_of_this_host(change: Any) -> No
             shipped_text().replace("Delegate=yes\n", ""),
             "`Type=simple` where K3s ships `Delegate=yes`",
         ),
-        (shipped_text() + "Alias=x\n", "`Alias=x` where K3s's ends"),
+        (shipped_text() + "Alias=x\n", "`Alias=x` where the unit of K3s ends"),
         (
             shipped_text().replace("WantedBy=default.target\n", ""),
             "it ends where K3s ships `WantedBy=default.target`",

@@ -119,7 +119,10 @@ def test_a_program_that_systemd_would_not_start_is_refused(name: str) -> None:
         render(settings(f"/opt/{name}/k3s"))
 
     assert caught.value.message.isprintable()
-    assert "install k3s at a plain path, such as ~/.local/bin/k3s" == caught.value.hint
+    assert (
+        "install k3s in a path without these characters, such as ~/.local/bin/k3s"
+        == caught.value.hint
+    )
 
 
 def test_our_unit_is_recognised_until_it_is_touched() -> None:
