@@ -24,7 +24,7 @@ _CERTIFICATE = re.compile(r"^ +client-certificate: (?P<path>/\S.*)$", re.MULTILI
 
 
 @dataclass(frozen=True, slots=True)
-class Baked:
+class OwnKubeconfig:
     """One of K3s's own kubeconfigs, with its port and certificate.
 
     `elsewhere` is True if its certificate is not the one in the data directory.
@@ -53,7 +53,7 @@ def internal_port(https_port: int, given: str = "") -> int:
     return named or https_port + 1
 
 
-def stale(found: Iterable[Baked], port: int) -> str | None:
+def stale(found: Iterable[OwnKubeconfig], port: int) -> str | None:
     """Return why K3s would exit with these kubeconfigs and the internal `port`.
 
     Return None if K3s would keep running.

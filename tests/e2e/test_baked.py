@@ -71,12 +71,14 @@ def test_config_set_and_restart_renew_the_certificates_for_another_port(lab_tool
     assert running.json("status")["ready"]
     verdict, said = finding(running, "config.certificates")
     assert "fail" == verdict
-    assert "names port 6444, but K3s's internal port is now 7444" in said
+    assert "contains port 6444, but K3s's internal port is now 7444" in said
 
     again = running("restart")
 
     assert 0 == again.returncode, again.stderr
-    assert f"renew K3s's certificates: {ROTATE}: admin.kubeconfig names port 6444" in again.stderr
+    assert (
+        f"renew K3s's certificates: {ROTATE}: admin.kubeconfig contains port 6444" in again.stderr
+    )
     assert {7443} < ports(running)
     assert 1 == len(kept(running))
     assert "pass" == finding(running, "config.certificates")[0]

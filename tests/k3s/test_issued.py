@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from k3s_rootless.k3s import issued
-from k3s_rootless.k3s.issued import Baked
+from k3s_rootless.k3s.issued import OwnKubeconfig
 
 TEXT = """clusters:
 - cluster:
@@ -15,7 +15,7 @@ users:
   user:
     client-certificate: /data/server/tls/client-admin.crt
 """
-FITS = Baked("admin.kubeconfig", 6444, "/data/server/tls/client-admin.crt", elsewhere=False)
+FITS = OwnKubeconfig("admin.kubeconfig", 6444, "/data/server/tls/client-admin.crt", elsewhere=False)
 
 
 def test_port_and_certificate_are_found() -> None:
@@ -39,7 +39,7 @@ def test_the_internal_port_is_the_next_one_unless_it_is_set(given: str, expected
 
 
 def test_the_first_stale_kubeconfig_is_reported() -> None:
-    other = Baked("controller.kubeconfig", 6444, "/old/client.crt", elsewhere=True)
+    other = OwnKubeconfig("controller.kubeconfig", 6444, "/old/client.crt", elsewhere=True)
 
     assert issued.stale((), 1) is None
     assert issued.stale((FITS,), 6444) is None

@@ -6,7 +6,7 @@ from k3s_rootless.finding import Finding, FixableBy, Remedy, Severity, Verdict, 
 
 
 @pytest.mark.parametrize(
-    ("check", "asked", "expected"),
+    ("check", "selected", "expected"),
     [
         ("cgroup.delegation.cpu", "cgroup.delegation.cpu", True),
         ("cgroup.delegation.cpu", "cgroup.delegation", True),
@@ -19,8 +19,8 @@ from k3s_rootless.finding import Finding, FixableBy, Remedy, Severity, Verdict, 
         ("cgroup.delegation.cpu", "cgroup.delegation.cpu.", False),
     ],
 )
-def test_an_id_names_a_check_or_a_whole_group(check: str, asked: str, *, expected: bool) -> None:
-    assert expected == matches(check, asked)
+def test_an_id_selects_a_check_or_a_group(check: str, selected: str, *, expected: bool) -> None:
+    assert expected == matches(check, selected)
 
 
 @pytest.mark.parametrize(
@@ -30,12 +30,12 @@ def test_an_id_names_a_check_or_a_whole_group(check: str, asked: str, *, expecte
         ("session.runtime_dir", "sessionruntime_dir"),
     ],
 )
-def test_a_finding_knows_where_it_is_explained(check: str, anchor: str) -> None:
+def test_a_finding_has_a_link_to_its_explanation(check: str, anchor: str) -> None:
     """GitHub removes dots from the anchor of a heading, and keeps underscores."""
     assert f"docs/reference/checks.md#{anchor}" == Finding(check, "", Verdict.PASS, "").anchor
 
 
-def test_verdicts_and_severities_are_spelled_as_scripts_know_them() -> None:
+def test_verdicts_and_severities_have_their_json_values() -> None:
     assert ["pass", "info", "warn", "fail", "unknown"] == [verdict.value for verdict in Verdict]
     assert ["fatal", "degraded", "informative"] == [severity.value for severity in Severity]
 

@@ -14,7 +14,7 @@ from typing import Any
 from k3s_rootless.finding import FixableBy, Verdict
 from k3s_rootless.k3s import config_yaml, settings
 from k3s_rootless.k3s.config_file import ConfigFile
-from k3s_rootless.k3s.issued import Baked
+from k3s_rootless.k3s.issued import OwnKubeconfig
 from k3s_rootless.k3s.origin import Origin, Source, Variable
 from k3s_rootless.k3s.settings import Inputs, Settings
 from k3s_rootless.observation import Known, Unknown
@@ -163,7 +163,12 @@ KUBECONFIGS = (
 
 
 def _baked(
-    verdict: Verdict, said: str, fixable_by: FixableBy | None, found: Baked, *argv: str, **unit: Any
+    verdict: Verdict,
+    said: str,
+    fixable_by: FixableBy | None,
+    found: OwnKubeconfig,
+    *argv: str,
+    **unit: Any,
 ) -> Row:
     return row(
         "config.certificates",
@@ -176,7 +181,7 @@ def _baked(
     )
 
 
-_CONTROLLER = Baked(
+_CONTROLLER = OwnKubeconfig(
     "controller.kubeconfig",
     6444,
     "/home/alice/.rancher/k3s/server/tls/client-controller.crt",
@@ -188,7 +193,11 @@ CERTIFICATES = (
     _baked(PASS, "port 6444", None, _CONTROLLER),
     _baked(PASS, "port 6444", None, _CONTROLLER, _OTHER_PORT, "--apiserver-port=6444"),
     _baked(
-        FAIL, "names port 6444, but K3s's internal port is now 7444", USER, _CONTROLLER, _OTHER_PORT
+        FAIL,
+        "contains port 6444, but K3s's internal port is now 7444",
+        USER,
+        _CONTROLLER,
+        _OTHER_PORT,
     ),
     _baked(
         FAIL, "K3s dies at its next start", USER, _CONTROLLER, _OTHER_PORT, active_state="active"

@@ -58,7 +58,7 @@ class Progress:
             return
         # A unit that was stopped on request has ended, but did not fail.
         verb = "ended"
-        if state.dead or state.result != "success":
+        if state.failed or state.result != "success":
             verb = "died"
         self._report.story(
             f"{death.seconds:6.1f} s  it {verb} while waiting for `{death.phase.name}`: {how};"

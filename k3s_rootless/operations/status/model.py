@@ -110,7 +110,7 @@ class Seen:
         """The exit code; a part that could not be read does not count as ready."""
         if self.state is None:
             return FAILED if self.problem is None else self.problem.exit_code
-        if self.state.dead:
+        if self.state.failed:
             return FAILED
         if not self.state.running:
             return NOT_RUNNING

@@ -102,9 +102,9 @@ def _enter(child: user_namespace.Child, mapping: Mapping) -> str:
     """Make the child root of its namespace; return why this fails, empty on success."""
     failed = child.error()
     if failed is None:
-        return "cannot create a user namespace: the process that creates it exited"
+        return "no user namespace could be created: the process that creates it exited"
     if failed:
-        return f"cannot create a user namespace: {os.strerror(failed)}"
+        return f"no user namespace could be created: {os.strerror(failed)}"
     for program, own, ranges in (
         (mapping.newuidmap, os.getuid(), mapping.uids),
         (mapping.newgidmap, os.getgid(), mapping.gids),

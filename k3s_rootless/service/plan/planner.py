@@ -288,7 +288,7 @@ def _cleared(state: UnitState, leftovers: tuple[Path, ...]) -> tuple[Step, ...]:
 def _running(found: Found, *, changed: bool) -> tuple[Step, ...]:
     state = found.state
     cleared = _cleared(state, found.leftovers)
-    if state.active_state == "failed" or (state.dead and cleared):
+    if state.active_state == "failed" or (state.failed and cleared):
         return (
             ResetFailed(state.name, "it failed"),
             *cleared,

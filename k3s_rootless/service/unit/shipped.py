@@ -48,7 +48,14 @@ def adopted(text: str, settings: UnitSettings, source: str) -> str:
         _with_paths(line, settings) for line in text.replace("\r\n", "\n").rstrip("\n").split("\n")
     ]
     return sealed(
-        "\n".join((about(settings.version), "# Its text is the one that K3s ships.", *lines, ""))
+        "\n".join(
+            (
+                about(settings.version),
+                "# The text below is the unit file of K3s, with the paths of this host.",
+                *lines,
+                "",
+            )
+        )
     )
 
 

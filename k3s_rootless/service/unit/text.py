@@ -56,9 +56,7 @@ def require_startable(binary: str) -> None:
 
 def about(version: str) -> str:
     """Return the line from which `written_for` reads the release."""
-    origin = (
-        f"Written by k3s-rootless for K3s {version}; it holds what K3s ships with that release."
-    )
+    origin = f"Written by k3s-rootless for K3s {version}; with the directives of its own unit."
     return f"# K3s for this user, without root. {origin}"
 
 

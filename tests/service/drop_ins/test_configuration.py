@@ -83,7 +83,7 @@ def test_the_drop_in_contains_each_setting_twice() -> None:
     ] == directives(text, "[Service]")
 
 
-def test_limits_alone_leave_the_command_to_the_unit() -> None:
+def test_limits_alone_do_not_change_the_command() -> None:
     text = configuration.render({"CPUQuota": ("50%",)}, ())
 
     assert text is not None
@@ -146,7 +146,7 @@ def test_the_command_of_a_unit_is_read_unchanged(line: str, expected: tuple[str,
         ),
     ],
 )
-def test_what_was_set_takes_the_place_of_the_units_own(
+def test_configured_flags_replace_those_of_the_unit(
     words: tuple[str, ...], configured: dict[str, tuple[str, ...]], expected: str
 ) -> None:
     text = configuration.render(configured, words) or ""
@@ -154,7 +154,7 @@ def test_what_was_set_takes_the_place_of_the_units_own(
     assert expected == directives(text, "[Service]")[-1].removeprefix("ExecStart=").replace('"', "")
 
 
-def test_what_systemd_has_is_compared_with_what_was_set() -> None:
+def test_the_settings_of_systemd_are_compared_with_the_configured_ones() -> None:
     state = UnitState(
         UNIT,
         "loaded",
@@ -204,7 +204,7 @@ def test_what_systemd_has_is_compared_with_what_was_set() -> None:
         ("MemoryHigh", "1024K", "1M"),
     ],
 )
-def test_a_limit_is_spelled_as_it_will_be_read_back(name: str, text: str, expected: str) -> None:
+def test_a_limit_has_the_form_in_which_it_is_read_back(name: str, text: str, expected: str) -> None:
     assert expected == configuration.canonical(LIMITS[name], text)
     assert expected == configuration.canonical(LIMITS[name], expected)
 
@@ -223,7 +223,7 @@ def test_a_limit_is_spelled_as_it_will_be_read_back(name: str, text: str, expect
         ),
     ],
 )
-def test_a_limit_that_systemd_would_not_take_is_refused(name: str, text: str) -> None:
+def test_a_limit_that_systemd_does_not_accept_is_refused(name: str, text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         configuration.canonical(LIMITS[name], text)
 
@@ -281,7 +281,7 @@ def verified(analyze: str, directory: Path) -> tuple[int, str]:
         ("CPUWeight", "1", (False, False)),
     ],
 )
-def test_what_k3s_needs_at_least(name: str, value: str, expected: tuple[bool, bool]) -> None:
+def test_the_minimum_of_each_limit(name: str, value: str, expected: tuple[bool, bool]) -> None:
     limit = LIMITS[name]
     size = limit.read(value)
 

@@ -41,7 +41,7 @@ def test_without_a_file_the_result_is_empty(tmp_path: Path) -> None:
     assert () == config_files.read("", tmp_path, tmp_path)
 
 
-def test_a_relative_location_begins_in_the_working_directory(tmp_path: Path) -> None:
+def test_a_relative_location_starts_in_the_working_directory(tmp_path: Path) -> None:
     write(tmp_path / "k3s/config.yaml", "data-dir: /a\n")
 
     assert ["data-dir=/a"] == read("k3s/config.yaml", tmp_path)

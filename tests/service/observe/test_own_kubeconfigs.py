@@ -62,7 +62,7 @@ def stale(data: Path, port: int) -> str | None:
     return issued.stale(found.value, port)
 
 
-def test_a_new_data_directory_has_none(tmp_path: Path) -> None:
+def test_a_new_data_directory_has_no_kubeconfig(tmp_path: Path) -> None:
     assert None is stale(tmp_path, 7444)
 
 

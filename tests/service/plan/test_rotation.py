@@ -37,11 +37,11 @@ def kinds(
     return [type(step).__name__ for step in stopped_for(rotation, planned, state)]
 
 
-def test_without_a_rotation_a_plan_is_as_it_was() -> None:
+def test_without_a_rotation_a_plan_is_unchanged() -> None:
     assert (RESET, RESTART) == stopped_for(None, (RESET, RESTART), RUNNING)
 
 
-def test_a_plan_that_starts_nothing_is_as_it_was() -> None:
+def test_a_plan_without_a_start_is_unchanged() -> None:
     reload = steps.Reload("a drop-in changed")
     assert (reload,) == stopped_for(ROTATE, (reload,), RUNNING)
     assert () == stopped_for(ROTATE, (), RUNNING)
@@ -72,14 +72,14 @@ def command(tmp_path: Path, body: str) -> steps.RotateCertificates:
     return steps.RotateCertificates(UNIT, argv, environ, tmp_path / "data/rootless", "port 6444")
 
 
-def test_the_command_gets_its_words_and_the_environment_of_the_unit_alone(
+def test_the_command_gets_its_arguments_and_only_the_environment_of_the_unit(
     manager: UserManager, tmp_path: Path
 ) -> None:
-    told = tmp_path / "told"
+    output = tmp_path / "output"
 
     apply.perform(
         command(
-            tmp_path, f'echo "$@" > {told}; env | grep -v ^_= | grep -v ^PWD= | sort >> {told}'
+            tmp_path, f'echo "$@" > {output}; env | grep -v ^_= | grep -v ^PWD= | sort >> {output}'
         ),
         manager,
     )
@@ -88,7 +88,7 @@ def test_the_command_gets_its_words_and_the_environment_of_the_unit_alone(
         "certificate rotate --data-dir /d",
         "HOME=/h",
         "K3S_CONFIG_FILE=/c.yaml",
-    ] == told.read_text().splitlines()
+    ] == output.read_text().splitlines()
 
 
 def test_a_failed_command_is_reported_with_its_last_line(
@@ -103,7 +103,9 @@ def test_a_failed_command_is_reported_with_its_last_line(
     assert "\x1b" not in str(caught.value)
 
 
-def test_it_never_runs_beside_k3s(manager: UserManager, fake: Session, tmp_path: Path) -> None:
+def test_the_command_does_not_run_while_k3s_runs(
+    manager: UserManager, fake: Session, tmp_path: Path
+) -> None:
     ran = tmp_path / "ran"
     step = command(tmp_path, f"touch {ran}")
     state = tmp_path / "data/rootless"

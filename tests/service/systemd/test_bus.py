@@ -228,7 +228,7 @@ async def _on(
         await opened.close()
 
 
-def test_a_call_that_is_never_answered_ends(fake: Session) -> None:
+def test_a_call_without_a_reply_ends(fake: Session) -> None:
     fake.order(mute=["Reload"])
 
     assert "org.freedesktop.systemd1 did not reply to Reload within 0.3 s" == refusal(
@@ -269,20 +269,20 @@ def test_an_error_reply_keeps_its_name(fake: Session, text: str | None, message:
     assert (message, "org.example.Odd") == (caught.value.message, caught.value.name)
 
 
-def test_a_bus_that_dies_ends_the_call_and_all_later_ones(own: Session) -> None:
+def test_a_lost_bus_ends_the_call_and_all_later_calls(own: Session) -> None:
     own.order(mute=["Reload"])
 
     async def calls() -> list[str]:
         opened = await bus.connect([f"unix:path={own.runtime}/bus"])
         asyncio.get_running_loop().call_later(0.1, own.kill_bus)
-        told = []
+        messages = []
         for _ in range(2):
             try:
                 await opened.request(MANAGER, "Reload")
             except BusError as error:
-                told.append(error.message)
+                messages.append(error.message)
         await opened.close()
-        return told
+        return messages
 
     assert [
         "the bus closed the connection during Reload",
@@ -290,7 +290,7 @@ def test_a_bus_that_dies_ends_the_call_and_all_later_ones(own: Session) -> None:
     ] == asyncio.run(calls())
 
 
-def test_nothing_stays_open(fake: Session, tmp_path: Path) -> None:
+def test_no_descriptor_stays_open(fake: Session, tmp_path: Path) -> None:
     def open_files() -> int:
         return len(list(Path("/proc/self/fd").iterdir()))
 

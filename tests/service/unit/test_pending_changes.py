@@ -31,7 +31,7 @@ def part(path: Path = UNIT, seconds: float = -60, author: Author | None = Author
 
 
 @pytest.mark.parametrize(
-    ("unit", "parts", "owed"),
+    ("unit", "parts", "expected"),
     [
         (state(), [part()], []),
         (state(), [part(seconds=0.9)], []),
@@ -63,14 +63,14 @@ def part(path: Path = UNIT, seconds: float = -60, author: Author | None = Author
         (state(), [Part(UNIT, None, None, "cannot read it")], []),
     ],
 )
-def test_what_is_configured_and_not_in_effect(
-    unit: UnitState, parts: list[Part], owed: list[str]
+def test_a_configured_change_that_is_not_in_effect_is_pending(
+    unit: UnitState, parts: list[Part], expected: list[str]
 ) -> None:
-    assert owed == [f"{one.what}: {one.cause}" for one in pending_changes.pending(unit, parts)]
+    assert expected == [f"{one.what}: {one.cause}" for one in pending_changes.pending(unit, parts)]
 
 
-def test_variables_are_named_where_k3s_runs_without_them() -> None:
-    owed = [
+def test_changed_variables_are_reported_as_pending() -> None:
+    expected = [
         f"{one.what}: {one.cause}"
         for one in pending_changes.pending(state(), [part(DROP_IN, 60)], ("A", "B"))
     ]
@@ -78,7 +78,7 @@ def test_variables_are_named_where_k3s_runs_without_them() -> None:
     assert [
         "restart: A, B changed after K3s was started",
         f"restart: the running K3s was started before `{DROP_IN}` was written",
-    ] == owed
+    ] == expected
     assert () == pending_changes.pending(
         state(active_state="inactive", sub_state="dead"), [], ("A",)
     )
