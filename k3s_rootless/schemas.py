@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-_CHANGED = {"check": 2, "diagnose": 2}
+_CHANGED = {"check": 2, "diagnose": 2, "env-get": 2, "env-list": 2, "env-set": 2}
 """The documents whose keys or values were renamed, and their version; all others are version 1."""
 
 

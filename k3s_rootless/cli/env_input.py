@@ -25,14 +25,15 @@ _HINT = "list the variables with: k3s-rootless env list"
 _USAGE = "usage: k3s-rootless env set --stdin NAME < file"
 
 
-def require_known(names: Iterable[str], verb: str, *, strange: bool = False) -> None:
+def require_known(names: Iterable[str], verb: str, *, allow_foreign: bool = False) -> None:
     """Raise UsageError for an unknown name.
 
-    With `strange`, a name with one of our prefixes is allowed: another program may have set it.
+    With `allow_foreign`, a name with one of our prefixes is allowed, because another program may
+    have set it.
     """
     for name in names:
         has_prefix = name.startswith((PREFIX, variables.INTERNAL))
-        if name not in variables.VARIABLES and not (strange and has_prefix):
+        if name not in variables.VARIABLES and not (allow_foreign and has_prefix):
             # An address in place of a name is a value without its `NAME=`.
             shown = addresses.hidden(name)
             raise UsageError(f"cannot {verb} `{shown}`: {variables.unknown(shown)}", hint=_HINT)

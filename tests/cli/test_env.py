@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from k3s_rootless import schemas
 from tests.cli.conftest import USER
 from tests.cli.test_bad_bus import environment
 from tests.fakes.session import PROJECT, Session, as_user
@@ -68,7 +69,7 @@ class Tool:
             out, err = running.communicate(timeout=PATIENCE)
         assert code == running.returncode, (out, err)
         document = json.loads(out)
-        assert f"k3s-rootless/env-{words[0]}/v1" == document["schema"]
+        assert schemas.name(f"env-{words[0]}") == document["schema"]
         return document
 
     def files(self) -> dict[str, str]:

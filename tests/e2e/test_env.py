@@ -372,7 +372,7 @@ def test_an_internal_variable_in_the_manager_is_reported(lab_tool: Tool) -> None
     )
 
     assert ["K3S_ROOTLESS_PORTDRIVER", "_K3S_ROOTLESS_SOCK"] == lab_tool.json("env", "list")[
-        "strange"
+        "unexpected"
     ]
     (found,) = lab_tool.json("check", "env.valid")["checks"]
     assert ("fail", "_K3S_ROOTLESS_SOCK, K3S_ROOTLESS_PORTDRIVER") == (
@@ -384,7 +384,7 @@ def test_an_internal_variable_in_the_manager_is_reported(lab_tool: Tool) -> None
     lab_tool(
         "env", "unset", "--runtime", "_K3S_ROOTLESS_SOCK", "K3S_ROOTLESS_PORTDRIVER"
     ).check_returncode()
-    assert [] == lab_tool.json("env", "list")["strange"]
+    assert [] == lab_tool.json("env", "list")["unexpected"]
     lab_tool("env", "set", "--runtime", "K3S_ROOTLESS_PORT_DRIVER=bultin").check_returncode()
     (found,) = lab_tool.json("check", "env.valid")["checks"]
     assert ("warn", "K3S_ROOTLESS_PORT_DRIVER") == (found["verdict"], found["observed"])

@@ -32,17 +32,17 @@ def show_list(report: Report, found: Mapping[str, Any]) -> None:
         report.answer("")
     for note in notes:
         report.answer(note)
-    _show_strange(report, found)
+    _show_unexpected(report, found)
     if found["running"] and unknown is not None:
         report.answer(f"\nthe environment of the running K3s is unknown: {unknown}")
     if found["pending"]:
         report.answer(f"\nrestart required: {_pending(found['pending'])}")
 
 
-def _show_strange(report: Report, found: Mapping[str, Any]) -> None:
+def _show_unexpected(report: Report, found: Mapping[str, Any]) -> None:
     """Show how to remove unexpected variables from the user manager."""
     in_manager = {row["name"] for row in found["variables"] if row["origin"] == "manager"}
-    names = [name for name in found["strange"] if name in in_manager]
+    names = [name for name in found["unexpected"] if name in in_manager]
     if names:
         command = f"k3s-rootless env unset --runtime {' '.join(names)}"
         report.answer(f"\nremove it from the user manager with: {command}")

@@ -25,7 +25,7 @@ def document(seen: ObservedEnvironment, around: Surroundings, *, reveal: bool) -
         "running": seen.state.running,
         "release": str(seen.version) if seen.version else None,
         "variables": [row(seen, around, name, reveal=reveal) for name in seen.rows()],
-        "strange": list(seen.strange()),
+        "unexpected": list(seen.unexpected()),
         "pending": _pending(seen),
         "unknown_running": unknown_running,
         "errors": [],

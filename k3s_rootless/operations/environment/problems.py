@@ -30,7 +30,7 @@ def problems(
     found = []
     for name, value in values.items():
         judged = surroundings.judged(name, value, around)
-        if value and judged.effect is not Effect.TAKEN:
+        if value and judged.effect is not Effect.USED:
             shown = reading.shown(name, value, reveal=False)
             found.append(
                 Problem(name, f"{shown!r}: {judged.reason}", fatal=judged.effect is Effect.FATAL)

@@ -43,7 +43,7 @@ class ObservedEnvironment:
         """Return the value of a variable at the next start, with its sources."""
         return precedence.resolve(name, self.sources)
 
-    def strange(self) -> tuple[str, ...]:
+    def unexpected(self) -> tuple[str, ...]:
         """Return the variables that should not be set: internal to K3s, or unknown to K3s."""
         names = set(self.sources.names()) - variables.VARIABLES.keys()
         return tuple(sorted(filter(_is_like_ours, names)))
@@ -51,7 +51,7 @@ class ObservedEnvironment:
     def rows(self) -> tuple[str, ...]:
         """Return the names to show: all variables of K3s, and other set names that it may read."""
         twins = sorted(name for name in TWINS if name in self.sources.names())
-        return (*variables.VARIABLES, *twins, *self.strange())
+        return (*variables.VARIABLES, *twins, *self.unexpected())
 
     def pending(self) -> tuple[str, ...] | None:
         """Return the variables that need a restart to take effect.

@@ -29,7 +29,7 @@ LONGEST = 131_071
 class Effect(Enum):
     """Effect of a value on K3s."""
 
-    TAKEN = "taken"
+    USED = "used"
     IGNORED = "ignored"
     FATAL = "fatal"
     UNREAD = "unread"
@@ -42,7 +42,7 @@ class Judgement:
     `reason` is set if K3s does not use the value.
     """
 
-    effect: Effect = Effect.TAKEN
+    effect: Effect = Effect.USED
     reason: str = ""
     warnings: tuple[str, ...] = ()
 

@@ -49,7 +49,7 @@ def test_an_unset_variable_has_its_default() -> None:
         "path": None,
         "ours": False,
         "sources": [],
-        "effect": "taken",
+        "effect": "used",
         "reason": "",
         "warnings": [],
         "doubt": "",

@@ -113,9 +113,9 @@ def test_unexpected_names_are_listed_last(host: ManagedHost) -> None:
 
     seen = read(host)
 
-    strange = ("K3S_ROOTLESS_PORTDRIVER", "_K3S_ROOTLESS_SOCK")
-    assert strange == seen.strange()
-    assert ("http_proxy", *strange) == seen.rows()[-3:]
+    unexpected = ("K3S_ROOTLESS_PORTDRIVER", "_K3S_ROOTLESS_SOCK")
+    assert unexpected == seen.unexpected()
+    assert ("http_proxy", *unexpected) == seen.rows()[-3:]
     assert MTU == seen.rows()[0]
 
 

@@ -53,8 +53,8 @@ def test_directories_are_relative_to_the_home_directory(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "effect", "reason"),
     [
-        ("K3S_ROOTLESS_MTU", None, Effect.TAKEN, ""),
-        ("K3S_ROOTLESS_MTU", "", Effect.TAKEN, ""),
+        ("K3S_ROOTLESS_MTU", None, Effect.USED, ""),
+        ("K3S_ROOTLESS_MTU", "", Effect.USED, ""),
         ("K3S_ROOTLESS_MTU", "-1", Effect.FATAL, "negative"),
         ("_K3S_ROOTLESS_SOCK", "/x", Effect.FATAL, "K3s does not start"),
         ("K3S_ROOTLESS_PORTDRIVER", None, Effect.UNREAD, "did you mean"),

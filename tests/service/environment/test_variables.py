@@ -19,7 +19,7 @@ from k3s_rootless.service.unit.seal import Author, author
 from tests.service.environment import environment_page
 from tests.strategies import version
 
-TAKEN, IGNORED, FATAL, UNREAD = Effect.TAKEN, Effect.IGNORED, Effect.FATAL, Effect.UNREAD
+USED, IGNORED, FATAL, UNREAD = Effect.USED, Effect.IGNORED, Effect.FATAL, Effect.UNREAD
 NEW, OLD = version("v1.33.4+k3s1"), version("v1.22.5+k3s1")
 AROUND = Surroundings(
     NEW,
@@ -39,39 +39,39 @@ def judged(name: str, value: str, **values: str) -> variables.Judgement:
 @pytest.mark.parametrize(
     ("name", "value", "effect", "text"),
     [
-        ("MTU", "1500", TAKEN, ""),
-        ("MTU", "+1500", TAKEN, ""),
-        ("MTU", "65521", TAKEN, ""),
-        ("MTU", "0", TAKEN, "0 means the default of 65520"),
+        ("MTU", "1500", USED, ""),
+        ("MTU", "+1500", USED, ""),
+        ("MTU", "65521", USED, ""),
+        ("MTU", "0", USED, "0 means the default of 65520"),
         ("MTU", "65522", FATAL, "slirp4netns accepts an MTU of at most 65521"),
         ("MTU", "-1", FATAL, "negative"),
         ("MTU", "1500 ", IGNORED, "default: 65520"),
         ("MTU", "0x5dc", IGNORED, "default: 65520"),
         ("MTU", "9223372036854775808", IGNORED, "default: 65520"),
-        ("CIDR", "10.99.0.0/16", TAKEN, ""),
-        ("CIDR", "10.99.0.0/25", TAKEN, ""),
+        ("CIDR", "10.99.0.0/16", USED, ""),
+        ("CIDR", "10.99.0.0/25", USED, ""),
         ("CIDR", "10.99.0.0/26", FATAL, "prefixes from 1 to 25"),
         ("CIDR", "0.0.0.0/0", FATAL, "prefixes from 1 to 25"),
         ("CIDR", "10.99.0.1/16", FATAL, "its network is 10.99.0.0/16"),
         ("CIDR", "10.99.0.0", FATAL, "it is not a network"),
         ("CIDR", "10.99.0.0/255.255.0.0", FATAL, "it is not a network"),
         ("CIDR", "fd00::/64", FATAL, "IPv4"),
-        ("CIDR", "10.42.128.0/17", TAKEN, "10.42.0.0/16 (Pods)"),
-        ("CIDR", "192.168.0.0/16", TAKEN, "192.168.1.0/24 (eth0 of this host)"),
-        ("ENABLE_IPV6", "T", TAKEN, ""),
+        ("CIDR", "10.42.128.0/17", USED, "10.42.0.0/16 (Pods)"),
+        ("CIDR", "192.168.0.0/16", USED, "192.168.1.0/24 (eth0 of this host)"),
+        ("ENABLE_IPV6", "T", USED, ""),
         ("ENABLE_IPV6", "yes", IGNORED, "--node-ip"),
-        ("PORT_DRIVER", "SLIRP4netns", TAKEN, ""),
+        ("PORT_DRIVER", "SLIRP4netns", USED, ""),
         ("PORT_DRIVER", " builtin", IGNORED, "builtin"),
-        ("PORT_DRIVER", "BU\u0130LTIN", TAKEN, ""),
-        ("DISABLE_HOST_LOOPBACK", "true", TAKEN, ""),
-        ("DISABLE_HOST_LOOPBACK", "False", TAKEN, "127.0.0.1 of this host, at 10.41.0.2"),
+        ("PORT_DRIVER", "BU\u0130LTIN", USED, ""),
+        ("DISABLE_HOST_LOOPBACK", "true", USED, ""),
+        ("DISABLE_HOST_LOOPBACK", "False", USED, "127.0.0.1 of this host, at 10.41.0.2"),
         ("DISABLE_HOST_LOOPBACK", "off", IGNORED, "default: true"),
-        ("COPYUPDIRS", "/opt", TAKEN, ""),
-        ("COPYUPDIRS", "/opt/", TAKEN, ""),
-        ("COPYUPDIRS", "/opt,", TAKEN, "your home directory"),
+        ("COPYUPDIRS", "/opt", USED, ""),
+        ("COPYUPDIRS", "/opt/", USED, ""),
+        ("COPYUPDIRS", "/opt,", USED, "your home directory"),
         ("COPYUPDIRS", "/opt,/nowhere", FATAL, "`/nowhere` is not a directory"),
         ("COPYUPDIRS", "/opt,/x/../tmp", FATAL, "/tmp cannot be copied up"),
-        ("COPYUPDIRS", "/closed", TAKEN, "permission denied"),
+        ("COPYUPDIRS", "/closed", USED, "permission denied"),
     ],
 )
 def test_each_value_is_judged_as_k3s_does(name: str, value: str, effect: Effect, text: str) -> None:
@@ -84,21 +84,21 @@ def test_each_value_is_judged_as_k3s_does(name: str, value: str, effect: Effect,
 @pytest.mark.parametrize(
     ("value", "effect", "text"),
     [
-        ("http://proxy.example:3128", TAKEN, ""),
-        ("proxy.example:3128", TAKEN, ""),
-        ("socks5h://10.0.0.9:1080", TAKEN, ""),
-        ("http://user:secret@proxy", TAKEN, ""),
-        ("ftp://proxy", TAKEN, "not with `ftp`"),
-        ("http://proxy:80x", TAKEN, "its host is `http`"),
-        ("proxy host", TAKEN, "no host"),
+        ("http://proxy.example:3128", USED, ""),
+        ("proxy.example:3128", USED, ""),
+        ("socks5h://10.0.0.9:1080", USED, ""),
+        ("http://user:secret@proxy", USED, ""),
+        ("ftp://proxy", USED, "not with `ftp`"),
+        ("http://proxy:80x", USED, "its host is `http`"),
+        ("proxy host", USED, "no host"),
         ("\n", IGNORED, "directly"),
         (
             "http://127.0.0.1:3128",
-            TAKEN,
+            USED,
             "or 10.41.0.2 with K3S_ROOTLESS_DISABLE_HOST_LOOPBACK=false",
         ),
-        ("http://localhost:3128", TAKEN, "localhost is an address in K3s's namespace"),
-        ("http://10.41.0.2:3128", TAKEN, "K3s can reach 10.41.0.2 only with"),
+        ("http://localhost:3128", USED, "localhost is an address in K3s's namespace"),
+        ("http://10.41.0.2:3128", USED, "K3s can reach 10.41.0.2 only with"),
     ],
 )
 def test_a_proxy_is_judged_as_go_does(value: str, effect: Effect, text: str) -> None:
@@ -140,7 +140,7 @@ def test_a_release_that_does_not_read_a_variable_is_reported() -> None:
     )
     before = version("v1.29.9+k3s1")
     assert judge("K3S_ROOTLESS_COPYUPDIRS", "/opt", Surroundings(before)).effect is UNREAD
-    assert judge("K3S_ROOTLESS_MTU", "1400", Surroundings(before)).effect is TAKEN
+    assert judge("K3S_ROOTLESS_MTU", "1400", Surroundings(before)).effect is USED
 
 
 @given(
@@ -151,7 +151,7 @@ def test_every_value_has_a_judgement(name: str, value: str) -> None:
     found = judged(name, value)
 
     assert found.effect is not UNREAD
-    assert bool(found.reason) == (found.effect is not TAKEN)
+    assert bool(found.reason) == (found.effect is not USED)
 
 
 @pytest.mark.parametrize(
