@@ -212,7 +212,7 @@ def test_the_bus_or_systemd_on_it_is_silent(home: Path, bus: Session) -> None:
         ended = ends(without_bus)
         listener.kill()
 
-    require_one_clear_error(ended, "no answer within 5 s")
+    require_one_clear_error(ended, "no reply within 5 s")
     require_one_clear_error(
         without_systemd, "org.freedesktop.systemd1 did not reply to GetAll within 5 s"
     )

@@ -188,7 +188,7 @@ def test_no_other_path_to_the_home_directory_is_a_data_directory(lab_tool: Tool)
     assert "it is your home directory, or contains it" in moved.stderr
     assert "it is neither empty nor a data directory of K3s" in mine.stderr
     assert "it is your home directory, or contains it" in purged.stderr
-    assert "no file by which a data directory of K3s is known" in refused.stderr
+    assert "no file that identifies a data directory of K3s" in refused.stderr
     assert "precious" == machine.user("cat", str(HOME / "data/precious")).stdout
     machine.user("rm", "-r", str(HOME / "data"), str(HOME / "mine")).check_returncode()
 

@@ -64,7 +64,7 @@ def test_a_directory_that_is_not_known_must_be_named(host: ManagedHost) -> None:
 
 @pytest.mark.parametrize(
     ("path", "reason"),
-    [("x/../own", "holds `..`"), ("", "more than K3s's data"), ("other", "other")],
+    [("x/../own", "holds `..`"), ("", "it is your home directory"), ("other", "other")],
     ids=["dots", "home", "of others"],
 )
 def test_a_directory_that_is_not_k3ss_alone_is_refused(
