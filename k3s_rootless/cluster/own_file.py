@@ -44,7 +44,7 @@ def read(
 
 def _require_own_file(path: Path, status: os.stat_result, uid: int, what: str) -> None:
     if not stat.S_ISREG(status.st_mode):
-        raise RootlessError(f"cannot read {what} {path}: it is no regular file")
+        raise RootlessError(f"cannot read {what} {path}: it is not a regular file")
     if status.st_uid != uid:
         owner = f"it belongs to uid {status.st_uid}, not to uid {uid}"
         raise RootlessError(f"cannot trust {what} {path}: {owner}")

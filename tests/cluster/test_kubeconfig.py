@@ -173,8 +173,8 @@ def test_what_is_no_file_is_refused_at_once(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "loop").symlink_to("loop")
 
-    assert "no regular file" in refused(tmp_path / "pipe").message
-    assert "no regular file" in refused(tmp_path).message
+    assert "not a regular file" in refused(tmp_path / "pipe").message
+    assert "not a regular file" in refused(tmp_path).message
     assert "symbolic links" in refused(tmp_path / "loop").message
 
 

@@ -254,7 +254,7 @@ def test_an_upgrade_rewrites_the_unit_and_the_drop_in(lab_tool: Tool) -> None:
 
     assert 0 == up.returncode, up.stderr
     assert (
-        f"write {UNIT}: it was written for K3s v1.21.14+k3s1, and v1.33.4+k3s1 is installed"
+        f"write {UNIT}: it was written for K3s v1.21.14+k3s1, but v1.33.4+k3s1 is installed"
         in up.stderr
     )
     assert f"write {CONFIG}: the unit that it is based on changed" in up.stderr

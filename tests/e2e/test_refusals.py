@@ -105,7 +105,7 @@ def test_a_unit_for_another_release_is_upgraded_with_a_word(lab_tool: Tool) -> N
     upgraded = lab_tool.up("--restart")
 
     assert 0 == upgraded.returncode, upgraded.stderr
-    assert "it was written for K3s v1.32.3+k3s1, and v1.33.4+k3s1 is installed" in upgraded.stderr
+    assert "it was written for K3s v1.32.3+k3s1, but v1.33.4+k3s1 is installed" in upgraded.stderr
     assert "restart k3s-rootless.service" in upgraded.stderr
     assert "v1.33.4+k3s1" == lab_tool.json("status")["release"]
 

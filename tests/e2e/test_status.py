@@ -164,7 +164,7 @@ def test_a_silent_bus_leaves_what_k3s_itself_shows(lab_tool: Tool) -> None:
         text = lab_tool("status").stdout
 
     assert (1, "unknown", None, True) == (code, found["state"], found["ready"], found["running"])
-    assert err.startswith("error: cannot connect to the user manager: no answer within")
+    assert err.startswith("error: cannot talk to the user manager: no answer within")
     assert {"unit", "installed release"} == set(unknown(found))
     assert found["unit"] is None
     assert (5, "lab", "v1.33.4+k3s1") == (

@@ -47,7 +47,7 @@ API = Forward("tcp", "", 6443, 6443, "")
 NODE = Node("host", ready=True, version=RELEASE, since=START + timedelta(seconds=30))
 UNREADY = Node("host", ready=False, version=RELEASE, reason="no network")
 CAUSE = Cause("tun", "device.tun", "no /dev/net/tun", "level=fatal tun", NOW, None)
-LOST = BusError("cannot connect to the user manager", hint="see")
+LOST = BusError("cannot talk to the user manager", hint="see")
 SILENT = Unknown("it gave no answer in time")
 NOT_RUNNING = Unknown("K3s is not running")
 
