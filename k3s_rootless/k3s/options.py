@@ -282,9 +282,9 @@ REFUSED = {
         "K3s always sets root-dir and the feature gate KubeletInUserNamespace in rootless mode; set"
         " other arguments in K3s's configuration file"
     ),
-    "token": (f"{_READABLE}; set `token-file` in K3s's configuration file instead"),
+    "token": f"{_READABLE}; set `token-file` in K3s's configuration file instead",
     "agent-token": f"{_READABLE}, and no agent can join a rootless K3s",
-    "datastore-endpoint": (f"it can contain a password, and {_READABLE}"),
+    "datastore-endpoint": f"it can contain a password, and {_READABLE}",
 }
 """Flags that K3s ignores, overrides or fails with in rootless mode, with the reason.
 

@@ -98,7 +98,7 @@ def change(context: Context, changes: Mapping[str, Sequence[str]], *, force: boo
             context,
             manager,
             [(found, DesiredDropIn(found.path, rendered, configuration.MODE))],
-            f"{', '.join(changes)} changed",
+            f"{'set' if any(changes.values()) else 'unset'} {', '.join(changes)}",
             lambda now: configuration.differs(configured, now),
             force=force,
         )

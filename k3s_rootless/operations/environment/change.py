@@ -151,7 +151,7 @@ def _change_drop_in(
 
     desired = DesiredDropIn(own.path, environment_drop_in.render(kept), environment_drop_in.MODE)
     verb = "set" if values else "unset"
-    cause = f"{', '.join(values or gone)} was {verb}"
+    cause = f"{verb} {', '.join(values or gone)}"
     return change_drop_in.perform(context, manager, [(own, desired)], cause, differs, force=force)
 
 

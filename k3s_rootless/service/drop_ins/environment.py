@@ -50,7 +50,7 @@ def refusal(name: str, value: str) -> str | None:
             return "it is not valid UTF-8, so systemd would ignore it"
         if unreadable(char):
             return (
-                f"systemd ignores a line with the noncharacter U+{ord(char):04X}, and the lines"
+                f"systemd ignores a line with the noncharacter U+{ord(char):04X}, and all text"
                 " after it"
             )
     if len(f"{name}={value}".encode()) > LONGEST:

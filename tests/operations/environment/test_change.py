@@ -46,7 +46,7 @@ def test_a_variable_is_written_reloaded_and_read_back(installed: ManagedHost) ->
     assert 0o600 == stat.S_IMODE(path.stat().st_mode)
     own = installed.bus.directory / "user" / path.parent.name / OURS
     assert [
-        f"write {own}: {MTU}, NO_PROXY was set",
+        f"write {own}: set {MTU}, NO_PROXY",
         "reload the user manager: the drop-ins changed",
     ] == installed.notices
     assert 1 == installed.members.count("Reload")
