@@ -5,6 +5,9 @@ from __future__ import annotations
 _CHANGED = {
     "check": 2,
     "diagnose": 2,
+    "env-get": 2,
+    "env-list": 2,
+    "env-set": 2,
     "phases": 2,
     "ports": 2,
     "ports-plan": 2,

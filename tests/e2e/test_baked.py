@@ -71,12 +71,14 @@ def test_restart_renews_the_certificates_after_a_change_of_the_port(lab_tool: To
     assert running.json("status")["ready"]
     verdict, reason = finding(running, "config.certificates")
     assert "fail" == verdict
-    assert "names port 6444, and K3s's internal port is 7444 now" in reason
+    assert "contains port 6444, but K3s's internal port is now 7444" in reason
 
     again = running("restart")
 
     assert 0 == again.returncode, again.stderr
-    assert f"renew K3s's certificates: {ROTATE}: admin.kubeconfig names port 6444" in again.stderr
+    assert (
+        f"renew K3s's certificates: {ROTATE}: admin.kubeconfig contains port 6444" in again.stderr
+    )
     assert {7443} < ports(running)
     assert 1 == len(kept(running))
     assert "pass" == finding(running, "config.certificates")[0]

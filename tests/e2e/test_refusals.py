@@ -105,7 +105,7 @@ def test_a_unit_for_another_release_is_upgraded_and_reported(lab_tool: Tool) -> 
     upgraded = lab_tool.up("--restart")
 
     assert 0 == upgraded.returncode, upgraded.stderr
-    assert "it was written for K3s v1.32.3+k3s1, and v1.33.4+k3s1 is installed" in upgraded.stderr
+    assert "it was written for K3s v1.32.3+k3s1, but v1.33.4+k3s1 is installed" in upgraded.stderr
     assert "restart k3s-rootless.service" in upgraded.stderr
     assert "v1.33.4+k3s1" == lab_tool.json("status")["release"]
 
@@ -150,7 +150,7 @@ def test_nothing_changes_if_the_directory_cannot_be_written(
         assert 1 == refused.returncode, refused.stderr
         assert (
             f"error: cannot write `{UNIT}`" in refused.stderr
-            or f"error: cannot write into `{directory}`" in refused.stderr
+            or f"error: cannot write to `{directory}`" in refused.stderr
         )
         assert "hint:" in refused.stderr
         assert before == lab.user("ls", "-a", directory).stdout

@@ -351,7 +351,7 @@ def test_drift_and_pending_changes_are_shown(lab_tool: Tool) -> None:
     assert {"restart"} == {one["what"] for one in found["pending"]}
     assert ["edited", "foreign"] == [one["author"] for one in found["drift"]]
     output = lab_tool("status").stdout
-    assert f"drift        `{UNIT}` was written by k3s-rootless, and edited since" in output
+    assert f"drift        `{UNIT}` was written by k3s-rootless and edited since" in output
     assert (
         f"pending      restart required: it runs since before `{DROP_IN}` was written; apply it"
         " with: k3s-rootless restart" in output

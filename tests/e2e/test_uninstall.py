@@ -92,7 +92,7 @@ def test_purge_removes_files_of_subordinate_ids_and_follows_no_link_or_mount(
 
     assert 1 == first.returncode
     assert f"'{DATA}/storage/bound': another file system is mounted there" in first.stderr
-    assert f"'{DATA}/storage/bound-file': something is mounted there" in first.stderr
+    assert f"'{DATA}/storage/bound-file': it is a mount point" in first.stderr
     kept = [str(DATA / "storage/kept")] if immutable else []
     mark = str(DATA / ".k3s-rootless-purge")
     assert [
@@ -185,10 +185,10 @@ def test_another_path_to_the_home_directory_is_not_a_data_directory(lab_tool: To
         purged.returncode,
         refused.returncode,
     )
-    assert "it is your home directory, or holds it" in moved.stderr
+    assert "it is your home directory, or contains it" in moved.stderr
     assert "it is neither empty nor a data directory of K3s" in mine.stderr
-    assert "it holds more than K3s's data" in purged.stderr
-    assert "no file by which a data directory of K3s is known" in refused.stderr
+    assert "it is your home directory, or contains it" in purged.stderr
+    assert "no file that identifies a data directory of K3s" in refused.stderr
     assert "precious" == machine.user("cat", str(HOME / "data/precious")).stdout
     machine.user("rm", "-r", str(HOME / "data"), str(HOME / "mine")).check_returncode()
 

@@ -42,7 +42,7 @@ def test_the_home_of_the_environment_does_not_move_anything() -> None:
     assert paths(HOME="/root", XDG_DATA_HOME="/root/data", USER="root") == paths()
 
 
-def test_every_place_follows_from_the_four() -> None:
+def test_all_paths_follow_from_the_variables() -> None:
     found = paths(XDG_RUNTIME_DIR="/run/me", XDG_CONFIG_HOME="/config")
 
     assert UNIT == "k3s-rootless.service"

@@ -89,7 +89,7 @@ def test_only_files_of_k3s_are_removed_from_a_specified_directory(host: ManagedH
     assert ["mine"] == [path.name for path in named.iterdir()]
     assert "newuidmap was not found" == done.outside
     assert (named, 2) == (done.directory, done.removed)
-    assert ((str(named / "mine"), "K3s did not make it"),) == done.survivors
+    assert ((str(named / "mine"), "it was not created by K3s"),) == done.survivors
     assert [
         f"remove {named} in a user namespace: its files belong to your subordinate ids"
     ] == host.notices

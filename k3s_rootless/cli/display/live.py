@@ -72,7 +72,7 @@ class Progress:
 
 def _ending(state: UnitState, seconds: float) -> str:
     verb = "stopped"
-    if state.dead or state.result != "success":
+    if state.failed or state.result != "success":
         verb = "exited"
     elif state.running:
         verb = "was restarted"

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from k3s_rootless.journal.facts import Cause
     from k3s_rootless.operations.status.model import Loop, Snapshot
     from k3s_rootless.service.facts import UnitState
-    from k3s_rootless.service.unit.standing import Pending
+    from k3s_rootless.service.unit.pending_changes import Pending
 
 _SHORT = {
     phases.NAMESPACE_MADE: "namespace",

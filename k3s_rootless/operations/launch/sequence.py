@@ -17,7 +17,7 @@ from k3s_rootless.operations import (
     server_settings,
 )
 from k3s_rootless.operations.check import checking, outcome
-from k3s_rootless.operations.environment import look
+from k3s_rootless.operations.environment import reading
 from k3s_rootless.operations.launch import perform, until_ready
 from k3s_rootless.operations.launch.events import ChecksFailed, StartAhead
 from k3s_rootless.paths import UNIT
@@ -27,7 +27,7 @@ from k3s_rootless.service.plan import outage, planner
 from k3s_rootless.service.plan.rotation import stopped_for
 from k3s_rootless.service.plan.steps import Reexecute
 from k3s_rootless.service.systemd import logind
-from k3s_rootless.service.unit import standing
+from k3s_rootless.service.unit import pending_changes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -169,7 +169,7 @@ def _warn_without_lingering(context: Context) -> None:
 
 
 def _perform(context: Context, manager: UserManager, request: Request, made: Plan) -> None:
-    look.warn_of_strange(context, manager)
+    reading.warn_about_internal(context, manager)
     if perform.starts(made.steps):
         context.listener(StartAhead())
     for step in made.steps:
@@ -203,8 +203,8 @@ def _pending_restart(context: Context, manager: UserManager, made: Plan) -> str 
 def _restart_cause(
     context: Context, manager: UserManager, state: UnitState, made: Plan
 ) -> str | None:
-    variables = look.pending(manager.environment, state)
+    variables = reading.pending(manager.environment, state)
     if isinstance(variables, Known) and variables.value:
-        return standing.changed_since(variables.value)
+        return pending_changes.changed_since(variables.value)
     of_files = drop_in.restart_pending(state, made.found.changed)
     return of_files or server_settings.of(context, state, manager.environment).outdated

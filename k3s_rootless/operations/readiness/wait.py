@@ -164,7 +164,7 @@ def _late(late: OutOfTime, first: UnitState, manager: Watched) -> Outcome:
 
 def _over(first: UnitState, state: UnitState) -> bool:
     return (
-        state.dead
+        state.failed
         or not state.running
         or state.restarts > first.restarts
         or state.invocation != first.invocation

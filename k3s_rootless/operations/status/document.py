@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from k3s_rootless.errors import NotRunning
     from k3s_rootless.journal.facts import Cause
     from k3s_rootless.operations.context import Context
-    from k3s_rootless.service.unit.standing import Part
+    from k3s_rootless.service.unit.pending_changes import Part
 
 _SECONDS_IN_BUNDLE = 4.0
 """The time limit of each query in seconds, if many other queries run at the same time."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from k3s_rootless.journal import loops
 from k3s_rootless.observation import Known, Observed, Unknown, value_or
 from k3s_rootless.operations.readiness import missing, phases
-from k3s_rootless.service.unit import standing
+from k3s_rootless.service.unit import pending_changes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from k3s_rootless.operations.readiness.milestones import Milestone
     from k3s_rootless.rootlesskit.facts import Forward
     from k3s_rootless.service.facts import UnitState, Usage
-    from k3s_rootless.service.unit.standing import Part, Pending
+    from k3s_rootless.service.unit.pending_changes import Part, Pending
 
 READY, FAILED, NOT_RUNNING, NOT_READY = 0, 1, 3, 4
 """Exit codes of `status`."""
@@ -110,7 +110,7 @@ class Snapshot:
         """The exit code; a part that could not be read does not count as ready."""
         if self.state is None:
             return FAILED if self.problem is None else self.problem.exit_code
-        if self.state.dead:
+        if self.state.failed:
             return FAILED
         if not self.state.running:
             return NOT_RUNNING
@@ -231,7 +231,7 @@ class Snapshot:
     @property
     def drift(self) -> tuple[str, ...]:
         """The files of the unit that differ from what k3s-rootless wrote, one sentence each."""
-        return standing.drift(value_or(self.files, ()))
+        return pending_changes.drift(value_or(self.files, ()))
 
     @property
     def unknown(self) -> tuple[tuple[str, str], ...]:

@@ -74,7 +74,7 @@ class Observer:
 
     def _begin_failure(self, state: UnitState | None) -> LastFailure | None:
         """Start to read the journal of a failed K3s; this can take as long as all the rest."""
-        if state is None or not (state.dead or state.restarts):
+        if state is None or not (state.failed or state.restarts):
             self._failure = None
             return None
         # Imported here: the modules that read the journal take 18 ms to load.

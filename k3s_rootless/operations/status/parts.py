@@ -26,10 +26,10 @@ from k3s_rootless.rootlesskit.state import sockets
 from k3s_rootless.service.environment import pending
 from k3s_rootless.service.observe import files as unit_files
 from k3s_rootless.service.observe import process, usage
-from k3s_rootless.service.unit import standing
+from k3s_rootless.service.unit import pending_changes
 from k3s_rootless.service.unit import text as unit
+from k3s_rootless.service.unit.pending_changes import Part
 from k3s_rootless.service.unit.seal import author
-from k3s_rootless.service.unit.standing import Part
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -120,7 +120,7 @@ def installed(
         return changed
     if isinstance(found, Known) and found.value.version is not None:
         written = found.value
-        if standing.unchanged(changed.value, written.files):
+        if pending_changes.unchanged(changed.value, written.files):
             source = f"{binary} is older than the unit, which was written for it"
             return Known(str(written.version), source)
     return _printed(context, binary, seconds)
@@ -151,9 +151,9 @@ def variables(context: Context, state: UnitState) -> Observed[tuple[str, ...]]:
     manager = context.manager_environment()
     if state.environment_files:
         # Imported here: few units have such files, and the code that reads them takes 3 ms to load.
-        from k3s_rootless.operations.environment import look
+        from k3s_rootless.operations.environment import reading
 
-        return look.pending(manager, state)
+        return reading.pending(manager, state)
     running = process.started_with(state.main_pid, state.invocation)
     if isinstance(running, Unknown):
         return running

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 from k3s_rootless.observation import Known, value_or
 from k3s_rootless.service.drop_ins import drop_in, environment
-from k3s_rootless.service.unit import standing
-from k3s_rootless.service.unit.standing import Pending
+from k3s_rootless.service.unit import pending_changes
+from k3s_rootless.service.unit.pending_changes import Pending
 
 if TYPE_CHECKING:
     from k3s_rootless.operations.status.model import Snapshot
     from k3s_rootless.service.facts import UnitState
-    from k3s_rootless.service.unit.standing import Part
+    from k3s_rootless.service.unit.pending_changes import Part
 
 _RESTART = "k3s-rootless restart"
 
@@ -38,7 +38,9 @@ def _of_files(
     if snapshot.state is None:
         return ()
     variables = value_or(snapshot.variables, ())
-    found = standing.pending(snapshot.state, _files(snapshot, as_started=as_started), variables)
+    found = pending_changes.pending(
+        snapshot.state, _files(snapshot, as_started=as_started), variables
+    )
     if as_started or any(one.what == "restart" for one in found):
         return found
     return (*found, *_of_removed_drop_in(snapshot.state, changed))

@@ -68,7 +68,7 @@ def of(steps: Sequence[Step], state: UnitState, text: str | None, release: str) 
     after these steps.
     """
     stops = [step for step in steps if isinstance(step, Restart | Stop)]
-    if not stops or state.dead:
+    if not stops or state.failed:
         return None
     causes = (WriteUnit, WriteDropIn, Remove, Reexecute)
     first = next((step for step in steps if isinstance(step, causes)), stops[0])

@@ -16,8 +16,8 @@ from k3s_rootless.journal.facts import Cause
 from k3s_rootless.observation import Known
 from k3s_rootless.operations.status.model import Certificate, Snapshot
 from k3s_rootless.service.facts import Usage
+from k3s_rootless.service.unit.pending_changes import Part, Pending
 from k3s_rootless.service.unit.seal import Author
-from k3s_rootless.service.unit.standing import Part, Pending
 from tests.operations.status import records
 from tests.operations.status.records import (
     CAUSE,
@@ -139,7 +139,7 @@ def lines(snapshot: Snapshot, label: str) -> list[str]:
         ),
         (
             snapshot_with(files=Known((Part(records.FRAGMENT, NOW, Author.EDITED),))),
-            "drift        `/u/k3s-rootless.service` was written by k3s-rootless, and edited since",
+            "drift        `/u/k3s-rootless.service` was written by k3s-rootless and edited since",
         ),
         (
             snapshot_with(pending=(Pending("restart", "it changed", "k3s-rootless restart"),)),

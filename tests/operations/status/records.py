@@ -18,8 +18,8 @@ from k3s_rootless.operations.status.model import Certificate, Kit, Snapshot
 from k3s_rootless.paths import UNIT
 from k3s_rootless.rootlesskit.facts import Forward
 from k3s_rootless.service.facts import UnitState, Usage
+from k3s_rootless.service.unit.pending_changes import Part
 from k3s_rootless.service.unit.seal import Author
-from k3s_rootless.service.unit.standing import Part
 from tests import server
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)

@@ -16,7 +16,7 @@ from k3s_rootless.observation import Known
 from k3s_rootless.operations.status.document import absence, document, read, without_usage
 from k3s_rootless.operations.status.model import Certificate, Snapshot
 from k3s_rootless.service.facts import Usage
-from k3s_rootless.service.unit.standing import Part, Pending
+from k3s_rootless.service.unit.pending_changes import Part, Pending
 from tests.operations.status import records
 from tests.operations.status.k3s import K3s
 from tests.operations.status.records import (

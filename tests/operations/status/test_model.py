@@ -13,8 +13,8 @@ from k3s_rootless.observation import Known, Observed
 from k3s_rootless.operations.status.model import Certificate, Loop, Missing, Snapshot
 from k3s_rootless.rootlesskit.facts import Forward
 from k3s_rootless.service.facts import UnitState
+from k3s_rootless.service.unit.pending_changes import Part
 from k3s_rootless.service.unit.seal import Author
-from k3s_rootless.service.unit.standing import Part
 from tests import server
 from tests.operations.status import records
 from tests.operations.status.records import (

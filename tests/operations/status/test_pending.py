@@ -13,7 +13,7 @@ from k3s_rootless.observation import Known
 from k3s_rootless.operations.status import pending
 from k3s_rootless.operations.status.model import Snapshot
 from k3s_rootless.service.drop_ins import drop_in, environment
-from k3s_rootless.service.unit.standing import Pending
+from k3s_rootless.service.unit.pending_changes import Pending
 from tests.operations.status.records import (
     LOST,
     NODE,
@@ -31,10 +31,14 @@ from tests.operations.status.records import (
 NEW = part(Path("/u/d/20-new.conf"), timedelta(minutes=1))
 OURS = part(Path("/u/d") / drop_in.name(environment.SUBJECT), timedelta(minutes=1))
 RESTART = "k3s-rootless restart"
-WRITTEN = Pending("restart", "it runs since before `/u/d/20-new.conf` was written", RESTART)
-OURS_WRITTEN = Pending("restart", f"it runs since before `{OURS.path}` was written", RESTART)
+WRITTEN = Pending(
+    "restart", "the running K3s was started before `/u/d/20-new.conf` was written", RESTART
+)
+OURS_WRITTEN = Pending(
+    "restart", f"the running K3s was started before `{OURS.path}` was written", RESTART
+)
 VARIABLE = Pending("restart", "A changed after K3s was started", RESTART)
-REMOVED = Pending("restart", "its unit or a drop-in changed after K3s was started", RESTART)
+REMOVED = Pending("restart", "the unit or a drop-in changed after K3s was started", RESTART)
 RELOAD = Pending(
     "reload", "the unit changed after systemd read it", "systemctl --user daemon-reload"
 )
@@ -83,7 +87,7 @@ def test_pending_changes_are_in_the_order_of_their_commands() -> None:
 
     found = pending.of(snapshot, None, as_started=False)
 
-    runs = Pending("restart", "it runs as it was before that change", RESTART)
+    runs = Pending("restart", "the running K3s was started before that change", RESTART)
     assert [RELOAD, VARIABLE, runs, RUNS] == list(found)
 
 
