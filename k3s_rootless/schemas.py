@@ -14,7 +14,7 @@ _CHANGED = {
     "restart-event": 2,
     "up-event": 2,
 }
-"""The documents whose keys or values were renamed, and their version; all others are version 1."""
+"""The documents with renamed keys or values, and their version; all others are version 1."""
 
 
 def name(document: str) -> str:

@@ -66,7 +66,11 @@ def test_an_unknown_data_directory_must_be_specified(host: ManagedHost) -> None:
 
 @pytest.mark.parametrize(
     ("path", "reason"),
-    [("x/../own", "contains `..`"), ("", "more than K3s's data"), ("other", "other")],
+    [
+        ("x/../own", "contains `..`"),
+        ("", "it is your home directory, or contains it"),
+        ("other", "other"),
+    ],
     ids=["dots", "home", "of others"],
 )
 def test_a_directory_that_k3s_shares_is_refused(host: ManagedHost, path: str, reason: str) -> None:

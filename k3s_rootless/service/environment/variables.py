@@ -137,8 +137,8 @@ def unknown(name: str) -> str:
     """
     if name.startswith(INTERNAL):
         return (
-            "it is internal to K3s, whose parent process passes it to its child: if it is set from"
-            " outside, K3s does not start"
+            "it is internal to K3s: the parent process of K3s passes it to its child. If it is set"
+            " from outside, K3s does not start"
         )
     if name.upper() in VARIABLES:
         return f"its name is {name.upper()}, in capitals"

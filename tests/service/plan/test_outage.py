@@ -48,7 +48,7 @@ def written_for(release: str) -> str:
         (
             "v1.34.1+k3s1",
             "v1.34.1+k3s1",
-            "all pods stop: it builds on the unit, which is another now",
+            "all pods stop: the unit that it is based on changed",
             False,
         ),
     ],
