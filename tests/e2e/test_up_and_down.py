@@ -91,8 +91,9 @@ def test_a_stopped_and_disabled_k3s_can_be_restarted(any_tool: Tool) -> None:
     assert any_tool.json("status")["ready"]
 
 
-def test_a_dry_run_shows_the_plan_and_changes_nothing(tool: Tool) -> None:
-    dry = tool.up("--dry-run")
+@pytest.mark.lab
+def test_a_dry_run_shows_the_plan_and_changes_nothing(lab_tool: Tool) -> None:
+    dry = lab_tool.up("--dry-run")
 
     assert 0 == dry.returncode, dry.stderr
     assert [
@@ -101,16 +102,17 @@ def test_a_dry_run_shows_the_plan_and_changes_nothing(tool: Tool) -> None:
         "3. enable k3s-rootless.service: it does not start with the user manager",
         "4. start k3s-rootless.service: it is not running",
     ] == dry.stdout.splitlines()
-    assert tool.unit_text() is None
-    assert 3 == tool("status").returncode
+    assert lab_tool.unit_text() is None
+    assert 3 == lab_tool("status").returncode
 
 
-def test_the_logs_are_those_of_this_start(tool: Tool) -> None:
-    tool.up().check_returncode()
-    tool("down").check_returncode()
-    tool.up().check_returncode()
+@pytest.mark.lab
+def test_the_logs_are_those_of_this_start(lab_tool: Tool) -> None:
+    lab_tool.up().check_returncode()
+    lab_tool("down").check_returncode()
+    lab_tool.up().check_returncode()
 
-    logs = tool("logs").stdout
+    logs = lab_tool("logs").stdout
 
     assert 1 == logs.count("Starting k3s") or 1 == logs.count("Started k3s-rootless.service"), logs
 
@@ -128,8 +130,9 @@ def test_following_the_logs_continues_after_a_stop_of_k3s(tool: Tool) -> None:
     assert stopped
 
 
-def test_versions_are_shown(tool: Tool) -> None:
-    versions = tool.json("version")
+@pytest.mark.lab
+def test_versions_are_shown(lab_tool: Tool) -> None:
+    versions = lab_tool.json("version")
 
     assert versions["k3s"].startswith("v1.")
     assert versions["systemd"]
