@@ -326,7 +326,7 @@ def test_only_force_replaces_an_edited_drop_in(lab_tool: Tool) -> None:
 
     up, diff = lab_tool.up(), lab_tool("unit", "diff")
     assert (0, 1) == (up.returncode, diff.returncode), up.stderr
-    assert f"kept as it is: {OURS}, written by k3s-rootless and edited since" in up.stderr
+    assert f"kept {OURS}: it was written by k3s-rootless and edited since" in up.stderr
     assert "restart required: K3S_ROOTLESS_MTU changed after K3s was started" in up.stderr
     assert "-Nice=5" == diff.stdout.splitlines()[-1]
     assert "sesame" not in diff.stdout + lab_tool("unit", "diff", "--json").stdout

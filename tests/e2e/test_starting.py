@@ -209,8 +209,8 @@ def test_files_of_a_killed_k3s_are_removed_before_the_next_start(lab_tool: Tool)
     assert before >= LEFT
     assert before == after_dry
     assert (
-        f"remove child_pid, api.sock, .bp.sock, .bp-ready.pipe from {STATE}: an earlier K3s was"
-        " killed" in dry.stdout
+        f"remove child_pid, api.sock, .bp.sock, .bp-ready.pipe from {STATE}: a K3s that was killed"
+        " left them" in dry.stdout
     )
     assert 0 == up.returncode, up.stderr
     assert "remove child_pid" in up.stderr

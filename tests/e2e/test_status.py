@@ -224,7 +224,7 @@ def test_other_parts_are_shown_if_the_journal_cannot_be_read(lab_tool: Tool) -> 
 
     assert 1 == died.returncode, died.stdout
     assert "cannot read the journal: permission denied" in died.stderr
-    assert "systemd says `exit-code`" in died.stderr
+    assert "systemd reports the result `exit-code`" in died.stderr
     assert (1, "failed") == (code, found["state"])
     assert {"cause": "cannot read the journal: permission denied"} == unknown(found)
     assert found["loop"]["over"]
@@ -298,7 +298,7 @@ def test_a_delayed_journal_does_not_attribute_the_cause_of_an_earlier_start(lab_
         died = lab_tool.up()
         causes = {cause_in(lab_tool, state) for state in ("running", "auto-restart")}
         peers.until(
-            lambda: "the journal has no line of this start yet" in lab_tool("diagnose").stderr, 30
+            lambda: "the journal contains no line of this start" in lab_tool("diagnose").stderr, 30
         )
     finally:
         machine.root("kill", "-CONT", journald).check_returncode()
@@ -353,8 +353,8 @@ def test_drift_and_pending_changes_are_shown(lab_tool: Tool) -> None:
     output = lab_tool("status").stdout
     assert f"drift        `{UNIT}` was written by k3s-rootless and edited since" in output
     assert (
-        f"pending      restart required: it runs since before `{DROP_IN}` was written; apply it"
-        " with: k3s-rootless restart" in output
+        f"pending      restart required: the running K3s was started before `{DROP_IN}` was"
+        " written; apply it with: k3s-rootless restart" in output
     )
 
     systemctl(lab_tool, "restart", UNIT.name)

@@ -99,7 +99,7 @@ def test_a_dry_run_shows_the_plan_and_changes_nothing(lab_tool: Tool) -> None:
     assert [
         f"1. write {UNIT}: the unit file does not exist",
         "2. reload the user manager: the unit file changed",
-        "3. enable k3s-rootless.service: it does not start with the user manager",
+        "3. enable k3s-rootless.service: it does not start with the user manager yet",
         "4. start k3s-rootless.service: it is not running",
     ] == dry.stdout.splitlines()
     assert lab_tool.unit_text() is None
