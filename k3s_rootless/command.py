@@ -22,7 +22,7 @@ from k3s_rootless.errors import CommandFailed
 
 _running: set[subprocess.Popen[bytes]] = set()
 _starting = threading.Lock()
-_over = threading.Event()
+_exiting = threading.Event()
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ def run(args: Sequence[str], *, timeout: float, environ: Mapping[str, str] | Non
             stdout, stderr = process.communicate(timeout=timeout)
         except subprocess.TimeoutExpired:
             _kill_group(process)
-            raise CommandFailed(f"`{_joined(args)}` gave no answer within {timeout:g} s") from None
+            raise CommandFailed(f"`{_joined(args)}` did not finish within {timeout:g} s") from None
         return Output(_text(stdout), _text(stderr), process.returncode)
 
 
@@ -59,10 +59,10 @@ def stream(args: Sequence[str]) -> Iterator[bytes]:
     # Not a pipe: it would not be read meanwhile, and a program with many error messages would
     # block.
     with (
-        open(os.memfd_create("stderr"), "r+b") as complaints,  # noqa: PTH123
-        _started(args, None, complaints) as process,
+        open(os.memfd_create("stderr"), "r+b") as stderr,  # noqa: PTH123
+        _started(args, None, stderr) as process,
     ):
-        yield from _lines(process, complaints)
+        yield from _lines(process, stderr)
 
 
 def replace(args: Sequence[str], environ: Mapping[str, str]) -> None:
@@ -107,24 +107,24 @@ def end_all(*, for_good: bool = False) -> None:
     """
     with _starting:
         if for_good:
-            _over.set()
+            _exiting.set()
         running = tuple(_running)
     for process in running:
         _kill_group(process)
 
 
-def _lines(process: subprocess.Popen[bytes], complaints: IO[bytes]) -> Iterator[bytes]:
+def _lines(process: subprocess.Popen[bytes], stderr: IO[bytes]) -> Iterator[bytes]:
     stdout: IO[bytes] | None = process.stdout
     if stdout is not None:
         yield from stdout
     status = process.wait()
-    asked = _joined(map(str, process.args))  # type: ignore[arg-type]
+    command = _joined(map(str, process.args))  # type: ignore[arg-type]
     if status < 0:
-        raise CommandFailed(f"`{asked}` was ended by signal {-status}")
-    complaints.seek(0)
-    complaint = _text(complaints.read()).strip() if status else ""
-    if complaint:
-        raise CommandFailed(f"`{asked}` failed: {complaint.splitlines()[-1]}")
+        raise CommandFailed(f"`{command}` was terminated by signal {-status}")
+    stderr.seek(0)
+    message = _text(stderr.read()).strip() if status else ""
+    if message:
+        raise CommandFailed(f"`{command}` failed: {message.splitlines()[-1]}")
 
 
 @contextmanager
@@ -135,8 +135,8 @@ def _started(
 ) -> Iterator[subprocess.Popen[bytes]]:
     program = _program(args, environ)
     with _starting, _undisturbed():
-        if _over.is_set():
-            raise CommandFailed(f"cannot run `{_joined(args)}`: this program is ending")
+        if _exiting.is_set():
+            raise CommandFailed(f"cannot run `{_joined(args)}`: this process is exiting")
         try:
             process = subprocess.Popen(
                 list(args),
@@ -165,7 +165,7 @@ def _program(args: Sequence[str], environ: Mapping[str, str] | None) -> str:
         return args[0]
     path, risk = found(args[0], environ)
     if path is None:
-        why = f"it is not trusted, since {risk}" if risk else os.strerror(errno.ENOENT)
+        why = f"it is not trusted because {risk}" if risk else os.strerror(errno.ENOENT)
         raise CommandFailed(f"cannot run `{_joined(args)}`: {why}")
     return path
 
@@ -181,13 +181,13 @@ def _undisturbed() -> Iterator[None]:
     ):
         yield
         return
-    came: list[int] = []
-    signal.signal(signal.SIGINT, lambda number, _: came.append(number))
+    interrupts: list[int] = []
+    signal.signal(signal.SIGINT, lambda number, _: interrupts.append(number))
     try:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
-    if came:
+    if interrupts:
         raise KeyboardInterrupt
 
 

@@ -89,7 +89,7 @@ class Mode:
 
     def __post_init__(self) -> None:
         if self.path not in MODES:
-            raise ValueError(f"{self.path!r} is no system file whose mode may change")
+            raise ValueError(f"the mode of {self.path!r} must not be changed: it is not in MODES")
 
 
 @dataclass(frozen=True, slots=True)

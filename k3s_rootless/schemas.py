@@ -5,13 +5,16 @@ from __future__ import annotations
 _CHANGED = {
     "check": 2,
     "diagnose": 2,
+    "env-get": 2,
+    "env-list": 2,
+    "env-set": 2,
     "phases": 2,
     "ports": 2,
     "ports-plan": 2,
     "restart-event": 2,
     "up-event": 2,
 }
-"""The documents whose keys or values were renamed, and their version; all others are version 1."""
+"""The documents with renamed keys or values, and their version; all others are version 1."""
 
 
 def name(document: str) -> str:

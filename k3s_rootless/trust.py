@@ -24,16 +24,16 @@ def risk(path: Path) -> str:
 
     The mode of a directory with the sticky bit is ignored: there, users can rename and remove only
     their own files, and the owner of the next component is checked as well. A group without other
-    members is allowed to write. A part of the path that cannot be examined is a risk.
+    members is allowed to write. A part of the path that cannot be checked is a risk.
     """
     try:
         owners = _owners()
         return next(
-            (why for step, found in _way(path) if (why := _examined(step, found, owners))), ""
+            (why for step, found in _way(path) if (why := _risk_of(step, found, owners))), ""
         )
     except OSError as error:
         return (
-            f"{error.filename or path} cannot be examined: {(error.strerror or str(error)).lower()}"
+            f"{error.filename or path} cannot be checked: {(error.strerror or str(error)).lower()}"
         )
 
 
@@ -63,7 +63,7 @@ def _way(path: Path) -> Iterable[tuple[Path, os.stat_result]]:
         left += [part for part in reversed(target.parts) if part != "/"]
 
 
-def _examined(path: Path, found: os.stat_result, owners: set[int]) -> str:
+def _risk_of(path: Path, found: os.stat_result, owners: set[int]) -> str:
     if found.st_uid not in owners:
         return f"{path} belongs to uid {found.st_uid}"
     sticky = stat.S_ISDIR(found.st_mode) and found.st_mode & stat.S_ISVTX
@@ -76,7 +76,7 @@ def _examined(path: Path, found: os.stat_result, owners: set[int]) -> str:
         return ""
     if _has_acl(path):
         # With an ACL, the group bits are its mask, and do not show who can write.
-        return f"{path} has an access control list that lets others write to it ({mode})"
+        return f"{path} has an access control list that lets other users write to it ({mode})"
     return f"group {found.st_gid} can write to {path} ({mode})" if _is_shared(found.st_gid) else ""
 
 

@@ -97,7 +97,7 @@ def _events(content: str | bytes) -> Iterator[Any]:
 def _without_aliases(events: Iterable[Any]) -> Iterator[Any]:
     for event in events:
         if isinstance(event, yaml.AliasEvent):
-            raise NotYaml("it has aliases")
+            raise NotYaml("YAML aliases are not allowed")
         yield event
 
 

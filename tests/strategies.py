@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from hypothesis import strategies as st
 
-from k3s_rootless.k3s.issued import Baked
+from k3s_rootless.k3s.issued import OwnKubeconfig
 from k3s_rootless.k3s.origin import Origin, Source
 from k3s_rootless.k3s.settings import of_command
 from k3s_rootless.k3s.version import Version, parse
@@ -435,7 +435,8 @@ def any_facts() -> st.SearchStrategy[Facts]:
         target=observed(st.builds(Target, _PATHS, _PATHS, _PATHS, st.booleans(), st.booleans())),
         kubeconfigs=observed(
             st.lists(
-                st.builds(Baked, _TEXTS, st.integers(0, 65535), _PATHS, st.booleans()), max_size=2
+                st.builds(OwnKubeconfig, _TEXTS, st.integers(0, 65535), _PATHS, st.booleans()),
+                max_size=2,
             ).map(tuple)
         ),
         cluster=observed(

@@ -49,8 +49,8 @@ def set_(*, name: str, values: tuple[str, ...], force: bool, as_json: bool) -> N
     if not values:
         value = name.partition("=")[2] or "VALUE"
         raise UsageError(
-            f"cannot set {known}: there is no value",
-            hint=f"write it as: k3s-rootless config set {known} {value}",
+            f"cannot set {known}: the value is missing",
+            hint=f"usage: k3s-rootless config set {known} {value}",
         )
     _change(session, {change.require_known(name): values}, force=force)
 
@@ -114,7 +114,7 @@ def _show_list(report: Report, answer: Answer, notes: Sequence[str]) -> None:
     rows = [
         (one.name, ", ".join(one.values) or "-", one.places, one.what) for one in answer.settings
     ]
-    report.table(("SETTING", "VALUE", "FROM", "WHAT IT IS"), rows, prose="WHAT IT IS")
+    report.table(("SETTING", "VALUE", "ORIGIN", "DESCRIPTION"), rows, prose="DESCRIPTION")
     if notes:
         report.answer()
     for note in notes:
@@ -126,7 +126,7 @@ def _show_list(report: Report, answer: Answer, notes: Sequence[str]) -> None:
 def _show_change(report: Report, done: Changed) -> None:
     for one in done.settings:
         if one.origin == "default":
-            report.answer(f"{one.name} is K3s's default again")
+            report.answer(f"{one.name} has K3s's default value")
             continue
         elsewhere = "" if one.origin == "config" else f" ({one.places})"
         report.answer(f"{one.name} is {', '.join(one.values)}{elsewhere}")
@@ -137,4 +137,4 @@ def _show_change(report: Report, done: Changed) -> None:
 
 
 def _restart(cause: str) -> str:
-    return f"a restart is needed: {cause}; apply it with: k3s-rootless restart"
+    return f"restart required: {cause}; apply it with: k3s-rootless restart"

@@ -115,7 +115,7 @@ def set_(*, given: tuple[str, ...], stdin: bool, runtime: bool, force: bool, as_
     from k3s_rootless.operations.environment import change, document
 
     session = Session.begin("env-set" if as_json else None)
-    env_input.warn_of_passwords(session, given)
+    env_input.warn_about_passwords(session, given)
     values = env_input.assignments(given, stdin=stdin)
     done = change.set_variables(session, values, runtime=runtime, force=force)
     environment.show_change(session.report, done)
@@ -146,7 +146,7 @@ def unset(*, names: tuple[str, ...], runtime: bool, force: bool, as_json: bool) 
     from k3s_rootless.operations.environment import change, document
 
     session = Session.begin("env-unset" if as_json else None)
-    env_input.require_known(names, "unset", strange=True)
+    env_input.require_known(names, "unset", allow_foreign=True)
     done = change.unset_variables(session, names, runtime=runtime, force=force)
     environment.show_change(session.report, done)
     session.report.document(document.change_document(done))

@@ -21,24 +21,25 @@ from k3s_rootless.support.redaction import addresses
 if TYPE_CHECKING:
     from k3s_rootless.cli.session import Session
 
-_HINT = "see them with: k3s-rootless env list"
-_USAGE = "write it as: k3s-rootless env set --stdin NAME < file"
+_HINT = "list the variables with: k3s-rootless env list"
+_USAGE = "usage: k3s-rootless env set --stdin NAME < file"
 
 
-def require_known(names: Iterable[str], verb: str, *, strange: bool = False) -> None:
+def require_known(names: Iterable[str], verb: str, *, allow_foreign: bool = False) -> None:
     """Raise UsageError for an unknown name.
 
-    With `strange`, a name with one of our prefixes is allowed: another program may have set it.
+    With `allow_foreign`, a name with one of our prefixes is allowed, because another program may
+    have set it.
     """
     for name in names:
-        looks = name.startswith((PREFIX, variables.INTERNAL))
-        if name not in variables.VARIABLES and not (strange and looks):
+        has_prefix = name.startswith((PREFIX, variables.INTERNAL))
+        if name not in variables.VARIABLES and not (allow_foreign and has_prefix):
             # An address in place of a name is a value without its `NAME=`.
             shown = addresses.hidden(name)
             raise UsageError(f"cannot {verb} `{shown}`: {variables.unknown(shown)}", hint=_HINT)
 
 
-def warn_of_passwords(session: Session, given: Sequence[str]) -> None:
+def warn_about_passwords(session: Session, given: Sequence[str]) -> None:
     """Warn about values with a password in the command line."""
     for word in given:
         name, _, value = word.partition("=")
@@ -63,16 +64,16 @@ def assignments(given: Sequence[str], *, stdin: bool) -> dict[str, str]:
         name, equals, value = word.partition("=")
         if not equals:
             raise UsageError(
-                f"cannot set {name}: there is no value",
-                hint=f"write it as: k3s-rootless env set {name}=VALUE",
+                f"cannot set {name}: the value is missing",
+                hint=f"usage: k3s-rootless env set {name}=VALUE",
             )
         if name in values and values[name] != value:
             raise UsageError(
-                f"cannot set {name}: it is given twice", hint="leave one of the two out"
+                f"cannot set {name}: it has two different values", hint="give only one of them"
             )
-        reason = environment.uncarried(name, value)
+        reason = environment.refusal(name, value)
         if reason:
-            raise UsageError(f"cannot set {name}: {reason}", hint="leave that out of the value")
+            raise UsageError(f"cannot set {name}: {reason}", hint="use another value")
         values[name] = value
     return values
 
@@ -86,10 +87,10 @@ def completed(given: Sequence[str]) -> tuple[str, ...]:
     """
     names = [word for word in given if "=" not in word]
     if len(names) != 1:
-        how = "none of the variables lacks its value"
+        reason = "every variable has a value"
         if names:
-            how = f"more than one lacks its value: {', '.join(names)}"
-        raise UsageError(f"cannot read a value from standard input: {how}", hint=_USAGE)
+            reason = f"several variables have no value: {', '.join(names)}"
+        raise UsageError(f"cannot read a value from standard input: {reason}", hint=_USAGE)
     value = _value(names[0])
     return tuple(f"{word}={value}" if word == names[0] else word for word in given)
 
@@ -102,8 +103,8 @@ def _value(name: str) -> str:
     text = _read(name)
     if not text:
         raise UsageError(f"cannot set {name}: standard input is empty", hint=_USAGE)
-    line, _, behind = text.partition("\n")
-    if behind:
+    line, _, rest = text.partition("\n")
+    if rest:
         raise UsageError(f"cannot set {name}: standard input has more than one line", hint=_USAGE)
     return line.removesuffix("\r")
 
@@ -121,6 +122,6 @@ def _read(name: str) -> str:
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise UsageError(
-            f"cannot set {name}: standard input cannot be read: {reason}", hint=_USAGE
+            f"cannot set {name}: cannot read standard input: {reason}", hint=_USAGE
         ) from error
     return os.fsdecode(raw)

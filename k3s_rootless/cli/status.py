@@ -47,22 +47,22 @@ def command(*, watch: bool, as_json: bool) -> None:
 
 
 def _show(session: Session) -> int:
-    from k3s_rootless.operations.status.look import Look
+    from k3s_rootless.operations.status.reader import Reader
 
     report = session.report
-    seen = Look(session).take()
+    snapshot = Reader(session).read()
     if report.json_for is not None:
         from k3s_rootless.operations.status.document import document
 
-        report.document(document(seen))
+        report.document(document(snapshot))
     else:
         from k3s_rootless.cli.display import status
 
-        for line in status.lines(seen):
+        for line in status.lines(snapshot):
             report.answer(line, hang=status.LABEL)
-    if seen.problem is not None:
-        report.problem(seen.problem.message, seen.problem.hint)
-    return seen.code
+    if snapshot.problem is not None:
+        report.problem(snapshot.problem.message, snapshot.problem.hint)
+    return snapshot.code
 
 
 def _watch(session: Session) -> None:
@@ -75,4 +75,4 @@ def _watch(session: Session) -> None:
     # Python's default thresholds.
     gc.freeze()
     gc.set_threshold(700, 10, 10)
-    status_watch.show(session.report, watch.looks(session, session.report.reader_left))
+    status_watch.show(session.report, watch.snapshots(session, session.report.reader_left))

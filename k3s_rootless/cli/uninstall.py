@@ -49,7 +49,7 @@ def command(*, purge: bool, data_dir: Path | None, yes: bool, force: bool, as_js
 
     session = Session.begin("uninstall" if as_json else None)
     if data_dir is not None and not purge:
-        raise UsageError("cannot use --data-dir without --purge: nothing else is removed from it")
+        raise UsageError("cannot use --data-dir without --purge: only --purge removes data")
     request = uninstall.Request(force=force, purge=purge, data_dir=data_dir, yes=yes)
     done = uninstall.uninstall(session, request, session.report.confirm)
     _show(session, done)
@@ -62,7 +62,7 @@ def _show(session: Session, done: Uninstalled) -> None:
     for directory in done.data:
         named = "" if directory == session.paths.data else f" --data-dir {directory}"
         report.answer(
-            f"K3s's data stays in {directory}; remove it with: k3s-rootless uninstall"
+            f"K3s's data is kept in {directory}; remove it with: k3s-rootless uninstall"
             f" --purge{named}"
         )
     if not done.problems:
@@ -72,13 +72,13 @@ def _show(session: Session, done: Uninstalled) -> None:
     for problem in done.problems:
         report.notice(f"error: {problem}")
     if done.problems:
-        report.notice("\nhint: mend that and run it again: k3s-rootless uninstall")
+        report.notice("\nhint: fix the errors above, then run: k3s-rootless uninstall")
 
 
 def _summary(done: Uninstalled) -> str:
     if done.purged:
         files = f"{done.removed} files and directories"
-        return f"K3s is uninstalled, and its data is gone ({files})"
+        return f"K3s is uninstalled, and its data is removed ({files})"
     if done.done:
         return "K3s is uninstalled"
-    return "nothing to do: nothing of k3s-rootless is here"
+    return "nothing to do: K3s is not installed for this user"

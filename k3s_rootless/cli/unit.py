@@ -34,7 +34,8 @@ def show(*, as_json: bool) -> None:
         session.report.verbatim(f"# {one.path}\n# {_about(one)}\n{one.text or ''}")
     if shown.needs_reload:
         session.report.answer(
-            "systemd has not read all of this yet; `k3s-rootless restart` lets it, and applies it"
+            "systemd has not read all of these files yet; reload and apply them with: k3s-rootless"
+            " restart"
         )
     session.report.document(unit.show_document(shown))
 
@@ -59,11 +60,11 @@ def diff(*, as_json: bool) -> None:
 
 
 def _about(one: File) -> str:
-    words = [one.problem or "it is gone"]
+    facts = [one.problem or "it does not exist"]
     if one.author is not None:
-        words = [one.author.value]
+        facts = [one.author.value]
     if one.link:
-        words.append("a link")
+        facts.append("a link")
     if not one.loaded:
-        words.append("not read by systemd yet")
-    return ", ".join(words)
+        facts.append("not read by systemd yet")
+    return ", ".join(facts)

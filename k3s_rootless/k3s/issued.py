@@ -24,7 +24,7 @@ _CERTIFICATE = re.compile(r"^ +client-certificate: (?P<path>/\S.*)$", re.MULTILI
 
 
 @dataclass(frozen=True, slots=True)
-class Baked:
+class OwnKubeconfig:
     """One of K3s's own kubeconfigs, with its port and certificate.
 
     `elsewhere` is True if its certificate is not the one in the data directory.
@@ -43,7 +43,7 @@ def parse(name: str, text: str) -> tuple[int, str]:
     """
     port, certificate = _SERVER.search(text), _CERTIFICATE.search(text)
     if port is None or certificate is None:
-        raise ValueError(f"{name} is not a kubeconfig as K3s writes it")
+        raise ValueError(f"{name} is not a kubeconfig in the format of K3s")
     return int(port["port"]), certificate["path"]
 
 
@@ -53,14 +53,14 @@ def internal_port(https_port: int, given: str = "") -> int:
     return named or https_port + 1
 
 
-def stale(found: Iterable[Baked], port: int) -> str | None:
+def stale(found: Iterable[OwnKubeconfig], port: int) -> str | None:
     """Return why K3s would exit with these kubeconfigs and the internal `port`.
 
     Return None if K3s would keep running.
     """
     for one in found:
         if one.port != port:
-            return f"{one.name} names port {one.port}, and K3s's internal port is {port} now"
+            return f"{one.name} contains port {one.port}, but K3s's internal port is now {port}"
         if one.elsewhere:
-            return f"{one.name} names {one.certificate}, which is not in this data directory"
+            return f"{one.name} refers to {one.certificate}, which is not in this data directory"
     return None

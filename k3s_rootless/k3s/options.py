@@ -16,7 +16,7 @@ from k3s_rootless.linux.facts import LONGEST_SOCKET_PATH
 from k3s_rootless.rootlesskit.names import READY_PIPE
 
 COMPONENTS = ("coredns", "servicelb", "traefik", "local-storage", "metrics-server", "runtimes")
-DATA_DIRECTORY_HINT = "name a directory of your own, such as ~/k3s-data"
+DATA_DIRECTORY_HINT = "use a directory of your own, such as ~/k3s-data"
 _KUBERNETES = ("kubernetes.io", "k8s.io")
 _OWN_LABELS = frozenset(
     (
@@ -42,9 +42,9 @@ _EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 _TRUE = frozenset(("1", "t", "T", "TRUE", "true", "True"))
 _FALSE = frozenset(("0", "f", "F", "FALSE", "false", "False"))
 _COPIED_UP = ("/etc", "/run", "/var/run", "/var/lib", "/proc", "/sys", "/dev")
-_TAKEN = {
+_PORTS_IN_USE = {
     6444: "K3s's own load balancer",
-    **dict.fromkeys(range(10248, 10260), "the kubelet and its neighbours"),
+    **dict.fromkeys(range(10248, 10260), "the kubelet or another Kubernetes component"),
 }
 _LONGEST_DATA = LONGEST_SOCKET_PATH - len(f"/{layout.ROOTLESS}/{READY_PIPE}")
 """Bytes; rootlesskit creates its sockets below the data directory."""
@@ -72,18 +72,26 @@ class Option:
 def _snapshotter(text: str, version: Version | None) -> str:
     known = features.SNAPSHOTTERS
     if text not in known:
-        raise ValueError(f"K3s has {', '.join(known)}")
+        raise ValueError(f"it must be one of {', '.join(known)}")
     since = known[text]
     if since is not None and version is not None and not since.holds(version):
         raise ValueError(
-            f"K3s {version} does not have it; it came with {' and '.join(map(str, since.firsts))}"
+            f"K3s {version} does not have it; the first releases with it are {_releases(since)}"
         )
     return text
 
 
+def _releases(since: features.Since) -> str:
+    return ", ".join(map(str, since.firsts))
+
+
 def _bundled(text: str, version: Version | None) -> str:
-    if version is not None and not features.PREFER_BUNDLED_BIN.holds(version):
-        raise ValueError(f"K3s {version} does not know --prefer-bundled-bin; v1.26 does")
+    since = features.PREFER_BUNDLED_BIN
+    if version is not None and not since.holds(version):
+        raise ValueError(
+            f"K3s {version} does not have --prefer-bundled-bin; the first releases with it are"
+            f" {_releases(since)}"
+        )
     return _switch(text, version)
 
 
@@ -92,30 +100,32 @@ def _switch(text: str, _: Version | None) -> str:
         return "true"
     if text in _FALSE:
         return "false"
-    raise ValueError("it is true or false")
+    raise ValueError("it must be true or false")
 
 
 def _port(text: str, _: Version | None) -> str:
     if not (text.isascii() and text.isdecimal() and len(text) <= 5 and 0 < int(text) < 65536):
-        raise ValueError("a port is a number from 1 to 65535")
-    listener = _TAKEN.get(int(text))
+        raise ValueError("it must be a port number from 1 to 65535")
+    listener = _PORTS_IN_USE.get(int(text))
     if listener:
-        raise ValueError(f"{listener} listens on that port inside")
+        raise ValueError(f"{listener} uses this port in the namespace of K3s")
     return str(int(text))
 
 
 def _label(text: str, _: Version | None) -> str:
     key, equals, value = text.partition("=")
     if not equals:
-        raise ValueError("a label is KEY=VALUE")
+        raise ValueError("a label has the form KEY=VALUE")
     _require_key(key)
     if value and not _NAME.fullmatch(value):
-        raise ValueError("the value of a label has at most 63 letters, digits, `-`, `_` and `.`")
+        raise ValueError(
+            "the value of a label can have at most 63 letters, digits, `-`, `_` and `.`"
+        )
     prefix = key.rpartition("/")[0]
     allowed = key in _OWN_LABELS or _in_domain(prefix, _OWN_PREFIXES)
     if _in_domain(prefix, _KUBERNETES) and not allowed:
         raise ValueError(
-            f"the kubelet may not set labels below `{prefix}`, and K3s would not start"
+            f"the kubelet is not allowed to set labels below `{prefix}`, so K3s would not start"
         )
     return text
 
@@ -127,11 +137,15 @@ def _in_domain(prefix: str, domains: tuple[str, ...]) -> bool:
 def _taint(text: str, _: Version | None) -> str:
     rest, colon, effect = text.rpartition(":")
     if not colon or effect not in _EFFECTS:
-        raise ValueError(f"a taint is KEY=VALUE:EFFECT, with one of {', '.join(_EFFECTS)}")
+        raise ValueError(
+            f"a taint has the form KEY=VALUE:EFFECT, and its effect is one of {', '.join(_EFFECTS)}"
+        )
     key, _equals, value = rest.partition("=")
     _require_key(key)
     if value and not _NAME.fullmatch(value):
-        raise ValueError("the value of a taint has at most 63 letters, digits, `-`, `_` and `.`")
+        raise ValueError(
+            "the value of a taint can have at most 63 letters, digits, `-`, `_` and `.`"
+        )
     return text
 
 
@@ -139,33 +153,34 @@ def _require_key(key: str) -> None:
     prefix, slash, name = key.rpartition("/")
     if not _NAME.fullmatch(name) or (slash and not _PREFIX.fullmatch(prefix)):
         raise ValueError(
-            "its key is no Kubernetes name: [PREFIX/]NAME, at most 63 letters, digits, `-`, `_`"
-            " and `.`"
+            "its key is not a valid Kubernetes name: [PREFIX/]NAME, where NAME has at most 63"
+            " letters, digits, `-`, `_` and `.`"
         )
 
 
 def _component(text: str, _: Version | None) -> str:
     if not _COMPONENT.fullmatch(text):
-        raise ValueError(f"it is the name of a component, such as {', '.join(COMPONENTS)}")
+        raise ValueError(f"it is not a component name, such as {', '.join(COMPONENTS)}")
     return text
 
 
 def _directory(text: str, _: Version | None) -> str:
     if not text.startswith("/"):
-        raise ValueError(f"it is no absolute path; {DATA_DIRECTORY_HINT}")
+        raise ValueError(f"it is not an absolute path; {DATA_DIRECTORY_HINT}")
     if not text.isprintable() or set(text) & set("\\\"'$`"):
         raise ValueError(
-            "neither K3s nor systemd take quotes, backslashes, `$` or unprintable characters there"
+            "K3s or systemd cannot use a path with quotes, backslashes, `$` or unprintable"
+            " characters"
         )
     parts = [part for part in text.split("/") if part not in {"", "."}]
     if ".." in parts or not parts:
-        raise ValueError(f"it is no directory of its own; {DATA_DIRECTORY_HINT}")
+        raise ValueError(f"it is `/` or contains `..`; {DATA_DIRECTORY_HINT}")
     path = "/" + "/".join(parts)
     _require_kept(path)
     if len(path.encode("utf-8", "surrogateescape")) > _LONGEST_DATA:
         raise ValueError(
-            f"it is longer than {_LONGEST_DATA} bytes, and the sockets below it would have no valid"
-            " path"
+            f"it is longer than {_LONGEST_DATA} bytes, so the paths of the sockets in it would be"
+            " too long"
         )
     return path
 
@@ -174,19 +189,22 @@ def _require_kept(path: str) -> None:
     for covered in _COPIED_UP:
         if f"{path}/".startswith(f"{covered}/"):
             raise ValueError(
-                f"rootless K3s puts a temporary file system over {covered}, and would lose its data"
-                " at each stop"
+                f"rootless K3s mounts a temporary file system over {covered}, so its data would be"
+                " lost at each stop"
             )
 
 
 _AT_REGISTRATION = (
-    "K3s sets it when its node registers for the first time; a node that is there keeps what it has"
+    "K3s sets it only when its node registers for the first time; an existing node does not change"
 )
 OPTIONS = {
     option.name: option
     for option in (
         Option(
-            "snapshotter", "how containerd stacks image layers", _snapshotter, default="overlayfs"
+            "snapshotter",
+            "containerd snapshotter, which stacks image layers",
+            _snapshotter,
+            default="overlayfs",
         ),
         Option(
             "node-label", "labels of the node, KEY=VALUE", _label, many=True, note=_AT_REGISTRATION
@@ -198,77 +216,75 @@ OPTIONS = {
             many=True,
             note=_AT_REGISTRATION,
         ),
-        Option("disable", "packaged components not to deploy", _component, many=True),
+        Option("disable", "packaged components that K3s does not deploy", _component, many=True),
         Option(
             "https-listen-port",
-            "port of the API server, inside and on the host",
+            "port of the API server, in the namespace and on the host",
             _port,
             default="6443",
         ),
         Option(
             "cluster-init",
-            "keep the cluster in etcd and not in SQLite",
+            "use etcd as the datastore instead of SQLite",
             _switch,
             default="false",
-            note="K3s moves its data to etcd once, and there is no way back",
+            note="K3s migrates its data to etcd, and cannot migrate it back",
         ),
         Option(
             "prefer-bundled-bin",
-            "K3s's own iptables and the like before the host's",
+            "use K3s's own iptables and other tools before those of the host",
             _bundled,
             default="false",
         ),
         Option(
             "selinux",
-            "SELinux in containerd",
+            "use SELinux in containerd",
             _switch,
             default="false",
-            note="K3s's policy does not know a data directory in a home directory",
+            note="K3s's SELinux policy does not cover a data directory in a home directory",
         ),
         Option(
             "data-dir",
-            "where K3s keeps its data",
+            "data directory of K3s",
             _directory,
             short="d",
-            note="K3s begins anew there; what it has stays where it is",
+            note="K3s does not move its data; in an empty directory, it starts a new cluster",
         ),
     )
 }
 
+_ONLY_TAP = "do not exist in the namespace of K3s, which has only tap0"
+_READABLE = "every user of this host can read the command line of a unit"
 REFUSED = {
-    "rootless": "the unit sets it; without it K3s needs root",
+    "rootless": "the unit sets it, because K3s needs root without it",
     "disable-agent": (
-        "without an agent K3s makes no namespace and no forwards: it is rootless no more"
+        "without the agent, K3s creates no namespace and no port forwards, and is not rootless"
     ),
     "docker": "dockerd and the kubelet would be in different namespaces",
     "container-runtime-endpoint": "that runtime and the kubelet would be in different namespaces",
     "image-service-endpoint": "that service and the kubelet would be in different namespaces",
     "server": (
-        "several nodes are not supported: each would have the address 10.41.0.100 (K3s #6488)"
+        "several nodes are not supported: each node would have the address 10.41.0.100 (K3s #6488)"
     ),
-    "node-ip": "the addresses of the host do not exist inside; there is tap0 alone",
+    "node-ip": f"the addresses of the host {_ONLY_TAP}",
     "bind-address": (
-        "the forward of the API's port leads to 127.0.0.1 inside, and would reach nothing"
+        "K3s forwards the API port to 127.0.0.1 in its namespace, where the API server would not"
+        " listen"
     ),
-    "flannel-iface": "the interfaces of the host do not exist inside; there is tap0 alone",
-    "vpn-auth": "the interfaces of the host do not exist inside; there is tap0 alone",
-    "vpn-auth-file": "the interfaces of the host do not exist inside; there is tap0 alone",
+    "flannel-iface": f"the interfaces of the host {_ONLY_TAP}",
+    "vpn-auth": f"the interfaces of the host {_ONLY_TAP}",
+    "vpn-auth-file": f"the interfaces of the host {_ONLY_TAP}",
     "kube-proxy-arg": (
-        "its conntrack settings are ignored in rootless mode, and the rest is for K3s's own config"
-        " file"
+        "K3s ignores its conntrack settings in rootless mode; set other arguments in K3s's"
+        " configuration file"
     ),
     "kubelet-arg": (
-        "root-dir and the feature gate KubeletInUserNamespace are forced, and the rest is for K3s's"
-        " own config file"
+        "K3s always sets root-dir and the feature gate KubeletInUserNamespace in rootless mode; set"
+        " other arguments in K3s's configuration file"
     ),
-    "token": (
-        "everybody on this host can read a unit's command line; K3s has `--token-file`, in its own"
-        " config file"
-    ),
-    "agent-token": "everybody on this host can read a unit's command line, and no agent can join",
-    "datastore-endpoint": (
-        "it may hold a password, and everybody on this host can read a unit's command line"
-    ),
+    "token": f"{_READABLE}; set `token-file` in K3s's configuration file instead",
+    "agent-token": f"{_READABLE}, and no agent can join a rootless K3s",
+    "datastore-endpoint": f"it can contain a password, and {_READABLE}",
 }
 """Flags that K3s ignores, overrides or fails with in rootless mode, with the reason.
 

@@ -1,8 +1,8 @@
 """The listeners in K3s's network namespace, read from outside by its owner without privileges.
 
-/proc/PID/net shows the network namespace of its process, so no namespace has to be entered. A fork
-with setns(2) into the user namespace and then into the network namespace would return the same,
-with one process more (measured in the lab: 5 ms, and 11 ms).
+/proc/PID/net shows the network namespace of its process, so this process enters no namespace. A
+fork with setns(2) into the user namespace and then into the network namespace would return the
+same, with one process more (measured in the lab: 5 ms, and 11 ms).
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from k3s_rootless.service.plan.steps import Step
     from k3s_rootless.service.systemd.user import UserManager
 
-_HINT = "see what else sets it: systemctl --user cat k3s-rootless"
+_HINT = "check what else sets it with: systemctl --user cat k3s-rootless"
 
 
 def perform(
@@ -57,7 +57,7 @@ def perform(
     if not steps and not _is_unread(state, differs):
         return state, False
     try:
-        for step in (*steps, Reload("its drop-ins changed")):
+        for step in (*steps, Reload("the drop-ins changed")):
             context.notice(f"{step.describe()}: {step.cause}")
             apply.perform(step, manager)
         state = manager.unit(UNIT)
@@ -110,7 +110,7 @@ def _require_same(state: UnitState, differs: Callable[[UnitState], str | None]) 
         return
     difference = differs(state)
     if difference is not None:
-        raise RootlessError(f"systemd did not take it: {difference}", hint=_HINT)
+        raise RootlessError(f"systemd did not apply the change: {difference}", hint=_HINT)
 
 
 def _undo(context: Context, manager: UserManager, before: _Before) -> None:
@@ -121,19 +121,19 @@ def _undo(context: Context, manager: UserManager, before: _Before) -> None:
             apply.remove(copy)
         for directory, names in before.names.items():
             if names is None:
-                apply.change_file(RemoveDirectory(directory, "it was not there before"))
+                apply.change_file(RemoveDirectory(directory, "it did not exist before"))
     except RootlessError as error:
-        context.notice(f"cannot undo it: {error.message}")
+        context.notice(f"cannot undo the change: {error.message}")
         return
     try:
         manager.reload()
     except RootlessError as error:
         context.notice(
-            "undone: every drop-in is as it was before, but systemd did not reload them:"
+            "the change was undone, but systemd did not reload the earlier drop-ins:"
             f" {error.message}"
         )
         return
-    context.notice("undone: every drop-in is as it was before")
+    context.notice("the change was undone: the drop-ins are as before")
 
 
 def _record_start(context: Context, state: UnitState, drop_ins: Path) -> None:

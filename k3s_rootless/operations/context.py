@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     # queries.
     from k3s_rootless.service.systemd.user import UserManager
 
-WAITING = "waiting for another k3s-rootless to end"
+WAITING = "waiting for another k3s-rootless command to finish"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,8 @@ class Context:
             entry = pwd.getpwuid(uid)
         except KeyError:
             raise RootlessError(
-                f"uid {uid} is not in the user database", hint="look at it with: getent passwd"
+                f"cannot find uid {uid} in the user database",
+                hint="check the database with: getent passwd",
             ) from None
         # HOME in the environment can be the home of another user (sudo, su). K3s and systemd use
         # the user database, too.
@@ -112,9 +113,9 @@ class Context:
         """Raise PreflightFailed if the user is root."""
         if self.uid == 0:
             raise PreflightFailed(
-                "cannot manage rootless K3s as root: it belongs to an ordinary user",
+                "cannot manage rootless K3s as root: it runs as an ordinary user",
                 hint=(
-                    "log in as that user, then run k3s-rootless there: machinectl shell USER@ (or"
+                    "log in as that user, then run k3s-rootless again: machinectl shell USER@ (or"
                     " ssh USER@localhost)"
                 ),
             )
@@ -129,12 +130,13 @@ class Context:
                 f"cannot find the user manager: {runtime} does not exist, so this user has no"
                 " session",
                 hint=(
-                    "log in directly (ssh, a console or machinectl shell): su, sudo and cron make"
-                    " no session"
+                    "log in directly (ssh, a console or machinectl shell): su, sudo and cron do"
+                    " not create a session"
                 ),
             ) from None
         if owner != self.uid:
             raise PreflightFailed(
-                f"cannot use XDG_RUNTIME_DIR: {runtime} belongs to uid {owner}, not to you",
+                f"cannot use XDG_RUNTIME_DIR: {runtime} belongs to uid {owner}, not to uid"
+                f" {self.uid}",
                 hint=f"log in directly, or run: export XDG_RUNTIME_DIR=/run/user/{self.uid}",
             )

@@ -23,7 +23,7 @@ class Notice:
 
 Event = Union[
     Notice,
-    "events.Lacking",
+    "events.ChecksFailed",
     "events.StepBegins",
     "events.StartAhead",
     "events.Waiting",

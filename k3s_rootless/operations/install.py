@@ -36,8 +36,8 @@ def install(context: Context, *, force: bool, unit_file: Path | None = None) -> 
     Raises PreflightFailed if there is no usable k3s, UsageError for a unit that cannot be adopted,
     WouldOverwrite, RootlessError.
     """
-    with checking.begin(context) as examination, context.manager() as manager:
-        facts, _ = examination.finish(manager)
+    with checking.begin(context) as checks, context.manager() as manager:
+        facts, _ = checks.finish(manager)
         outcome.require_k3s(context, checking.judge(facts))
         directory = first_start.unit_directory(manager, context.paths)
         desired = installation.desired(facts.k3s, directory, unit_file)

@@ -39,16 +39,16 @@ def desired(k3s: K3sBinary, directory: Path, given: Path | None = None) -> Desir
 
     release, binary = k3s.version, k3s.path
     if not isinstance(release, Known) or binary is None:
-        reason = "there is no k3s binary"
+        reason = "k3s was not found"
         if binary:
-            reason = "its version is not known"
+            reason = "the version of k3s is not known"
         raise PreflightFailed(
-            f"cannot render the unit: {reason}", hint="see `k3s-rootless check k3s`"
+            f"cannot render the unit: {reason}", hint="find out why with: k3s-rootless check k3s"
         )
     variant = features.unit_variant(release.value)
     if variant is None:
         raise PreflightFailed(
-            f"cannot render the unit: K3s {release.value} ships none for rootless mode",
+            f"cannot render the unit: K3s {release.value} ships no unit for rootless mode",
             hint="use K3s v1.22 or later",
         )
     settings = UnitSettings(
@@ -59,12 +59,12 @@ def desired(k3s: K3sBinary, directory: Path, given: Path | None = None) -> Desir
         if not unit.is_rendered_from(text, settings):
             text = unit.render(settings)
         return DesiredUnit(directory / UNIT, text, settings.version)
-    brought = files.read(given).text
-    if brought is None:
-        raise UsageError(f"cannot use {given}: there is no such file")
+    given_text = files.read(given).text
+    if given_text is None:
+        raise UsageError(f"cannot use {given}: the file does not exist")
     return DesiredUnit(
         directory / UNIT,
-        shipped.adopted(brought, settings, str(given)),
+        shipped.adopted(given_text, settings, str(given)),
         settings.version,
         given=True,
     )
@@ -151,8 +151,8 @@ def absence(state: UnitState) -> NotRunning:
     """Return the error for a unit that does not exist or is masked."""
     if state.load_state == "masked":
         return NotRunning(
-            f"`{state.name}` is masked, so nothing can start it",
-            hint=f"systemctl --user unmask {state.name}",
+            f"`{state.name}` is masked, so it cannot be started",
+            hint=f"unmask it with: systemctl --user unmask {state.name}",
         )
     return NotRunning(
         "K3s is not installed for this user", hint="install and start it with: k3s-rootless up"

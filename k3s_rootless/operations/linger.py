@@ -16,7 +16,7 @@ def lingers(context: Context) -> bool:
     """Return whether lingering is on for the user. Raises RootlessError if that cannot be read."""
     found = logind.lingers(context.user, context.paths.root)
     if isinstance(found, Unknown):
-        raise RootlessError(f"cannot tell whether {context.user} lingers: {found.reason}")
+        raise RootlessError(f"cannot read whether lingering is on: {found.reason}")
     return found.value
 
 
@@ -31,9 +31,9 @@ def switch(context: Context, *, on: bool) -> bool:
         logind.set_lingering(context.uid, context.user, on=on)
     after = lingers(context)
     if after != on:
-        word = "on" if on else "off"
+        state = "on" if after else "off"
         raise RootlessError(
-            f"systemd-logind agreed to switch lingering {word}, and did not",
-            hint="loginctl user-status",
+            f"lingering is still {state}: systemd-logind accepted the change, but did not apply it",
+            hint="check with: loginctl user-status",
         )
     return after

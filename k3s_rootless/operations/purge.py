@@ -49,7 +49,7 @@ class Purged:
             shown.append(f"\n  and {count - len(shown)} more")
         as_whom = ""
         if self.outside:
-            as_whom = f" (as an ordinary user, since {self.outside})"
+            as_whom = f" (without a user namespace, because {self.outside})"
         return f"cannot remove all of {self.directory}{as_whom}: {count} left{''.join(shown)}"
 
 
@@ -89,8 +89,8 @@ def directories(
     for directory in found:
         if ".." in directory.parts:
             raise UsageError(
-                f"cannot purge {directory}: its path holds `..`",
-                hint=f"name it: {directory.resolve()}",
+                f"cannot purge {directory}: its path contains `..`",
+                hint=f"use the path without `..`: {directory.resolve()}",
             )
         data_directory.identify(directory, context.paths.home, context.uid)
     return found
@@ -100,12 +100,12 @@ def purge(context: Context, directory: Path) -> Purged:
     """Remove one data directory. Raises RootlessError if it cannot be accessed or is in use."""
     if purger.in_use(directory):
         raise RootlessError(
-            f"cannot purge {directory}: another K3s runs with it",
-            hint="stop it first, wherever it was started",
+            f"cannot purge {directory}: another K3s uses it",
+            hint="stop that K3s first, then run the command again",
         )
     everything = directory == context.paths.data
     context.notice(
-        f"remove {directory}, inside a user namespace: its files belong to your subordinate ids"
+        f"remove {directory} in a user namespace: its files belong to your subordinate ids"
     )
     # The directory is checked again: the first check was before the question to the user, and K3s
     # was stopped after it.
@@ -130,7 +130,7 @@ def _require_known(settings: Sequence[Settings]) -> None:
         if doubt:
             raise UsageError(
                 f"cannot purge: the data directory of K3s is not known: {doubt}",
-                hint="name it: k3s-rootless uninstall --purge --data-dir DIRECTORY",
+                hint="specify it: k3s-rootless uninstall --purge --data-dir DIRECTORY",
             )
 
 
@@ -141,7 +141,7 @@ def _mapping(context: Context) -> purger.Mapping | str:
     for name in ("newuidmap", "newgidmap"):
         found = host.map_program(name, unit_search(), root)
         if isinstance(found, Unknown) or found.value.path is None:
-            return f"there is no {name}"
+            return f"{name} was not found"
         programs.append(found.value.path)
     ranges = []
     for kind in ("subuid", "subgid"):

@@ -26,7 +26,7 @@ def steps(context: Context, desired: DesiredUnit, *, force: bool) -> tuple[Step,
     found: list[Step] = []
     for file, rendered in rebuilt(desired):
         if not force and file.text is not None and author(file.text) is not Author.OURS:
-            context.notice(f"kept as it is: {file.path}, {author(file.text).value}")
+            context.notice(f"kept {file.path}: it was {author(file.text).value}")
         found += planner.renewal(rendered, file, force=force)
     return tuple(found)
 

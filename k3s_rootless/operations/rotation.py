@@ -19,26 +19,26 @@ if TYPE_CHECKING:
 
 
 def needed(
-    context: Context, handed: Mapping[str, str], state: UnitState, binary: str = ""
+    context: Context, inherited: Mapping[str, str], state: UnitState, binary: str = ""
 ) -> RotateCertificates | None:
     """Return the step that the next start of the unit needs in order not to fail, or None.
 
-    `handed` is the environment that the user manager passes to each unit. `binary` is the k3s to
+    `inherited` is the environment that the user manager passes to each unit. `binary` is the k3s to
     run; by default, the k3s of the unit.
     """
-    settings = server_settings.of_next_start(context, state, handed)
+    settings = server_settings.of_next_start(context, state, inherited)
     if settings.problems:
         return None  # each setting may have another value; `check` shows what cannot be read
     found = own_kubeconfigs.read(settings.data, context.uid)
     if isinstance(found, Unknown):
-        context.notice(f"could not read K3s's own kubeconfigs: {found.reason}")
+        context.notice(f"cannot read K3s's own kubeconfigs: {found.reason}")
         return None
     port = issued.internal_port(settings.https_port, settings.value("apiserver-port").text)
     cause = issued.stale(found.value, port)
     program = binary or next(iter(state.argv), "")
     if cause is None or not program.startswith("/"):
         return None
-    sources = unit_environment.sources(handed, state)
+    sources = unit_environment.sources(inherited, state)
     resolved = {name: precedence.resolve(name, sources).value for name in sources.names()}
     environ = {name: value for name, value in resolved.items() if value is not None}
 

@@ -15,7 +15,7 @@ from k3s_rootless.observation import Unknown
 from k3s_rootless.operations import unit_changes
 from k3s_rootless.service.drop_ins import drop_in
 from k3s_rootless.service.observe import config_files, files, process
-from k3s_rootless.service.unit import standing
+from k3s_rootless.service.unit import pending_changes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -54,7 +54,7 @@ def of_next_start(
     from k3s_rootless.service.environment import expansion
 
     if state is None:
-        return _resolved(context, None, {}, ("the unit could not be queried",))
+        return _resolved(context, None, {}, ("systemd could not be queried about the unit",))
     problems = []
     if manager is None:
         try:
@@ -175,7 +175,7 @@ def _observed(
 
     held = of_process(state.main_pid)
     if held is not None and held.name == layout.ROOTLESS and not _same(held.parent, settings.data):
-        place = f"process {state.main_pid} holds {held}/lock"
+        place = f"process {state.main_pid} has locked {held}/lock"
         yield "data-dir", Value("data-dir", str(held.parent), Origin(Source.PROCESS, place=place))
     if not settings.outdated and not _unit_changed(context, state):
         return
@@ -190,13 +190,13 @@ def _observed(
     # process would ever listen on its port.
     is_of_this_start = state.started is not None and found.modified >= state.started
     if is_of_this_start and found.port != settings.https_port:
-        port = Origin(Source.PROCESS, place=f"this start wrote {found.path}")
+        port = Origin(Source.PROCESS, place=f"its current start wrote {found.path}")
         yield "https-listen-port", Value("https-listen-port", str(found.port), port)
 
 
 def _config_changed(context: Context, state: UnitState, settings: Settings) -> str:
     newest = config_files.last_changed(settings.config, settings.directory, context.paths.root)
-    if newest is None or not standing.outdated(state.started, newest[1]):
+    if newest is None or not pending_changes.outdated(state.started, newest[1]):
         return ""
     return f"`{newest[0]}` changed after K3s was started"
 

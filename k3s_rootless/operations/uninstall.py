@@ -91,14 +91,14 @@ def uninstall(context: Context, request: Request, ask: Ask) -> Uninstalled:
             found.link,
             force=request.force,
         )
-        doomed: tuple[Path, ...] = ()
+        to_purge: tuple[Path, ...] = ()
         if request.purge:
-            doomed = purge.directories(context, found.settings, request.data_dir)
-        if doomed and not request.yes:
-            _require_consent(doomed, ask)
+            to_purge = purge.directories(context, found.settings, request.data_dir)
+        if to_purge and not request.yes:
+            _require_consent(to_purge, ask)
         manager = work.stop(manager, found)
         work.remove(manager, found, steps)
-        work.purge(doomed, stopped=manager is not None)
+        work.purge(to_purge, stopped=manager is not None)
     data: tuple[Path, ...] = ()
     if not request.purge:
         data = purge.existing(context, found.settings)
@@ -126,12 +126,13 @@ def document(done: Uninstalled) -> dict[str, Any]:
     }
 
 
-def _require_consent(doomed: Sequence[Path], ask: Ask) -> None:
-    names = " and ".join(map(str, doomed))
-    answer = ask(f"Remove {names}, with the cluster and all its volumes, for good?")
+def _require_consent(to_purge: Sequence[Path], ask: Ask) -> None:
+    names = " and ".join(map(str, to_purge))
+    answer = ask(f"Permanently remove {names}, including the cluster and all its volumes?")
     if answer is None:
         raise UsageError(
-            f"cannot ask whether {names} may go: this is no terminal", hint="say so with --yes"
+            f"cannot ask for confirmation to remove {names}: there is no terminal",
+            hint="to remove it without a question, add --yes",
         )
     if not answer:
         raise RootlessError("nothing was removed")
@@ -168,7 +169,7 @@ class _Work:
         except RootlessError as error:
             if self.context.uid == 0:
                 raise
-            self.problems.append(f"cannot stop K3s, if it runs: {error.message}")
+            self.problems.append(f"cannot stop K3s (if it is running): {error.message}")
             return None
 
     def stop(self, manager: UserManager | None, found: _Found) -> UserManager | None:
@@ -181,7 +182,7 @@ class _Work:
         except SystemdError:
             raise
         except BusError as error:
-            self.problems.append(f"cannot stop K3s, if it runs: {error.message}")
+            self.problems.append(f"cannot stop K3s (if it is running): {error.message}")
             return None
         return manager
 
@@ -200,13 +201,13 @@ class _Work:
                 self._perform(step, manager)
         except BusError as error:
             self.problems.append(
-                f"cannot tell the user manager that the unit is gone: {error.message}"
+                f"cannot reload the user manager after the unit was removed: {error.message}"
             )
 
     def purge(self, directories: Sequence[Path], *, stopped: bool) -> None:
         """Remove the data directories if K3s is known to be stopped."""
         if directories and not stopped:
-            self.problems.append("cannot purge: nobody can tell whether K3s still runs")
+            self.problems.append("cannot purge: it is unknown whether K3s is still running")
             return
         for directory in directories:
             try:

@@ -50,7 +50,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Examined:
+class Host:
     """The facts of the host, and the directory of the user's units.
 
     `state` is the unit if systemd has loaded its current files; otherwise None.
@@ -68,11 +68,11 @@ def plan(context: Context, request: Request) -> Plan:
     Raises UsageError for an unknown check, PreflightFailed if the host is not ready, WouldOverwrite
     for a unit that was edited, RootlessError.
     """
-    with checking.begin(context, request.ignored) as examination, context.manager() as manager:
+    with checking.begin(context, request.ignored) as checks, context.manager() as manager:
         directory = first_start.unit_directory(manager, context.paths)
-        facts, reach = examination.finish(manager, load=preload)
-        examined = Examined(directory, None, facts, reach)
-        found: Plan = preload().plan(context, manager, request, examined)
+        facts, reach = checks.finish(manager, load=preload)
+        host = Host(directory, None, facts, reach)
+        found: Plan = preload().plan(context, manager, request, host)
     return found
 
 
@@ -88,12 +88,12 @@ def up(context: Context, request: Request, confirm: Confirm) -> Started:
         from k3s_rootless.operations.releases import first
 
         first.bring(context, request.get)
-    with checking.begin(context, request.ignored) as examination, context.manager() as manager:
+    with checking.begin(context, request.ignored) as checks, context.manager() as manager:
         directory = first_start.unit_directory(manager, context.paths)
         state = _reloaded(context, manager, directory)
-        facts, reach = examination.finish(manager, unit_state=state, load=preload)
-        examined = Examined(directory, state, facts, reach)
-        steps, reached, restart = preload().up(context, manager, request, examined, confirm)
+        facts, reach = checks.finish(manager, unit_state=state, load=preload)
+        host = Host(directory, state, facts, reach)
+        steps, reached, restart = preload().up(context, manager, request, host, confirm)
     return Started(steps, time.monotonic() - begun, reached, restart)
 
 

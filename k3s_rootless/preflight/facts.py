@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from k3s_rootless.k3s.issued import Baked
+from k3s_rootless.k3s.issued import OwnKubeconfig
 from k3s_rootless.k3s.settings import Settings
 from k3s_rootless.k3s.version import Version
 from k3s_rootless.observation import Observed, Unknown
@@ -168,7 +168,7 @@ class Facts:
     k3s: K3sBinary
     token: Observed[Token]
     target: Observed[Target]
-    kubeconfigs: Observed[tuple[Baked, ...]]
+    kubeconfigs: Observed[tuple[OwnKubeconfig, ...]]
     cluster: Observed[Cluster]
     distribution: str = ""
     gid: int = 0

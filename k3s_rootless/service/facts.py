@@ -147,8 +147,8 @@ class UnitState:
         )
 
     @property
-    def dead(self) -> bool:
-        """True if a start failed: the unit is failed, or systemd is about to restart it."""
+    def failed(self) -> bool:
+        """True if the unit failed: its state is failed, or systemd is about to restart it."""
         return self.active_state == "failed" or self.sub_state.startswith("auto-restart")
 
 

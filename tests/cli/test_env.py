@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from k3s_rootless import schemas
 from tests.cli.conftest import USER
 from tests.cli.test_bad_bus import environment
 from tests.fakes.session import PROJECT, Session, as_user
@@ -71,7 +72,7 @@ class Tool:
             out, err = running.communicate(timeout=PATIENCE)
         assert code == running.returncode, (out, err)
         document = json.loads(out)
-        assert f"k3s-rootless/env-{words[0]}/v1" == document["schema"]
+        assert schemas.name(f"env-{words[0]}") == document["schema"]
         return document
 
     def files(self) -> dict[str, str]:
@@ -99,16 +100,18 @@ def tool(home: Path, bus: Session) -> Tool:
     return Tool(home, bus)
 
 
-def test_what_is_set_is_read_back_and_what_is_unset_leaves_nothing(tool: Tool) -> None:
+def test_a_set_variable_is_read_back_and_an_unset_one_leaves_no_file(tool: Tool) -> None:
     document = tool.json("set", "K3S_ROOTLESS_MTU=1400", "NO_PROXY=10.0.0.0/8")
 
     assert (True, True, False) == (document["changed"], document["verified"], document["runtime"])
     assert [None, None] == [row["shadowed_by"] for row in document["variables"]]
     assert 0o600 == stat.S_IMODE((tool.directory / OURS).stat().st_mode)
     assert "1400" == tool.json("get", "K3S_ROOTLESS_MTU")["value"]
-    assert not tool.json("set", "K3S_ROOTLESS_MTU=1400")["changed"], "twice is once"
+    assert not tool.json("set", "K3S_ROOTLESS_MTU=1400")["changed"], (
+        "the same value changes nothing"
+    )
     assert tool.json("set", "K3S_ROOTLESS_MTU=1300")["changed"]
-    assert "10.0.0.0/8" == tool.json("get", "NO_PROXY")["value"], "one does not touch the other"
+    assert "10.0.0.0/8" == tool.json("get", "NO_PROXY")["value"], "the other variable is unchanged"
 
     assert tool.json("unset", "K3S_ROOTLESS_MTU", "NO_PROXY")["changed"]
     assert not list(tool.directory.glob("*"))
@@ -116,12 +119,14 @@ def test_what_is_set_is_read_back_and_what_is_unset_leaves_nothing(tool: Tool) -
     assert 3 == [call[0] for call in tool.bus.calls()].count("Reload")
 
 
-def test_before_the_unit_is_installed_it_is_kept_for_it(tool: Tool) -> None:
+def test_a_variable_is_stored_before_the_unit_is_installed(tool: Tool) -> None:
     (tool.bus.units / UNIT).unlink()
 
     document = tool.json("set", "K3S_ROOTLESS_CIDR=10.99.0.0/16")
 
-    assert (True, False) == (document["changed"], document["verified"]), "nobody could read it back"
+    assert (True, False) == (document["changed"], document["verified"]), (
+        "no unit exists to read it back from"
+    )
     assert "drop-in" == tool.json("get", "K3S_ROOTLESS_CIDR")["origin"]
 
 
@@ -161,16 +166,20 @@ def test_a_password_in_the_command_line_is_set_with_a_warning(tool: Tool, value:
         (
             "x",
             ["HTTPS_PROXY", "HTTP_PROXY"],
-            "more than one lacks its value: HTTPS_PROXY, HTTP_PROXY",
+            "several variables have no value: HTTPS_PROXY, HTTP_PROXY",
         ),
-        ("x", ["HTTPS_PROXY=y"], "none of the variables lacks its value"),
-        ("x" * 140_000, ["HTTPS_PROXY"], "Linux starts no program with a variable of more than"),
+        ("x", ["HTTPS_PROXY=y"], "every variable has a value"),
+        (
+            "x" * 140_000,
+            ["HTTPS_PROXY"],
+            "Linux cannot start a program with a variable of more than",
+        ),
         ("x\0y", ["HTTPS_PROXY"], "NUL"),
         ("x", ["HTTPSPROXY"], "cannot set `HTTPSPROXY`"),
     ],
     ids=["empty", "two lines", "two names", "no name", "too long", "NUL", "unknown"],
 )
-def test_what_standard_input_cannot_set_is_refused(
+def test_a_value_that_standard_input_cannot_set_is_refused(
     tool: Tool, text: str, words: list[str], reason: str
 ) -> None:
     code, _, err = tool.given(text, "set", "--stdin", *words)
@@ -179,27 +188,27 @@ def test_what_standard_input_cannot_set_is_refused(
     assert {} == tool.files()
 
 
-def test_an_address_whose_name_was_forgotten_is_refused_without_its_password(tool: Tool) -> None:
+def test_an_address_without_a_name_is_refused_and_its_password_not_printed(tool: Tool) -> None:
     err = tool("set", "HTTPS_PROXY", "http://bob:secret-1@proxy:3128", code=2)
 
     assert "secret-1" not in err
 
 
 REFUSED: tuple[tuple[list[str | bytes], str], ...] = (
-    (["K3S_ROOTLESS_MTU=1400", "K3S_ROOTLESS_CIDR=10.99.0.1/16"], "the network is 10.99.0.0/16"),
+    (["K3S_ROOTLESS_MTU=1400", "K3S_ROOTLESS_CIDR=10.99.0.1/16"], "its network is 10.99.0.0/16"),
     (
         ["K3S_ROOTLESS_MTU=1400", "K3S_ROOTLESS_PORTDRIVER=x"],
         "did you mean K3S_ROOTLESS_PORT_DRIVER?",
     ),
-    (["_K3S_ROOTLESS_SOCK=/x"], "keeps K3s from starting"),
-    (["K3S_ROOTLESS_MTU"], "there is no value"),
-    (["K3S_ROOTLESS_MTU=1", "K3S_ROOTLESS_MTU=2"], "given twice"),
+    (["_K3S_ROOTLESS_SOCK=/x"], "K3s does not start"),
+    (["K3S_ROOTLESS_MTU"], "the value is missing"),
+    (["K3S_ROOTLESS_MTU=1", "K3S_ROOTLESS_MTU=2"], "two different values"),
     (["NO_PROXY=a\ufffeb"], "U+FFFE"),
-    ([b"NO_PROXY=a\xffb"], "no UTF-8"),
+    ([b"NO_PROXY=a\xffb"], "not valid UTF-8"),
 )
 
 
-def test_what_cannot_be_is_refused_before_anything_is_written(tool: Tool) -> None:
+def test_an_invalid_value_is_refused_before_anything_is_written(tool: Tool) -> None:
     running = [
         (tool.start("set", *how, *words), reason)
         for words, reason in REFUSED
@@ -231,31 +240,31 @@ def test_a_link_that_force_replaced_is_a_link_again_when_the_change_is_undone(
 
     err = tool("set", "K3S_ROOTLESS_MTU=1300", "--force", code=1)
 
-    assert "undone: every drop-in is as it was before" in err
+    assert "the change was undone: the drop-ins are as before" in err
     assert "elsewhere" == str(path.readlink())
     assert before == sorted(one.name for one in tool.directory.iterdir()), (
         "the copy that --force made is gone too"
     )
 
 
-def test_what_systemd_does_not_take_is_taken_back(tool: Tool) -> None:
+def test_a_change_that_systemd_does_not_apply_is_undone(tool: Tool) -> None:
     tool("set", "K3S_ROOTLESS_MTU=1400")
     before = tool.files()
     tool.bus.order(deaf=True)
 
     err = tool("set", "K3S_ROOTLESS_MTU=1300", code=1)
-    assert "systemd did not take it" in err
-    assert "undone: every drop-in is as it was before" in err
+    assert "systemd did not apply the change" in err
+    assert "the change was undone: the drop-ins are as before" in err
     assert before == tool.files()
 
-    assert "it still has K3S_ROOTLESS_MTU" in tool("unset", "K3S_ROOTLESS_MTU", code=1)
+    assert "it still sets K3S_ROOTLESS_MTU" in tool("unset", "K3S_ROOTLESS_MTU", code=1)
     assert before == tool.files()
-    assert "did not take K3S_ROOTLESS_CIDR" in tool(
+    assert "did not accept K3S_ROOTLESS_CIDR" in tool(
         "set", "--runtime", "K3S_ROOTLESS_CIDR=10.99.0.0/16", code=1
     )
 
 
-def test_a_drop_in_that_comes_later_is_named_and_ours_taken_back(tool: Tool) -> None:
+def test_a_later_drop_in_is_reported_and_the_change_undone(tool: Tool) -> None:
     if tool.directory.exists():
         tool.directory.rmdir()
     tool.directory.mkdir()
@@ -264,14 +273,14 @@ def test_a_drop_in_that_comes_later_is_named_and_ours_taken_back(tool: Tool) -> 
 
     err = tool("set", "K3S_ROOTLESS_MTU=1400", code=1)
 
-    assert f"K3S_ROOTLESS_MTU is set by {tool.bus.directory}" in err
-    assert "override.conf as well, which comes later" in err
+    assert f"systemd did not apply the change: {tool.bus.directory}" in err
+    assert "override.conf also sets K3S_ROOTLESS_MTU, and is read later" in err
     assert ["override.conf"] == list(tool.files())
     assert "1" == tool.json("get", "K3S_ROOTLESS_MTU")["value"]
     assert "still set by drop-in" in tool("unset", "K3S_ROOTLESS_MTU")
 
 
-def test_what_somebody_edited_stays_unless_forced(tool: Tool) -> None:
+def test_an_edited_drop_in_stays_without_force(tool: Tool) -> None:
     tool("set", "K3S_ROOTLESS_MTU=1400")
     ours = tool.directory / OURS
     edited = ours.read_text() + 'Environment="NO_PROXY=a"\n'
@@ -283,12 +292,14 @@ def test_what_somebody_edited_stays_unless_forced(tool: Tool) -> None:
     tool("set", "--force", "K3S_ROOTLESS_CIDR=10.99.0.0/16")
     kept = [text for name, text in tool.files().items() if name != OURS]
     assert kept == [edited]
-    assert "a" == tool.json("get", "NO_PROXY")["value"], "what was added by hand is taken over"
+    assert "a" == tool.json("get", "NO_PROXY")["value"], (
+        "a variable that was added to the file is kept"
+    )
     assert {0o600} == {stat.S_IMODE(path.stat().st_mode) for path in tool.directory.iterdir()}
 
 
-def test_a_password_is_shown_to_nobody_who_did_not_ask(tool: Tool) -> None:
-    told = tool("set", "HTTP_PROXY=http://user:sesame@proxy:3128")
+def test_a_password_is_shown_only_with_reveal(tool: Tool) -> None:
+    printed = tool("set", "HTTP_PROXY=http://user:sesame@proxy:3128")
     shown = [
         tool.json(*words)
         for words in (
@@ -298,11 +309,11 @@ def test_a_password_is_shown_to_nobody_who_did_not_ask(tool: Tool) -> None:
         )
     ]
 
-    assert "sesame" not in told + json.dumps(shown)
+    assert "sesame" not in printed + json.dumps(shown)
     assert "http://user:sesame@proxy:3128" == tool.json("get", "HTTP_PROXY", "--reveal")["value"]
 
 
-def test_for_now_is_told_to_the_manager_and_taken_back(tool: Tool) -> None:
+def test_runtime_sets_and_unsets_variables_of_the_manager(tool: Tool) -> None:
     tool("set", "K3S_ROOTLESS_MTU=1400")
 
     document = tool.json("set", "--runtime", "K3S_ROOTLESS_MTU=1300", "NO_PROXY=a")
@@ -317,7 +328,7 @@ def test_for_now_is_told_to_the_manager_and_taken_back(tool: Tool) -> None:
     assert not tool.json("get", "K3S_ROOTLESS_MTU")["set"]
 
 
-def test_a_run_that_was_killed_before_it_reloaded_is_finished(tool: Tool) -> None:
+def test_the_next_run_completes_one_that_was_killed_before_the_reload(tool: Tool) -> None:
     """A file in a new directory goes unnoticed by systemd 247 and 252, and by the fake.
 
     The next run therefore checks the file itself.
@@ -339,7 +350,7 @@ def test_a_run_that_was_killed_before_it_reloaded_is_finished(tool: Tool) -> Non
 
 
 @pytest.mark.parametrize("runtime", [[], ["--runtime"]])
-def test_the_manager_dies_at_each_call_and_nothing_is_left(tool: Tool, runtime: list[str]) -> None:
+def test_a_manager_that_exits_at_any_call_leaves_no_file(tool: Tool, runtime: list[str]) -> None:
     codes: list[int] = []
     while not codes or codes[-1]:
         tool.bus.order(exit_at_call=len(codes) + 1)
@@ -355,5 +366,5 @@ def test_the_manager_dies_at_each_call_and_nothing_is_left(tool: Tool, runtime: 
 
     tool.bus.order()
     assert {1} == set(codes[:-1])
-    assert len(codes) > 4, "it died at some calls"
+    assert len(codes) > 4, "the manager exited at several calls"
     assert "1400" == tool.json("get", "K3S_ROOTLESS_MTU")["value"]

@@ -49,13 +49,13 @@ def bus(home: Path, dbus_daemon: None) -> Iterator[Session]:
         yield opened
 
 
-def popen(home: Path, runtime: Path, *words: str) -> subprocess.Popen[str]:
+def popen(home: Path, runtime: Path, *args: str) -> subprocess.Popen[str]:
     environ = {
         "PATH": f"{home}/bin:/usr/local/bin:/usr/bin:/bin",
         "HOME": str(home),
         "XDG_RUNTIME_DIR": str(runtime),
     }
-    command = [*as_user(USER), sys.executable, "-m", "k3s_rootless", "status", *words]
+    command = [*as_user(USER), sys.executable, "-m", "k3s_rootless", "status", *args]
     environ |= {
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONWARNINGS": "default::ResourceWarning",
@@ -65,18 +65,18 @@ def popen(home: Path, runtime: Path, *words: str) -> subprocess.Popen[str]:
     return subprocess.Popen(command, cwd=PROJECT, env=environ, stdout=pipe, stderr=pipe, text=True)
 
 
-def status(home: Path, runtime: Path, *words: str) -> tuple[int, Any, str]:
+def status(home: Path, runtime: Path, *args: str) -> tuple[int, Any, str]:
     """Return exit code, document and stderr of `status`.
 
     The test fails if the command hangs.
     """
-    with popen(home, runtime, "--json", *words) as process:
+    with popen(home, runtime, "--json", *args) as process:
         out, err = process.communicate(timeout=PATIENCE)
     assert "Traceback" not in err, err
     return process.returncode, json.loads(out), err
 
 
-def test_a_bus_that_stops_answering_costs_its_own_part_only(home: Path) -> None:
+def test_a_silent_bus_affects_only_its_own_part(home: Path) -> None:
     with rawbus.on_socket(home / "runtime" / "bus", rawbus.silent):
         os.chown(home / "runtime" / "bus", USER, USER)
         code, found, err = status(home, home / "runtime")
@@ -91,7 +91,7 @@ def test_a_bus_that_stops_answering_costs_its_own_part_only(home: Path) -> None:
     assert "\nhint: " in err
 
 
-def test_a_manager_that_stops_answering_costs_its_own_part_only(home: Path, bus: Session) -> None:
+def test_a_silent_user_manager_affects_only_its_own_part(home: Path, bus: Session) -> None:
     bus.order(mute=["GetAll", "LoadUnit"])
     code, found, _ = status(home, bus.runtime)
 
@@ -99,7 +99,7 @@ def test_a_manager_that_stops_answering_costs_its_own_part_only(home: Path, bus:
     assert "no answer within" in found["errors"][0]["message"]
 
 
-def test_a_unit_that_runs_without_k3s_behind_it_is_not_ready(home: Path, bus: Session) -> None:
+def test_a_running_unit_without_a_k3s_is_not_ready(home: Path, bus: Session) -> None:
     bus.order(properties=RUNNING)
     code, found, _ = status(home, bus.runtime)
 
@@ -111,13 +111,15 @@ def test_a_unit_that_runs_without_k3s_behind_it_is_not_ready(home: Path, bus: Se
     assert "foreign" == found["drift"][0]["author"]
 
 
-def test_what_keeps_a_running_k3s_from_ever_being_ready_is_named(home: Path, bus: Session) -> None:
+def test_the_cause_that_prevents_a_running_k3s_from_becoming_ready_is_shown(
+    home: Path, bus: Session
+) -> None:
     line = 'level=error msg="Failed to ping database connection: file is not a database"'
     (home / "bin").mkdir()
-    journalctl, said = home / "bin/journalctl", home / "said"
-    journalctl.write_text(f"#!/bin/sh\ncat {said}\n")
+    journalctl, log = home / "bin/journalctl", home / "log"
+    journalctl.write_text(f"#!/bin/sh\ncat {log}\n")
     journalctl.chmod(0o755)
-    said.write_text(json.dumps({"MESSAGE": line}) + "\n")
+    log.write_text(json.dumps({"MESSAGE": line}) + "\n")
     bus.order(properties=RUNNING | {"InvocationID": ("ay", "07" * 16)})
     code, found, _ = status(home, bus.runtime)
 
@@ -128,7 +130,7 @@ def test_what_keeps_a_running_k3s_from_ever_being_ready_is_named(home: Path, bus
     )
 
 
-def test_an_old_systemd_says_less_and_nothing_breaks(home: Path, bus: Session) -> None:
+def test_properties_that_an_old_systemd_lacks_are_null(home: Path, bus: Session) -> None:
     missing = [
         "MemoryCurrent",
         "CPUUsageNSec",
@@ -148,7 +150,7 @@ def test_an_old_systemd_says_less_and_nothing_breaks(home: Path, bus: Session) -
     )
 
 
-def test_systemds_numbers_are_shown(home: Path, bus: Session) -> None:
+def test_numbers_of_systemd_are_shown(home: Path, bus: Session) -> None:
     numbers = {
         "MemoryCurrent": ("t", 2**30),
         "MemoryPeak": ("t", 2**31),
@@ -172,9 +174,9 @@ def test_systemds_numbers_are_shown(home: Path, bus: Session) -> None:
 
 @contextlib.contextmanager
 def watching(
-    home: Path, runtime: Path, *words: str
+    home: Path, runtime: Path, *args: str
 ) -> Iterator[tuple[subprocess.Popen[str], Lines]]:
-    with popen(home, runtime, "--watch", *words) as process, reading(process) as lines:
+    with popen(home, runtime, "--watch", *args) as process, reading(process) as lines:
         yield process, lines
 
 
@@ -186,7 +188,7 @@ def size(process: subprocess.Popen[str]) -> tuple[int, int, int]:
     return memory, len(list((proc / "fd").iterdir())), len(list((proc / "task").iterdir()))
 
 
-def test_watch_sees_many_changes_and_stays_as_large_as_it_was(home: Path, bus: Session) -> None:
+def test_watch_does_not_grow_with_hundreds_of_changes(home: Path, bus: Session) -> None:
     with watching(home, bus.runtime) as (process, lines):
         lines.wait_for("K3s: not running")
         sizes = []
@@ -204,9 +206,7 @@ def test_watch_sees_many_changes_and_stays_as_large_as_it_was(home: Path, bus: S
     assert later - memory < 1024, sizes
 
 
-def test_watch_says_that_the_manager_is_lost_and_finds_the_next_one(
-    home: Path, bus: Session
-) -> None:
+def test_watch_reports_a_lost_user_manager_and_reconnects(home: Path, bus: Session) -> None:
     with watching(home, bus.runtime) as (process, lines):
         lines.wait_for("K3s: not running")
         bus.kill_bus()
@@ -226,14 +226,14 @@ def test_watch_says_that_the_manager_is_lost_and_finds_the_next_one(
         process.send_signal(signal.SIGINT)
         assert 130 == process.wait(PATIENCE)
         assert process.stderr
-        said = process.stderr.read()
+        stderr = process.stderr.read()
 
-    assert "lost the user manager: " in said
-    assert "the user manager answers again" in said
-    assert "Traceback" not in said
+    assert "lost the connection to the user manager: " in stderr
+    assert "reconnected to the user manager" in stderr
+    assert "Traceback" not in stderr
 
 
-def test_watch_speaks_json_by_the_line_and_only_of_changes(home: Path, bus: Session) -> None:
+def test_watch_prints_a_json_line_for_each_change_only(home: Path, bus: Session) -> None:
     with watching(home, bus.runtime, "--json") as (_, lines):
         first = json.loads(lines.wait_for('"state": "not running"').text)
         bus.order(properties={"CPUUsageNSec": ("t", 5_000_000_000)})
@@ -248,7 +248,7 @@ def test_watch_speaks_json_by_the_line_and_only_of_changes(home: Path, bus: Sess
     assert first["time"] < second["time"]
 
 
-def test_watch_tells_when_the_unit_goes_and_comes(home: Path, bus: Session) -> None:
+def test_watch_reports_a_unit_that_is_removed_and_installed(home: Path, bus: Session) -> None:
     unit = bus.units / NAME
     with watching(home, bus.runtime) as (_, lines):
         lines.wait_for("K3s: not running")
@@ -261,12 +261,12 @@ def test_watch_tells_when_the_unit_goes_and_comes(home: Path, bus: Session) -> N
         lines.wait_for("K3s: not running")
 
 
-def test_watch_hears_the_last_words_that_come_after_the_end(home: Path, bus: Session) -> None:
+def test_watch_reads_log_lines_that_arrive_after_the_exit(home: Path, bus: Session) -> None:
     (home / "bin").mkdir()
-    journalctl, said = home / "bin/journalctl", home / "said"
-    journalctl.write_text(f"#!/bin/sh\ncat {said}\n")
+    journalctl, log = home / "bin/journalctl", home / "log"
+    journalctl.write_text(f"#!/bin/sh\ncat {log}\n")
     journalctl.chmod(0o755)
-    said.write_text(json.dumps({"MESSAGE": "level=info msg=hello"}) + "\n")
+    log.write_text(json.dumps({"MESSAGE": "level=info msg=hello"}) + "\n")
     with watching(home, bus.runtime) as (_, lines):
         lines.wait_for("K3s: not running")
         bus.order(
@@ -280,13 +280,13 @@ def test_watch_hears_the_last_words_that_come_after_the_end(home: Path, bus: Ses
         )
         bus.signal_change()
         lines.wait_for("K3s: failed")
-        said.write_text(
+        log.write_text(
             json.dumps({"MESSAGE": 'level=fatal msg="failed to find cpuset cgroup (v2)"'}) + "\n"
         )
         lines.wait_for("cpuset")
 
 
-def test_watch_ends_when_nobody_reads(home: Path, bus: Session) -> None:
+def test_watch_ends_when_its_reader_exits(home: Path, bus: Session) -> None:
     with popen(home, bus.runtime, "--watch") as process:
         assert process.stdout
         process.stdout.readline()

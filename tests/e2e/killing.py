@@ -87,9 +87,9 @@ class Tally:
 class Killer:
     """Lab in which commands are interrupted."""
 
-    def __init__(self, lab: Lab, seed: int, tell: Callable[[Tally], None] | None = None) -> None:
+    def __init__(self, lab: Lab, seed: int, report: Callable[[Tally], None] | None = None) -> None:
         self.lab = lab
-        self.tell = tell
+        self.report = report
         self.random = random.Random(seed)  # noqa: S311 (instants, not secrets)
         self.tally = Tally()
         fresh(lab)
@@ -107,7 +107,7 @@ class Killer:
         case = CASES[name]
         self._prepare(case)
         for _ in range(self.random.randint(1, 6)):
-            with self.lab.popen(TOOL, *case.words) as running:
+            with self.lab.popen(TOOL, *case.arguments) as running:
                 time.sleep(self.random.uniform(0, self.took[name]))
                 running.kill()
             self.tally.kills += 1
@@ -142,9 +142,9 @@ class Killer:
             if turn >= len(calls):
                 continue
             number, line = calls[turn]
-            told = f"{call}:{'signal' if what == 'KILL' else 'error'}={what}:when={number}"
+            fault = f"{call}:{'signal' if what == 'KILL' else 'error'}={what}:when={number}"
             self._prepare(case)
-            done, trace = self._injected(case, told)
+            done, trace = self._injected(case, fault)
             met = (
                 any("(INJECTED)" in one and _matters(one) for one in trace.splitlines())
                 or what == "KILL"
@@ -152,8 +152,10 @@ class Killer:
             if "Traceback" in done.stderr or (
                 done.returncode not in {0, -9, 137} and "error: " not in done.stderr
             ):
-                self.tally.wrong.append(f"{name}, {told} ({line}): {done.returncode} {done.stderr}")
-            self._require_well(name, case, f"{told} ({line})")
+                self.tally.wrong.append(
+                    f"{name}, {fault} ({line}): {done.returncode} {done.stderr}"
+                )
+            self._require_well(name, case, f"{fault} ({line})")
             if met:
                 break
         self.tally.missed += not met
@@ -170,11 +172,11 @@ class Killer:
     def _duration(self, case: Case) -> float:
         self._prepare(case)
         begun = time.monotonic()
-        self._patiently(TOOL, *case.words).check_returncode()
+        self._patiently(TOOL, *case.arguments).check_returncode()
         return time.monotonic() - begun
 
     def _require_well(self, name: str, case: Case, how: str) -> None:
-        done = self._patiently(TOOL, *case.words)
+        done = self._patiently(TOOL, *case.arguments)
         state = self._look()
         wrong = []
         if done.returncode != 0 or "Traceback" in done.stderr:
@@ -192,8 +194,8 @@ class Killer:
             wrong.append(f"something of others changed: {state}")
         self.tally.rounds += 1
         self.tally.wrong += [f"{name}, {how}: {one}" for one in wrong]
-        if self.tell is not None:
-            self.tell(self.tally)
+        if self.report is not None:
+            self.report(self.tally)
 
     def _look(self) -> dict[str, str]:
         state: dict[str, str] = {}
@@ -222,22 +224,22 @@ class Killer:
         self._strace(case, ()).check_returncode()
         return self._shell("cat /tmp/trace").stdout
 
-    def _injected(self, case: Case, told: str) -> tuple[Completed, str]:
-        done = self._strace(case, ("-e", f"inject={told}"))
+    def _injected(self, case: Case, fault: str) -> tuple[Completed, str]:
+        done = self._strace(case, ("-e", f"inject={fault}"))
         return done, self._shell("cat /tmp/trace").stdout
 
     def _strace(self, case: Case, inject: tuple[str, ...]) -> Completed:
         options = ("-qq", "-y", "-y", "-o", "/tmp/trace", "-e", f"trace={SEEN}", *inject)
-        return self._patiently("strace", *options, TOOL, *case.words)
+        return self._patiently("strace", *options, TOOL, *case.arguments)
 
-    def _patiently(self, *words: str) -> Completed:
+    def _patiently(self, *command: str) -> Completed:
         # A SIGTERM early in a start can be lost: the first process of a PID namespace receives only
         # signals that it handles (pid_namespaces(7)), and K3s's unit has no stop timeout. The tool
         # reports this, and how to end K3s.
-        done = self.lab.user(*words, timeout=FAULT_SECONDS)
+        done = self.lab.user(*command, timeout=FAULT_SECONDS)
         if "systemd's job goes on" in done.stderr:
             self._shell(f"systemctl --user kill --signal=SIGKILL {UNIT.name}").check_returncode()
-            done = self.lab.user(*words, timeout=FAULT_SECONDS)
+            done = self.lab.user(*command, timeout=FAULT_SECONDS)
         return done
 
     def _shell(self, script: str) -> Completed:
@@ -269,13 +271,13 @@ def run(
     *,
     most: int | None = None,
     seed: int,
-    tell: Callable[[Tally], None] | None = None,
+    report: Callable[[Tally], None] | None = None,
 ) -> Tally:
     """Kill `kills` times; then let system calls of the commands `faults` fail.
 
     Each call fails in each way, or at most `most` calls fail in one way each.
     """
-    killer = Killer(lab, seed, tell)
+    killer = Killer(lab, seed, report)
     try:
         while killer.tally.kills < kills:
             killer.kill(killer.random.choice(killer.names))
@@ -287,7 +289,7 @@ def run(
     return killer.tally
 
 
-def _tell(tally: Tally) -> None:
+def _report(tally: Tally) -> None:
     if tally.rounds % 10 == 0:
         for one in tally.wrong:
             print(one)
@@ -314,7 +316,7 @@ def main() -> None:
     with Lab.up(f"killing-{os.getpid()}") as lab:
         begun = time.monotonic()
         print(f"seed {given.seed}", flush=True)
-        tally = run(lab, given.kills, given.faults, seed=given.seed, tell=_tell)
+        tally = run(lab, given.kills, given.faults, seed=given.seed, report=_report)
         print(f"{tally}\n{time.monotonic() - begun:.0f} s")
     for one in tally.wrong:
         print(one)

@@ -38,7 +38,7 @@ Environment {UNIT.name}
 class Case:
     """Command, the script before it, and the condition that must hold once it has succeeded."""
 
-    words: tuple[str, ...]
+    arguments: tuple[str, ...]
     before: str
     promise: Callable[[dict[str, str]], bool]
     alone: bool = False

@@ -33,7 +33,7 @@ FAILS_FOR_WARNINGS = 250
 """Since this systemd, `systemd-analyze verify` has an option to fail at warnings."""
 
 
-def test_up_up_status_down(any_tool: Tool) -> None:
+def test_up_twice_then_status_and_down(any_tool: Tool) -> None:
     first = any_tool.up()
     assert 0 == first.returncode, first.stderr
 
@@ -52,12 +52,12 @@ def test_up_up_status_down(any_tool: Tool) -> None:
     assert 3 == any_tool("status").returncode
 
 
-def test_unit_and_drop_ins_load_without_a_warning_which_would_be_seen(any_tool: Tool) -> None:
+def test_unit_and_drop_ins_load_without_warnings(any_tool: Tool) -> None:
     for name, *values in SETTINGS:
         any_tool("config", "set", name, *values).check_returncode()
     any_tool("env", "set", *VARIABLES).check_returncode()
     any_tool("install").check_returncode()
-    code, told, said = warnings(any_tool)
+    code, analyzed, logged = warnings(any_tool)
     shown = any_tool.machine.user(
         "systemctl", "--user", "show", "-p", "ExecStart,DropInPaths,CPUQuotaPerSecUSec", UNIT.name
     )
@@ -69,7 +69,7 @@ def test_unit_and_drop_ins_load_without_a_warning_which_would_be_seen(any_tool: 
     any_tool.machine.user("systemctl", "--user", "daemon-reload").check_returncode()
     with_one = warnings(any_tool)
 
-    assert (0, []) == (code, told + said)
+    assert (0, []) == (code, analyzed + logged)
     assert f"--data-dir={HOME}/100% é; # [Service]" in shown.stdout
     assert {"config", "environment"} <= set(
         re.findall(r"50-k3s-rootless-(\w+)\.conf", shown.stdout)
@@ -91,14 +91,14 @@ def warnings(tool: Tool) -> tuple[int, list[str], list[str]]:
     journal = tool.machine.user(
         "journalctl", "--user", "--output=cat", "--identifier=systemd"
     ).stdout
-    told, said = (
+    analyzed, logged = (
         [line for line in text.splitlines() if str(UNIT) in line]
         for text in (verified.stderr, journal)
     )
-    return verified.returncode, told, said
+    return verified.returncode, analyzed, logged
 
 
-def test_k3s_lives_on_while_the_manager_executes_itself_anew(any_tool: Tool) -> None:
+def test_k3s_keeps_running_while_the_user_manager_is_re_executed(any_tool: Tool) -> None:
     any_tool.up().check_returncode()
     before = any_tool.json("status")["unit"]
 
@@ -115,7 +115,7 @@ def test_k3s_lives_on_while_the_manager_executes_itself_anew(any_tool: Tool) -> 
     assert "nothing to do" in again.stderr
 
 
-def test_up_goes_on_while_the_manager_executes_itself_anew(any_tool: Tool) -> None:
+def test_up_continues_while_the_user_manager_is_re_executed(any_tool: Tool) -> None:
     give_default_orders(any_tool.machine)  # slow enough to re-execute the manager meanwhile
     with any_tool.machine.popen(TOOL, "up", *any_tool.ignore) as up:
         assert up.stderr
@@ -128,15 +128,15 @@ def test_up_goes_on_while_the_manager_executes_itself_anew(any_tool: Tool) -> No
     assert "K3s is ready" in out
 
 
-def test_a_start_that_dies_again_and_again_is_told_with_its_cause(any_tool: Tool) -> None:
+def test_a_restart_loop_is_reported_with_its_cause(any_tool: Tool) -> None:
     any_tool.order(die={"after": 0.2, "message": "no such thing", "level": "fatal"})
 
     died = any_tool.up()
     later = any_tool("status")
     any_tool.order()
-    mended = any_tool.up()
+    fixed = any_tool.up()
 
     assert 1 == died.returncode, died.stdout
     assert "no such thing" in died.stderr
     assert 1 == later.returncode, later.stdout
-    assert 0 == mended.returncode, mended.stderr
+    assert 0 == fixed.returncode, fixed.stderr

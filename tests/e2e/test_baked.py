@@ -57,7 +57,7 @@ def kept(tool: Tool) -> list[str]:
     return tool.machine.user("sh", "-c", f"ls -d {DATA}/server/tls-* 2>/dev/null").stdout.split()
 
 
-def test_config_set_and_restart_renew_the_certificates_for_another_port(lab_tool: Tool) -> None:
+def test_restart_renews_the_certificates_after_a_change_of_the_port(lab_tool: Tool) -> None:
     running = lab_tool
     # A file that changes in the same second as the start does not count as changed since.
     running.order(**QUICK | {"node_delay": 1.5})
@@ -69,21 +69,23 @@ def test_config_set_and_restart_renew_the_certificates_for_another_port(lab_tool
     assert "the next restart renews K3s's certificates" in done.stderr
     assert [] == kept(running), "K3s runs, and breaks without its certificates"
     assert running.json("status")["ready"]
-    verdict, said = finding(running, "config.certificates")
+    verdict, reason = finding(running, "config.certificates")
     assert "fail" == verdict
-    assert "names port 6444, and K3s's internal port is 7444 now" in said
+    assert "contains port 6444, but K3s's internal port is now 7444" in reason
 
     again = running("restart")
 
     assert 0 == again.returncode, again.stderr
-    assert f"renew K3s's certificates: {ROTATE}: admin.kubeconfig names port 6444" in again.stderr
+    assert (
+        f"renew K3s's certificates: {ROTATE}: admin.kubeconfig contains port 6444" in again.stderr
+    )
     assert {7443} < ports(running)
     assert 1 == len(kept(running))
     assert "pass" == finding(running, "config.certificates")[0]
     assert "renew" not in running("restart").stderr
 
 
-def test_restart_reads_a_drop_in_that_changed_before_it_looks_at_the_port(running: Tool) -> None:
+def test_restart_reloads_a_changed_drop_in_before_it_reads_the_port(running: Tool) -> None:
     put(running, f"[Service]\nExecStart=\nExecStart={SERVER} --https-listen-port=7443\n")
 
     done = running("restart")
@@ -93,7 +95,7 @@ def test_restart_reads_a_drop_in_that_changed_before_it_looks_at_the_port(runnin
     assert {7443} < ports(running)
 
 
-def test_config_set_renews_them_at_once_where_k3s_is_stopped(running: Tool) -> None:
+def test_config_set_renews_the_certificates_of_a_stopped_k3s_at_once(running: Tool) -> None:
     running("down").check_returncode()
 
     done = running("config", "set", "https-listen-port", "7443")
@@ -107,7 +109,9 @@ def test_config_set_renews_them_at_once_where_k3s_is_stopped(running: Tool) -> N
     assert {7443} < ports(running)
 
 
-def test_a_port_that_came_another_way_is_named_and_up_makes_it_work(running: Tool) -> None:
+def test_a_port_changed_by_a_drop_in_is_reported_and_up_renews_the_certificates(
+    running: Tool,
+) -> None:
     running("down").check_returncode()
     start(running, "--https-listen-port=9443")
 
@@ -127,7 +131,7 @@ def test_a_port_that_came_another_way_is_named_and_up_makes_it_work(running: Too
     assert {9443} < ports(running)
 
 
-def test_a_data_directory_that_was_moved_works_again(running: Tool) -> None:
+def test_a_moved_data_directory_works_after_a_renewal(running: Tool) -> None:
     running("down").check_returncode()
     moved = HOME / "moved"
     running.machine.user("mv", str(DATA), str(moved)).check_returncode()
@@ -143,7 +147,7 @@ def test_a_data_directory_that_was_moved_works_again(running: Tool) -> None:
     running.machine.root("rm", "-rf", str(moved))
 
 
-def test_another_pod_network_is_refused_and_named(running: Tool) -> None:
+def test_another_pod_network_is_refused(running: Tool) -> None:
     running("down").check_returncode()
     start(running, "--cluster-cidr=10.50.0.0/16")
 
@@ -158,7 +162,7 @@ def test_another_pod_network_is_refused_and_named(running: Tool) -> None:
     assert 0 == running.up().returncode
 
 
-def test_another_service_network_is_refused_and_another_node_name_is_warned_about(
+def test_another_service_network_is_refused_and_another_node_name_is_a_warning(
     running: Tool,
 ) -> None:
     running("down").check_returncode()

@@ -140,7 +140,7 @@ def test_without_a_user_manager(lab: Machine, lab_tool: Tool) -> None:
         },
     )
 
-    assert "cannot talk to the user manager" in of(files, "status.json")["errors"][0]["message"]
+    assert "cannot connect to the user manager" in of(files, "status.json")["errors"][0]["message"]
     assert "Delegate=yes" in files["unit.txt"]
     assert "got negative mtu" in files["journal/start-1.txt"]
     assert "failed" == of(files, "phases.json")["phases"][-1]["phase"]
@@ -150,8 +150,8 @@ def test_without_a_user_manager(lab: Machine, lab_tool: Tool) -> None:
         diagnosis["ready"],
         diagnosis["unit"],
     )
-    assert "cannot talk to the user manager" in diagnosis["errors"][0]["message"]
-    assert "cannot talk to the user manager" in files["index.html"]
+    assert "cannot connect to the user manager" in diagnosis["errors"][0]["message"]
+    assert "cannot connect to the user manager" in files["index.html"]
     assert {"status.json", "ports.json"} <= {
         one["name"] for one in of(files, "manifest.json")["files"] if one["problem"]
     }
@@ -205,7 +205,7 @@ def test_a_hanging_k3s_is_ended(lab: Machine, lab_tool: Tool) -> None:
     # The probe of k3s reached its time limit, and all other checks are in the bundle.
     found = {one["check"]: one for one in of(files, "check.json")["checks"]}
     assert "pass" != found["k3s.version"]["verdict"]
-    assert "gave no answer within" in found["k3s.version"]["reason"]
+    assert "did not finish within" in found["k3s.version"]["reason"]
     assert "pass" == found["uidmap.newuidmap"]["verdict"]
     assert "" == lab.user("pgrep", "-fa", "--", "--version$").stdout
 

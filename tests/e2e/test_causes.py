@@ -16,7 +16,7 @@ from tests.e2e.fixing import follow, installed, ready, tried
 from tests.machine import Machine
 from tests.vm.machine import Vm
 
-SAMPLE = {"ip-forward", "subid-missing", "unit-not-delegating"}
+SAMPLE = {"unit-not-delegating"}
 """Causes for the virtual machine that a lab proves as well.
 
 `python -m tests.e2e.causes_page vm` tries all.

@@ -47,7 +47,7 @@ def invocation(tool: Tool) -> str:
     return found
 
 
-def test_settings_reach_k3s_and_the_whole_tool_goes_by_them(lab_tool: Tool) -> None:
+def test_settings_are_used_by_k3s_and_by_all_commands(lab_tool: Tool) -> None:
     assert 0 == lab_tool("config", "set", "https-listen-port", "7443").returncode
     assert "not installed yet" in lab_tool("config", "set", "snapshotter", "native").stdout
     assert (["native"], "config") == setting(lab_tool, "snapshotter")
@@ -61,17 +61,17 @@ def test_settings_reach_k3s_and_the_whole_tool_goes_by_them(lab_tool: Tool) -> N
     lab_tool("config", "set", "https-listen-port", "8443").check_returncode()
 
     assert 0 == done.returncode, done.stderr
-    assert "a restart is needed" in done.stdout
+    assert "restart required: " in done.stdout
     status = lab_tool.json("status")
     assert (True, before) == (
         status["ready"],
         status["unit"]["invocation"],
-    ), "it runs as it was started"
+    ), "K3s still runs with the earlier settings"
     assert "was written" in status["restart_needed"]
     assert {7443} < {row["parent_port"] for row in lab_tool.json("ports")["ports"]}
     again = lab_tool.up()
     assert 0 == again.returncode, again.stderr
-    assert "a restart is needed" in again.stderr
+    assert "restart required" in again.stderr
     assert before == invocation(lab_tool)
 
     lab_tool("restart").check_returncode()
@@ -86,7 +86,7 @@ def test_settings_reach_k3s_and_the_whole_tool_goes_by_them(lab_tool: Tool) -> N
     lab_tool.machine.root("rm", "-rf", str(HOME / "my data"))
 
 
-def test_limits_are_systemds_and_unset_is_as_before(lab_tool: Tool) -> None:
+def test_limits_are_set_in_systemd_and_unset_again(lab_tool: Tool) -> None:
     lab_tool("install").check_returncode()
     for name, value in (
         ("CPUQuota", "150%"),
@@ -111,7 +111,7 @@ def test_limits_are_systemds_and_unset_is_as_before(lab_tool: Tool) -> None:
     assert 1 == lab_tool("config", "get", "MemoryMax").returncode
 
 
-def test_a_change_that_is_taken_back_needs_no_restart(lab_tool: Tool) -> None:
+def test_a_reverted_change_needs_no_restart(lab_tool: Tool) -> None:
     """This also holds if other settings were changed meanwhile, in another file or by hand."""
     lab_tool("config", "set", "CPUWeight", "50").check_returncode()
     lab_tool.up().check_returncode()
@@ -126,10 +126,10 @@ def test_a_change_that_is_taken_back_needs_no_restart(lab_tool: Tool) -> None:
             [("config", "unset", "disable"), ("env", "unset", "K3S_ROOTLESS_MTU")],
         ),
     ):
-        for words in change:
-            lab_tool(*words).check_returncode()
+        for arguments in change:
+            lab_tool(*arguments).check_returncode()
         changed = (lab_tool.json("status")["restart_needed"], lab_tool.up().stderr)
-        *_, last = [lab_tool(*words) for words in back]
+        *_, last = [lab_tool(*arguments) for arguments in back]
         shown = (
             lab_tool.json("status")["restart_needed"],
             lab_tool.json("config", "list")["restart_needed"],
@@ -137,7 +137,7 @@ def test_a_change_that_is_taken_back_needs_no_restart(lab_tool: Tool) -> None:
         up = lab_tool.up()
 
         assert changed[0] is not None, change
-        assert "a restart is needed" in changed[1], change
+        assert "restart required" in changed[1], change
         assert 0 == last.returncode, last.stderr
         assert "restart" not in last.stdout, last.stdout
         assert (None, None) == shown, change
@@ -146,11 +146,11 @@ def test_a_change_that_is_taken_back_needs_no_restart(lab_tool: Tool) -> None:
     put(lab_tool, OVERRIDE, "[Service]\nLimitNOFILE=4096\n")
     lab_tool.machine.user("systemctl", "--user", "daemon-reload").check_returncode()
     assert "was written" in lab_tool.json("status")["restart_needed"], (
-        "a change of the user's is seen beside the record"
+        "the user's own change is found although the record exists"
     )
 
 
-def test_a_limit_that_k3s_dies_of_is_refused_and_a_low_one_is_warned_about(lab_tool: Tool) -> None:
+def test_a_fatal_limit_is_refused_and_a_low_limit_causes_a_warning(lab_tool: Tool) -> None:
     refused = lab_tool("config", "set", "MemoryMax", "1M")
     low = lab_tool("config", "set", "MemoryMax", "600M")
     slow = lab_tool("config", "set", "MemoryHigh", "1M")
@@ -158,7 +158,7 @@ def test_a_limit_that_k3s_dies_of_is_refused_and_a_low_one_is_warned_about(lab_t
 
     assert 2 == refused.returncode
     assert (
-        "cannot set MemoryMax to `1M`: with 200M or less the kernel kills K3s at each start"
+        "cannot set MemoryMax to `1M`: with 200M or less, the kernel kills K3s at each start"
         in refused.stderr
     )
     assert (0, 0, 0) == (low.returncode, slow.returncode, enough.returncode)
@@ -167,7 +167,7 @@ def test_a_limit_that_k3s_dies_of_is_refused_and_a_low_one_is_warned_about(lab_t
     assert "warning" not in enough.stderr
 
 
-def test_what_systemd_does_not_take_is_undone(lab_tool: Tool) -> None:
+def test_a_change_that_systemd_does_not_apply_is_undone(lab_tool: Tool) -> None:
     lab_tool("install").check_returncode()
     lab_tool("config", "set", "CPUWeight", "50").check_returncode()
     before = text(lab_tool, CONFIG)
@@ -180,13 +180,16 @@ def test_what_systemd_does_not_take_is_undone(lab_tool: Tool) -> None:
     done = lab_tool("config", "set", "snapshotter", "native")
 
     assert 1 == done.returncode
-    assert "systemd did not take it: snapshotter is overlayfs, and not native" in done.stderr
+    assert (
+        "systemd did not apply the change: snapshotter is overlayfs instead of native"
+        in done.stderr
+    )
     assert (before, override) == (text(lab_tool, CONFIG), text(lab_tool, OVERRIDE))
     assert (["overlayfs"], "another drop-in") == setting(lab_tool, "snapshotter")
     assert "no" == show(lab_tool, "NeedDaemonReload")
 
 
-def test_an_edited_drop_in_is_kept_shown_and_replaced_by_force_only(lab_tool: Tool) -> None:
+def test_only_force_replaces_an_edited_drop_in(lab_tool: Tool) -> None:
     lab_tool("config", "set", "CPUWeight", "50").check_returncode()
     edited = (text(lab_tool, CONFIG) or "") + "CPUWeight=70\n"
     put(lab_tool, CONFIG, edited)
@@ -196,7 +199,7 @@ def test_an_edited_drop_in_is_kept_shown_and_replaced_by_force_only(lab_tool: To
     refused = lab_tool("config", "set", "CPUWeight", "60")
 
     assert 0 == up.returncode, up.stderr
-    assert f"kept as it is: {CONFIG}" in up.stderr
+    assert f"kept {CONFIG}: it was " in up.stderr
     assert (1, "-CPUWeight=70") == (diff.returncode, diff.stdout.splitlines()[-1])
     assert diff.stdout == lab_tool("unit", "diff").stdout
     assert 7 == refused.returncode
@@ -211,7 +214,7 @@ def test_an_edited_drop_in_is_kept_shown_and_replaced_by_force_only(lab_tool: To
     assert 0 == lab_tool("unit", "diff").returncode
 
 
-def test_a_drop_in_of_somebody_else_is_listed_and_never_restarts_k3s(lab_tool: Tool) -> None:
+def test_a_foreign_drop_in_is_listed_and_does_not_restart_k3s(lab_tool: Tool) -> None:
     lab_tool.up().check_returncode()
     before = invocation(lab_tool)
     time.sleep(1.2)
@@ -228,7 +231,7 @@ def test_a_drop_in_of_somebody_else_is_listed_and_never_restarts_k3s(lab_tool: T
 
         assert 0 == up.returncode, up.stderr
         assert "reload the user manager" in up.stderr
-        assert "a restart is needed" in up.stderr
+        assert "restart required" in up.stderr
         assert before == invocation(lab_tool)
         shown = lab_tool("unit", "show")
         assert "10-admin.conf\n# not written by k3s-rootless" in shown.stdout
@@ -240,7 +243,7 @@ def test_a_drop_in_of_somebody_else_is_listed_and_never_restarts_k3s(lab_tool: T
         lab_tool.machine.root("rm", "-r", f"/etc/systemd/user/{UNIT.name}.d")
 
 
-def test_an_upgrade_builds_unit_and_drop_in_anew_and_says_so(lab_tool: Tool) -> None:
+def test_an_upgrade_rewrites_the_unit_and_the_drop_in(lab_tool: Tool) -> None:
     lab_tool.order(version="v1.21.14+k3s1")
     lab_tool("config", "set", "node-label", "a=b").check_returncode()
     lab_tool("install").check_returncode()
@@ -251,14 +254,14 @@ def test_an_upgrade_builds_unit_and_drop_in_anew_and_says_so(lab_tool: Tool) -> 
 
     assert 0 == up.returncode, up.stderr
     assert (
-        f"write {UNIT}: it was written for K3s v1.21.14+k3s1, and v1.33.4+k3s1 is installed"
+        f"write {UNIT}: it was written for K3s v1.21.14+k3s1, but v1.33.4+k3s1 is installed"
         in up.stderr
     )
-    assert f"write {CONFIG}: it builds on the unit, which is another now" in up.stderr
+    assert f"write {CONFIG}: the unit that it is based on changed" in up.stderr
     assert "--snapshotter=fuse-overlayfs --node-label=a=b" in show(lab_tool, "ExecStart")
 
 
-def test_k3ss_own_file_is_taken_where_it_is_one(lab_tool: Tool) -> None:
+def test_only_the_unit_file_of_k3s_is_used(lab_tool: Tool) -> None:
     data = json.loads((Path(__file__).parents[1] / "data/shipped-units.json").read_text("utf-8"))
     lines = data["units"][data["minors"]["1.33"]]
     given = HOME / "k3s-rootless.service"
@@ -278,27 +281,25 @@ def test_k3ss_own_file_is_taken_where_it_is_one(lab_tool: Tool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("release", "code", "told"),
+    ("release", "code", "text"),
     [
         ("v1.20.15+k3s1", 5, "k3s.version"),
         ("v1.35.1+k3s1", 5, "v1.35.2+k3s1"),
         ("v1.99.0+k3s1", 0, "newer than"),
     ],
-    ids=["without a unit", "known to be broken", "of the future"],
+    ids=["without a unit", "known to be broken", "newer than known"],
 )
-def test_releases_that_need_a_word_get_one(
-    lab_tool: Tool, release: str, code: int, told: str
-) -> None:
+def test_unusual_releases_are_reported(lab_tool: Tool, release: str, code: int, text: str) -> None:
     lab_tool.order(version=release)
 
     done = lab_tool("install")
 
     assert code == done.returncode, done.stderr
-    assert told in done.stderr
+    assert text in done.stderr
     assert (code == 0) == (lab_tool.unit_text() is not None)
 
 
-def test_two_settings_at_once_are_both_kept(lab_tool: Tool) -> None:
+def test_concurrent_changes_are_all_kept(lab_tool: Tool) -> None:
     lab_tool("install").check_returncode()
     running = [
         lab_tool.machine.popen("k3s-rootless", "config", "set", name, value)

@@ -84,10 +84,10 @@ def test_the_four_states_are_distinguished_and_up_does_the_last_step(each_stock_
 
     # `up` announces the re-execution, carries it out, and K3s becomes ready.
     dry = tool("up", "--dry-run")
-    assert dry.stdout.startswith("1. let the user manager re-execute itself")
+    assert dry.stdout.startswith("1. re-execute systemd --user")
     up = tool("up")
     assert 0 == up.returncode, up.stderr
-    assert "let the user manager re-execute itself" in up.stderr
+    assert "re-execute systemd --user" in up.stderr
     code, finding = cpuset(tool)
     assert (0, "pass", "delegated") == (code, finding["verdict"], finding["observed"])
     assert 0 == tool("check").returncode

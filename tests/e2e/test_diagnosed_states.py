@@ -72,7 +72,7 @@ def test_the_cause_of_an_earlier_start_is_marked_during_the_next_start(ready: To
     assert "earlier    an earlier start failed: K3s was killed with SIGKILL" in diagnosed.stdout
     assert "next start K3s is running and waits for" in diagnosed.stdout
     assert "cause      " not in diagnosed.stdout
-    assert "earlier      the start before this one failed: K3s was killed" in seen.stdout
+    assert "earlier      the previous start failed: K3s was killed" in seen.stdout
     assert [True, True] == [one["cause"]["earlier"] for one in documents]
 
 

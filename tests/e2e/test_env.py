@@ -42,7 +42,7 @@ EVERY = 15
 SETTER = f"""
 import contextlib, io, json, os, subprocess, sys
 from k3s_rootless.cli import shell
-def told(*words):
+def run(*words):
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
@@ -57,7 +57,7 @@ ask = ["busctl", "--user", "--json=short", "get-property", "org.freedesktop.syst
 ask += ["org.freedesktop.systemd1.Service", "Environment"]
 wrong, seen = [], 0
 for number, values in enumerate(json.load(sys.stdin)):
-    code, words = told("env", "set", *(f"{{name}}={{value}}" for name, value in values.items()))
+    code, words = run("env", "set", *(f"{{name}}={{value}}" for name, value in values.items()))
     if code:
         wrong.append([values, code, words])
         continue
@@ -147,7 +147,7 @@ def write(tool: Tool, path: Path, text: str, *, reload: bool = True) -> None:
         tool.machine.user("systemctl", "--user", "daemon-reload").check_returncode()
 
 
-def test_each_value_comes_through(any_tool: Tool) -> None:
+def test_each_value_reaches_the_process(any_tool: Tool) -> None:
     write(any_tool, UNIT, PRINTER)
     texts = values()
     batches = [
@@ -228,7 +228,7 @@ LADDER = (
 )
 
 
-def test_the_strongest_counts_and_the_process_says_so(any_tool: Tool) -> None:
+def test_the_strongest_origin_counts_and_reaches_the_process(any_tool: Tool) -> None:
     write(any_tool, UNIT, SLEEPER)
     try:
         for does, value, origin, path in LADDER:
@@ -244,7 +244,7 @@ def test_the_strongest_counts_and_the_process_says_so(any_tool: Tool) -> None:
         any_tool.machine.user("rm", "-f", str(ENVIRONMENT_D), str(PROXY_FILE))
 
 
-def test_what_is_set_waits_for_a_restart(lab_tool: Tool) -> None:
+def test_a_set_variable_is_pending_until_a_restart(lab_tool: Tool) -> None:
     lab_tool.up().check_returncode()
     assert lab_tool.json("status")["restart_needed"] is None
 
@@ -252,18 +252,19 @@ def test_what_is_set_waits_for_a_restart(lab_tool: Tool) -> None:
         "env", "set", "K3S_ROOTLESS_MTU=1400", "HTTP_PROXY=http://user:sesame@127.0.0.1:3128"
     )
     assert (
-        "K3S_ROOTLESS_MTU, HTTP_PROXY changed after K3s was started: k3s-rootless restart"
-        " applies it" in done.stdout
+        "restart required: K3S_ROOTLESS_MTU, HTTP_PROXY changed after K3s was started; apply it"
+        " with: k3s-rootless restart" in done.stdout
     )
 
     status = lab_tool("status")
-    owed = "K3S_ROOTLESS_MTU, HTTP_PROXY changed after K3s was started"
-    assert f"pending      restart: {owed}: k3s-rootless restart" in status.stdout
-    assert 1 == status.stdout.count("pending")
-    assert owed == lab_tool.json("status")["restart_needed"]
+    cause = "K3S_ROOTLESS_MTU, HTTP_PROXY changed after K3s was started"
     assert (
-        f"a restart is needed: {owed}; apply it with: k3s-rootless restart" in lab_tool.up().stderr
+        f"pending      restart required: {cause}; apply it with: k3s-rootless restart"
+        in status.stdout
     )
+    assert 1 == status.stdout.count("pending")
+    assert cause == lab_tool.json("status")["restart_needed"]
+    assert f"restart required: {cause}; apply it with: k3s-rootless restart" in lab_tool.up().stderr
     listed = lab_tool("env", "list")
     assert "sesame" not in status.stdout + listed.stdout + listed.stderr
     lab_tool("restart").check_returncode()
@@ -271,7 +272,7 @@ def test_what_is_set_waits_for_a_restart(lab_tool: Tool) -> None:
     assert "1400" == row(lab_tool)["started_with"]
 
     lab_tool("env", "unset", "K3S_ROOTLESS_MTU", "HTTP_PROXY").check_returncode()
-    assert owed == lab_tool.json("status")["restart_needed"]
+    assert cause == lab_tool.json("status")["restart_needed"]
     lab_tool("restart").check_returncode()
 
     runtime = "K3S_ROOTLESS_PORT_DRIVER=slirp4netns"
@@ -282,7 +283,7 @@ def test_what_is_set_waits_for_a_restart(lab_tool: Tool) -> None:
     )
 
 
-def test_what_was_set_is_undone_whole(lab_tool: Tool) -> None:
+def test_set_and_unset_leave_the_files_unchanged(lab_tool: Tool) -> None:
     lab_tool("install").check_returncode()
     before = lab_tool.machine.user("find", str(UNIT.parent), "-ls").stdout.splitlines()[1:]
 
@@ -296,7 +297,7 @@ def test_what_was_set_is_undone_whole(lab_tool: Tool) -> None:
         )
 
 
-def test_what_shadows_is_told_and_a_link_is_never_removed_unasked(lab_tool: Tool) -> None:
+def test_an_overriding_drop_in_is_reported_and_a_link_is_not_removed(lab_tool: Tool) -> None:
     write(lab_tool, DROP_INS / "override.conf", "[Service]\nEnvironment=K3S_ROOTLESS_MTU=9000\n")
     early = lab_tool("env", "set", "K3S_ROOTLESS_MTU=1400")
     lab_tool("install").check_returncode()
@@ -307,15 +308,15 @@ def test_what_shadows_is_told_and_a_link_is_never_removed_unasked(lab_tool: Tool
         lab_tool("env", *words) for words in (("unset", "K3S_ROOTLESS_MTU"), ("set", "NO_PROXY=a"))
     ]
 
-    told = f"K3S_ROOTLESS_MTU is shadowed by drop-in {DROP_INS}/override.conf"
-    assert (0, True) == (early.returncode, told in early.stderr)
-    assert (1, True) == (late.returncode, "which comes later" in late.stderr)
+    warning = f"K3S_ROOTLESS_MTU is overridden by drop-in {DROP_INS}/override.conf"
+    assert (0, True) == (early.returncode, warning in early.stderr)
+    assert (1, True) == (late.returncode, "and is read later" in late.stderr)
     assert "K3S_ROOTLESS_MTU is unset\n" == unset.stdout
     assert [7, 7] == [one.returncode for one in refused]
     assert "/nowhere\n" == lab_tool.machine.user("readlink", str(OURS)).stdout
 
 
-def test_an_edited_drop_in_is_shown_kept_and_replaced_by_force_only(lab_tool: Tool) -> None:
+def test_only_force_replaces_an_edited_drop_in(lab_tool: Tool) -> None:
     lab_tool(
         "env", "set", "K3S_ROOTLESS_MTU=1400", "HTTPS_PROXY=http://user:sesame@proxy:3128"
     ).check_returncode()
@@ -325,8 +326,8 @@ def test_an_edited_drop_in_is_shown_kept_and_replaced_by_force_only(lab_tool: To
 
     up, diff = lab_tool.up(), lab_tool("unit", "diff")
     assert (0, 1) == (up.returncode, diff.returncode), up.stderr
-    assert f"kept as it is: {OURS}, written by k3s-rootless, and edited since" in up.stderr
-    assert "a restart is needed: K3S_ROOTLESS_MTU changed after K3s was started" in up.stderr
+    assert f"kept {OURS}: it was written by k3s-rootless and edited since" in up.stderr
+    assert "restart required: K3S_ROOTLESS_MTU changed after K3s was started" in up.stderr
     assert "-Nice=5" == diff.stdout.splitlines()[-1]
     assert "sesame" not in diff.stdout + lab_tool("unit", "diff", "--json").stdout
     assert [7, 7] == [
@@ -347,7 +348,7 @@ def test_an_edited_drop_in_is_shown_kept_and_replaced_by_force_only(lab_tool: To
     assert f"600\n{edited}" == kept
 
 
-def test_a_drop_in_that_others_can_read_is_taken_from_them_and_k3s_runs_on(lab_tool: Tool) -> None:
+def test_a_drop_in_that_others_can_read_gets_its_mode_without_a_restart(lab_tool: Tool) -> None:
     lab_tool("env", "set", "HTTPS_PROXY=http://user:sesame@proxy:3128").check_returncode()
     lab_tool.up().check_returncode()
     before = lab_tool.json("status")["unit"]["invocation"]
@@ -355,7 +356,9 @@ def test_a_drop_in_that_others_can_read_is_taken_from_them_and_k3s_runs_on(lab_t
 
     up = lab_tool.up()
 
-    assert f"set the mode of {OURS} to 0600: others can use it: its mode is 0644" in up.stderr
+    assert (
+        f"set the mode of {OURS} to 0600: other users can access it: its mode is 0644" in up.stderr
+    )
     assert "600\n" == lab_tool.machine.user("stat", "-c", "%a", str(OURS)).stdout
     assert before == lab_tool.json("status")["unit"]["invocation"]
     assert "nothing to do" in lab_tool.up().stderr
@@ -372,7 +375,7 @@ def test_an_internal_variable_in_the_manager_is_reported(lab_tool: Tool) -> None
     )
 
     assert ["K3S_ROOTLESS_PORTDRIVER", "_K3S_ROOTLESS_SOCK"] == lab_tool.json("env", "list")[
-        "strange"
+        "unexpected"
     ]
     (found,) = lab_tool.json("check", "env.valid")["checks"]
     assert ("fail", "_K3S_ROOTLESS_SOCK, K3S_ROOTLESS_PORTDRIVER") == (
@@ -384,7 +387,7 @@ def test_an_internal_variable_in_the_manager_is_reported(lab_tool: Tool) -> None
     lab_tool(
         "env", "unset", "--runtime", "_K3S_ROOTLESS_SOCK", "K3S_ROOTLESS_PORTDRIVER"
     ).check_returncode()
-    assert [] == lab_tool.json("env", "list")["strange"]
+    assert [] == lab_tool.json("env", "list")["unexpected"]
     lab_tool("env", "set", "--runtime", "K3S_ROOTLESS_PORT_DRIVER=bultin").check_returncode()
     (found,) = lab_tool.json("check", "env.valid")["checks"]
     assert ("warn", "K3S_ROOTLESS_PORT_DRIVER") == (found["verdict"], found["observed"])
@@ -403,10 +406,10 @@ def test_a_network_of_this_host_is_known(lab_tool: Tool) -> None:
     finally:
         root("ip", "link", "del", "d0").check_returncode()
 
-    assert "172.29.0.0/16 covers addresses of 172.29.0.0/24 (d0 of this host)" in done.stderr
+    assert "172.29.0.0/16 overlaps with 172.29.0.0/24 (d0 of this host)" in done.stderr
 
 
-def test_killed_at_any_moment_the_next_run_does_it(lab: Machine, lab_tool: Tool) -> None:
+def test_the_next_run_completes_one_that_was_killed(lab: Machine, lab_tool: Tool) -> None:
     write(lab_tool, UNIT, SLEEPER)
     users = DROP_INS / "override.conf"
     write(lab_tool, users, "[Service]\nEnvironment=MINE=1\n")

@@ -13,7 +13,7 @@ from tests.e2e.ways import Way, run, ways
 from tests.machine import Machine
 from tests.vm.machine import Vm
 
-SAMPLE = {"userns-max", "unit-not-delegating", "frozen-api", "killed"}
+SAMPLE = {"userns-max", "unit-not-delegating"}
 """Ways that run in the virtual machine, which may be emulated.
 
 `python -m tests.e2e.failed_starts_page vm` runs all.

@@ -19,14 +19,14 @@ SEED = int(os.environ.get("KILLING_SEED") or int.from_bytes(os.urandom(4), "litt
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(600 + 10 * KILLS)]
 
 
-def test_killed_at_random_instants_the_next_run_finishes(lab: Lab) -> None:
+def test_the_next_run_finishes_a_command_killed_at_random_instants(lab: Lab) -> None:
     tally = killing.run(lab, KILLS, (), seed=SEED)
 
     assert [] == tally.wrong, f"seed {SEED}"
     assert KILLS <= tally.kills
 
 
-def test_a_system_call_that_fails_is_told_and_the_next_run_finishes(lab: Lab) -> None:
+def test_a_failed_system_call_is_reported_and_the_next_run_finishes(lab: Lab) -> None:
     """Some calls on our files and on the bus, in one way each.
 
     `python -m tests.e2e.killing` runs all calls in every way.
@@ -39,7 +39,7 @@ def test_a_system_call_that_fails_is_told_and_the_next_run_finishes(lab: Lab) ->
     assert tally.faults >= 20
 
 
-def test_a_half_done_install_is_finished(lab_tool: Tool) -> None:
+def test_an_incomplete_installation_is_finished(lab_tool: Tool) -> None:
     """The unit file exists, but systemd has not loaded it: a kill between write and reload."""
     lab_tool.up().check_returncode()
     text = lab_tool.unit_text()
@@ -56,7 +56,7 @@ def test_a_half_done_install_is_finished(lab_tool: Tool) -> None:
     assert "enable k3s-rootless.service" in done.stderr
 
 
-def test_k3s_from_before_the_unit_was_written_is_restarted(lab_tool: Tool) -> None:
+def test_a_k3s_started_before_its_unit_was_written_is_restarted(lab_tool: Tool) -> None:
     """As after a kill between the write of an upgrade and its restart."""
     lab_tool.up().check_returncode()
     before = lab_tool.json("status")["unit"]["invocation"]
@@ -70,7 +70,7 @@ def test_k3s_from_before_the_unit_was_written_is_restarted(lab_tool: Tool) -> No
     assert before != lab_tool.json("status")["unit"]["invocation"]
 
 
-def test_two_at_once_end_in_one_k3s(lab: Machine, lab_tool: Tool) -> None:
+def test_two_concurrent_runs_start_one_k3s(lab: Machine, lab_tool: Tool) -> None:
     with (
         lab.popen(TOOL, "up", *lab_tool.ignore) as first,
         lab.popen(TOOL, "up", *lab_tool.ignore) as second,
@@ -82,7 +82,7 @@ def test_two_at_once_end_in_one_k3s(lab: Machine, lab_tool: Tool) -> None:
     assert 1 == sum("nothing to do" in story for story in stories)
 
 
-def test_an_interrupted_wait_leaves_k3s_as_it_is(lab: Machine, lab_tool: Tool) -> None:
+def test_an_interrupted_wait_does_not_stop_k3s(lab: Machine, lab_tool: Tool) -> None:
     lab_tool.order(delay=4)
     with lab.popen(TOOL, "up", *lab_tool.ignore) as waiting:
         assert waiting.stderr
@@ -94,5 +94,5 @@ def test_an_interrupted_wait_leaves_k3s_as_it_is(lab: Machine, lab_tool: Tool) -
         rest = waiting.stderr.read()
 
     assert 130 == code, rest
-    assert "K3s goes on starting" in rest
+    assert "K3s keeps starting" in rest
     assert lab_tool.json("status")["running"]

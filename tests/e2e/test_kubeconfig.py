@@ -34,7 +34,7 @@ def test_k3s_is_ready_without_the_kubeconfig_and_a_restart_writes_it(moved: Tool
     shown = moved("status")
     assert 0 == shown.returncode
     line = f"kubeconfig   cannot read the kubeconfig {KUBECONFIG}: it does not exist; "
-    assert line + "a restart writes it: k3s-rootless restart" in shown.stdout
+    assert line + "a restart writes it again: k3s-rootless restart" in shown.stdout
 
     again = moved.up("--timeout", "120")
     assert (0, "K3s is ready") == (again.returncode, again.stdout[:12])

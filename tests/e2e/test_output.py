@@ -16,21 +16,21 @@ from tests.machine import TOOL, Completed
 pytestmark = pytest.mark.lab
 
 
-def typed(tool: Tool, columns: int, *words: str) -> Completed:
+def typed(tool: Tool, columns: int, *args: str) -> Completed:
     """Run a command on a terminal with this number of columns."""
-    script = f"import pty, sys; sys.exit(pty.spawn({[TOOL, *words]!r}) >> 8)"
+    script = f"import pty, sys; sys.exit(pty.spawn({[TOOL, *args]!r}) >> 8)"
     environ = {"TERM": "xterm", "COLUMNS": str(columns), "LINES": "200", "NO_COLOR": "1"}
     done = tool.machine.user("python3", "-c", script, env=environ)
     assert "Traceback" not in done.stdout
     return done
 
 
-def in_shell(tool: Tool, words: str) -> Completed:
+def in_shell(tool: Tool, script: str) -> Completed:
     ignore = shlex.join(tool.ignore)
-    return tool.machine.user("bash", "-c", words.format(tool=TOOL, ignore=ignore), timeout=240)
+    return tool.machine.user("bash", "-c", script.format(tool=TOOL, ignore=ignore), timeout=240)
 
 
-def test_output_that_nobody_takes_stops_no_work(lab_tool: Tool) -> None:
+def test_output_without_a_reader_does_not_stop_a_command(lab_tool: Tool) -> None:
     installed = in_shell(lab_tool, "{tool} install 2>/dev/full")
     assert (0, "") == (installed.returncode, installed.stderr)
     assert lab_tool.unit_text()
@@ -56,28 +56,28 @@ def test_output_that_nobody_takes_stops_no_work(lab_tool: Tool) -> None:
     assert 0 != lab_tool.machine.user("systemctl", "--user", "cat", UNIT.name).returncode
 
 
-def test_a_running_k3s_is_not_started_and_is_ready_at_once(lab_tool: Tool) -> None:
+def test_a_running_k3s_is_not_started_again_and_is_ready_at_once(lab_tool: Tool) -> None:
     lab_tool.up().check_returncode()
 
     unwaited = lab_tool.up("--no-wait")
     at_once = lab_tool.up("--timeout", "0")
 
     assert (
-        "K3s was already running; check whether it is ready with `k3s-rootless status`\n"
+        "K3s was already running; check whether it is ready with: k3s-rootless status\n"
         == unwaited.stdout
     )
     assert (0, True) == (at_once.returncode, at_once.stdout.startswith("K3s is ready ("))
     assert [2, 2] == [lab_tool("ports", number).returncode for number in ("0", "99999")]
 
 
-def test_no_width_cuts_what_is_copied(lab_tool: Tool) -> None:
+def test_text_to_copy_is_never_cut(lab_tool: Tool) -> None:
     lab_tool.up().check_returncode()
     found = lab_tool.json("ports")["ports"]
     urls = {row["url"] for row in found if row["url"]}
     targets = {row["target"] for row in found}
     assert urls
     for columns in (80, 50, 40):
-        for words in (
+        for args in (
             ("ports",),
             ("ports", "--probe"),
             ("status",),
@@ -85,7 +85,7 @@ def test_no_width_cuts_what_is_copied(lab_tool: Tool) -> None:
             ("config", "list"),
             ("env", "list"),
         ):
-            done = typed(lab_tool, columns, *words)
+            done = typed(lab_tool, columns, *args)
             lines = [
                 re.sub("\x1b\\[[0-9;?]*[a-zA-Z]", "", line.rstrip("\r"))
                 for line in done.stdout.split("\n")
@@ -99,9 +99,9 @@ def test_no_width_cuts_what_is_copied(lab_tool: Tool) -> None:
             ]
             assert all(
                 len(re.split(r"\s{2,}|: ", line.strip())[-1].split()) == 1 for line in wide
-            ), (columns, words, wide)
-            if words[0] == "ports":
+            ), (columns, args, wide)
+            if args[0] == "ports":
                 shown = set(" ".join(lines).split())
-                assert urls <= shown, (columns, words)
-                assert all(set(target.split()) <= shown for target in targets), (columns, words)
+                assert urls <= shown, (columns, args)
+                assert all(set(target.split()) <= shown for target in targets), (columns, args)
                 assert all(f"*:{row['parent_port']}" in shown for row in found if row["forwarded"])

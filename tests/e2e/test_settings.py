@@ -63,7 +63,7 @@ def test_the_port_of_a_configuration_file_is_the_port_everywhere(tool: Tool) -> 
     assert 0 == up.returncode, up.stderr
     assert "port 7443 forwarded" in up.stderr
     assert tool.json("status")["ready"]
-    assert (7443, "answering") == api_row(tool)
+    assert (7443, "listening") == api_row(tool)
     found = setting(tool, "https-listen-port")
     assert (["7443"], "configuration file") == (found["values"], found["origin"])
     source = {
@@ -81,7 +81,7 @@ def test_the_port_of_a_configuration_file_is_the_port_everywhere(tool: Tool) -> 
     assert 0 == tool("restart", "--timeout", "60").returncode
 
 
-def test_a_k3s_that_runs_keeps_the_port_that_it_was_started_with(tool: Tool) -> None:
+def test_a_running_k3s_keeps_the_port_that_it_was_started_with(tool: Tool) -> None:
     configure(tool, "https-listen-port: 7443\n")
     tool.up("--timeout", "60").check_returncode()
     time.sleep(_CLOCK_GRAIN)
@@ -93,14 +93,14 @@ def test_a_k3s_that_runs_keeps_the_port_that_it_was_started_with(tool: Tool) -> 
         status["ready"],
         status["restart_needed"],
     )
-    assert (7443, "answering") == api_row(tool)
+    assert (7443, "listening") == api_row(tool)
     assert ["8443"] == setting(tool, "https-listen-port")["values"]
     again = tool.up()
     assert 0 == again.returncode, again.stderr
-    assert f"a restart is needed: `{CONFIG}` changed" in again.stderr
+    assert f"restart required: `{CONFIG}` changed" in again.stderr
     restart = tool("restart", "--timeout", "60")
     assert 0 == restart.returncode, restart.stderr
-    assert (8443, "answering") == api_row(tool)
+    assert (8443, "listening") == api_row(tool)
     assert tool.json("status")["restart_needed"] is None
 
 
@@ -137,29 +137,29 @@ def in_command_by_variable(tool: Tool) -> None:
 WAYS = [in_configuration_file, in_environment_file, in_manager, in_command_by_variable]
 
 
-@pytest.mark.parametrize("say", WAYS, ids=lambda say: say.__name__)
+@pytest.mark.parametrize("configure_in", WAYS, ids=lambda way: way.__name__)
 @pytest.mark.parametrize("running", [True, False], ids=["running", "stopped"])
-def test_the_data_directory_is_known_wherever_it_is_said(
-    tool: Tool, say: object, *, running: bool
+def test_the_data_directory_is_found_in_every_source(
+    tool: Tool, configure_in: object, *, running: bool
 ) -> None:
-    assert callable(say)
+    assert callable(configure_in)
     tool.order(version="v1.34.3+k3s1")
-    say(tool)
+    configure_in(tool)
 
     up = tool.up("--timeout", "60")
 
     assert 0 == up.returncode, up.stderr
-    assert (6443, "answering") == api_row(tool)
+    assert (6443, "listening") == api_row(tool)
     assert [str(DATA)] == setting(tool, "data-dir")["values"]
     assert exists(tool, DATA / "server")
     if not running:
         tool("down").check_returncode()
     purge = tool("uninstall", "--purge", "--yes")
-    assert f"remove {DATA}," in purge.stderr
+    assert f"remove {DATA} in a user namespace" in purge.stderr
     assert_purged(tool, purge)
 
 
-def test_no_purge_without_knowing_where_the_data_are(tool: Tool) -> None:
+def test_an_unknown_data_directory_is_not_purged(tool: Tool) -> None:
     tool.order(version="v1.34.3+k3s1")
     configure(tool, f"data-dir: {DATA}\n")
     tool.up("--timeout", "60").check_returncode()

@@ -34,8 +34,8 @@ raise SystemExit(1)
 """
 
 
-def systemctl(tool: Tool, *words: str) -> None:
-    tool.machine.user("systemctl", "--user", *words).check_returncode()
+def systemctl(tool: Tool, *args: str) -> None:
+    tool.machine.user("systemctl", "--user", *args).check_returncode()
 
 
 def status(tool: Tool) -> tuple[int, Any, str]:
@@ -55,7 +55,7 @@ def unknown(found: Any) -> dict[str, str]:
     return {one["part"]: one["reason"] for one in found["unknown"]}
 
 
-def test_a_ready_k3s_is_told_on_one_screen(lab_tool: Tool) -> None:
+def test_a_ready_k3s_fits_on_one_screen(lab_tool: Tool) -> None:
     lab_tool.order(**QUICK)
     lab_tool.up().check_returncode()
     code, found, _ = status(lab_tool)
@@ -77,9 +77,9 @@ def test_a_ready_k3s_is_told_on_one_screen(lab_tool: Tool) -> None:
     assert found["unit"]["cpu_seconds"] > 0
     assert not lab_tool.machine.delegates or found["unit"]["memory_bytes"] > 2**20
 
-    said = lab_tool("status").stdout
-    labels = [line.split()[0] for line in said.splitlines()]
-    words = [
+    output = lab_tool("status").stdout
+    labels = [line.split()[0] for line in output.splitlines()]
+    expected = [
         "K3s",
         "unit",
         "restarts",
@@ -93,11 +93,13 @@ def test_a_ready_k3s_is_told_on_one_screen(lab_tool: Tool) -> None:
         "certificates",
         "linger",
     ]
-    assert labels == [word for word in words if word != "memory" or lab_tool.machine.delegates]
-    assert len(said.splitlines()) <= 24
+    assert labels == [
+        label for label in expected if label != "memory" or lab_tool.machine.delegates
+    ]
+    assert len(output.splitlines()) <= 24
 
 
-def test_the_phases_are_those_that_k3s_went_through(lab_tool: Tool) -> None:
+def test_the_phases_have_the_times_of_the_events(lab_tool: Tool) -> None:
     """The stand-in records its events; `status` sees only files and the reply of the node."""
     lab_tool.order(**QUICK)
     lab_tool.up().check_returncode()
@@ -122,7 +124,7 @@ def test_the_phases_are_those_that_k3s_went_through(lab_tool: Tool) -> None:
         )
 
 
-def test_a_frozen_api_server_is_not_ready_and_all_else_is_told(lab_tool: Tool) -> None:
+def test_a_frozen_api_server_is_not_ready_and_other_parts_are_shown(lab_tool: Tool) -> None:
     lab_tool.order(**QUICK, freeze_after=3)
     lab_tool.up().check_returncode()
     peers.until(
@@ -156,7 +158,7 @@ def silent_bus(tool: Tool) -> Iterator[None]:
         tool.machine.root("kill", "-CONT", process).check_returncode()
 
 
-def test_a_silent_bus_leaves_what_k3s_itself_shows(lab_tool: Tool) -> None:
+def test_parts_of_k3s_itself_are_shown_while_the_bus_is_silent(lab_tool: Tool) -> None:
     lab_tool.order(**QUICK)
     lab_tool.up().check_returncode()
     with silent_bus(lab_tool):
@@ -164,7 +166,7 @@ def test_a_silent_bus_leaves_what_k3s_itself_shows(lab_tool: Tool) -> None:
         text = lab_tool("status").stdout
 
     assert (1, "unknown", None, True) == (code, found["state"], found["ready"], found["running"])
-    assert err.startswith("error: cannot talk to the user manager: no answer within")
+    assert err.startswith("error: cannot query the user manager: no answer within")
     assert {"unit", "installed release"} == set(unknown(found))
     assert found["unit"] is None
     assert (5, "lab", "v1.33.4+k3s1") == (
@@ -175,12 +177,12 @@ def test_a_silent_bus_leaves_what_k3s_itself_shows(lab_tool: Tool) -> None:
     assert found["child_pid"] in map(
         int, lab_tool.machine.user("pgrep", "-u", "alice").stdout.split()
     )
-    assert "processes    rootlesskit answers" in text
+    assert "processes    rootlesskit is running; its child is PID " in text
     assert "cpu " in text
     assert 0 == status(lab_tool)[0]
 
 
-def test_a_long_journal_is_given_up_in_time(lab_tool: Tool) -> None:
+def test_reading_a_long_journal_ends_in_time(lab_tool: Tool) -> None:
     lab_tool.order(**QUICK)
     lab_tool.up().check_returncode()
     systemctl(lab_tool, "stop", UNIT.name)
@@ -198,11 +200,11 @@ def test_a_long_journal_is_given_up_in_time(lab_tool: Tool) -> None:
     assert (1, "failed", 0) == (code, found["state"], found["unit"]["restarts"])
     assert ["ours", "foreign"] == [one["author"] for one in found["drift"]]
     # A fast machine reads the journal in time, and finds that K3s logged nothing about its end.
-    assert unknown(found) in ({}, {"cause": "the journal gave no answer in time"})
+    assert unknown(found) in ({}, {"cause": "the journal did not answer in time"})
     assert "" == lab_tool.machine.user("pgrep", "-x", "journalctl").stdout
 
 
-def test_a_journal_that_may_not_be_read_leaves_the_rest(lab_tool: Tool) -> None:
+def test_other_parts_are_shown_if_the_journal_cannot_be_read(lab_tool: Tool) -> None:
     machine = lab_tool.machine
     lab_tool.order(
         **QUICK,
@@ -222,13 +224,13 @@ def test_a_journal_that_may_not_be_read_leaves_the_rest(lab_tool: Tool) -> None:
 
     assert 1 == died.returncode, died.stdout
     assert "cannot read the journal: permission denied" in died.stderr
-    assert "systemd says `exit-code`" in died.stderr
+    assert "systemd reports the result `exit-code`" in died.stderr
     assert (1, "failed") == (code, found["state"])
     assert {"cause": "cannot read the journal: permission denied"} == unknown(found)
     assert found["loop"]["over"]
 
 
-def test_a_panic_of_25000_lines_is_told_at_once(lab_tool: Tool) -> None:
+def test_a_panic_of_25000_lines_is_reported_quickly(lab_tool: Tool) -> None:
     lab_tool.order(**QUICK, panic=LINES, panic_after=0.2)
     lab_tool.up("--no-wait").check_returncode()
     peers.until(lambda: status(lab_tool)[1]["cause"] is not None, 30)
@@ -238,31 +240,33 @@ def test_a_panic_of_25000_lines_is_told_at_once(lab_tool: Tool) -> None:
     assert (True, "panic") == (code in {1, 4}, found["cause"]["id"])
 
 
-def test_a_loop_is_told_as_one_and_also_when_it_is_over(lab_tool: Tool) -> None:
+def test_a_restart_loop_is_reported_also_after_it_has_ended(lab_tool: Tool) -> None:
     slow = {"after": 0.5, "message": "failed to find cpuset cgroup (v2)"}
     lab_tool.order(**QUICK, die=slow)
     lab_tool.up("--no-wait")
     drop_in(lab_tool, "RestartSec=1", unit="StartLimitIntervalSec=0")
     loops: list[Any] = []
-    peers.until(lambda: told_whole(lab_tool, loops), 60)
+    peers.until(lambda: is_complete(lab_tool, loops), 60)
     found = loops[-1]
-    peers.until(lambda: "K3s dies again and again, every " in lab_tool("status").stdout, 20)
+    peers.until(lambda: ", restart loop, every " in lab_tool("status").stdout, 20)
 
     assert not found["loop"]["over"]
     assert found["loop"]["restarts"] >= 3
     assert 1 < found["loop"]["seconds_between_restarts"] < 30
     assert "cpuset" in found["cause"]["title"]
-    peers.until(lambda: "see what mends it: k3s-rootless diagnose" in lab_tool("status").stdout, 20)
+    peers.until(lambda: "how to fix it: k3s-rootless diagnose" in lab_tool("status").stdout, 20)
 
     drop_in(lab_tool, unit="StartLimitIntervalSec=1h\nStartLimitBurst=1")
     peers.until(lambda: "failed" == status(lab_tool)[1]["unit"]["active_state"], 40)
     code, found, _ = status(lab_tool)
 
     assert (1, True) == (code, found["loop"]["over"])
-    assert "K3s died again and again" in lab_tool("status").stdout
+    output = lab_tool("status").stdout
+    assert ", restart loop" in output
+    assert "; systemd no longer restarts K3s" in output
 
 
-def told_whole(tool: Tool, loops: list[Any]) -> bool:
+def is_complete(tool: Tool, loops: list[Any]) -> bool:
     """Look until the journal answers in time and has the exits.
 
     It can be slow, and drops lines after the panics above.
@@ -275,7 +279,7 @@ def told_whole(tool: Tool, loops: list[Any]) -> bool:
     )
 
 
-def test_a_journal_that_is_behind_gives_no_start_the_cause_of_an_older_one(lab_tool: Tool) -> None:
+def test_a_delayed_journal_does_not_attribute_the_cause_of_an_earlier_start(lab_tool: Tool) -> None:
     machine = lab_tool.machine
     lab_tool.order(**QUICK, panic=5, panic_after=0.2)
     assert "panic" in lab_tool.up().stderr
@@ -292,9 +296,9 @@ def test_a_journal_that_is_behind_gives_no_start_the_cause_of_an_older_one(lab_t
     try:
         drop_in(lab_tool, "RestartSec=2", unit="StartLimitIntervalSec=0")
         died = lab_tool.up()
-        told = {cause_in(lab_tool, state) for state in ("running", "auto-restart")}
+        causes = {cause_in(lab_tool, state) for state in ("running", "auto-restart")}
         peers.until(
-            lambda: "the journal has no line of this start yet" in lab_tool("diagnose").stderr, 30
+            lambda: "the journal contains no line of this start" in lab_tool("diagnose").stderr, 30
         )
     finally:
         machine.root("kill", "-CONT", journald).check_returncode()
@@ -302,7 +306,7 @@ def test_a_journal_that_is_behind_gives_no_start_the_cause_of_an_older_one(lab_t
 
     assert 1 == died.returncode, died.stdout
     assert "panic" not in died.stderr
-    assert {""} == told
+    assert {""} == causes
 
 
 def cause_in(tool: Tool, state: str) -> str:
@@ -312,12 +316,12 @@ def cause_in(tool: Tool, state: str) -> str:
     """
     seen: list[Any] = []
 
-    def told() -> bool:
+    def has_restarted() -> bool:
         seen.append(status(tool)[1])
         unit = seen[-1]["unit"]
         return bool(unit["restarts"] and unit["sub_state"] == state)
 
-    peers.until(told, 60)
+    peers.until(has_restarted, 60)
     return str((seen[-1]["cause"] or {"title": ""})["title"])
 
 
@@ -328,7 +332,7 @@ def drop_in(tool: Tool, *lines: str, unit: str = "") -> None:
     systemctl(tool, "daemon-reload")
 
 
-def test_drift_and_what_is_owed_are_told(lab_tool: Tool) -> None:
+def test_drift_and_pending_changes_are_shown(lab_tool: Tool) -> None:
     lab_tool.order(**QUICK)
     lab_tool.up().check_returncode()
     time.sleep(1.1)
@@ -346,11 +350,11 @@ def test_drift_and_what_is_owed_are_told(lab_tool: Tool) -> None:
     _, found, _ = status(lab_tool)
     assert {"restart"} == {one["what"] for one in found["pending"]}
     assert ["edited", "foreign"] == [one["author"] for one in found["drift"]]
-    said = lab_tool("status").stdout
-    assert f"drift        `{UNIT}` was written by k3s-rootless, and edited since" in said
+    output = lab_tool("status").stdout
+    assert f"drift        `{UNIT}` was written by k3s-rootless and edited since" in output
     assert (
-        f"pending      restart: it runs since before `{DROP_IN}` was written: k3s-rootless restart"
-        in said
+        f"pending      restart required: the running K3s was started before `{DROP_IN}` was"
+        " written; apply it with: k3s-rootless restart" in output
     )
 
     systemctl(lab_tool, "restart", UNIT.name)
@@ -358,14 +362,13 @@ def test_drift_and_what_is_owed_are_told(lab_tool: Tool) -> None:
     assert [] == status(lab_tool)[1]["pending"]
 
 
-def test_another_release_than_the_one_that_runs_is_told(lab_tool: Tool) -> None:
+def test_different_releases_are_shown(lab_tool: Tool) -> None:
     lab_tool.order(**QUICK)
     lab_tool.up().check_returncode()
     lab_tool.order(**QUICK, version="v1.34.3+k3s3")
     lab_tool.machine.root("touch", "/usr/local/bin/k3s").check_returncode()
     line = (
-        "release      the unit was written for v1.33.4+k3s1, installed is v1.34.3+k3s3, running is"
-        " v1.33.4+k3s1"
+        "release      running v1.33.4+k3s1, installed v1.34.3+k3s3, unit written for v1.33.4+k3s1"
     )
     # The stand-in prints its version slowly while other tests run.
     peers.until(lambda: line in lab_tool("status").stdout, 20)
@@ -377,12 +380,12 @@ def test_another_release_than_the_one_that_runs_is_told(lab_tool: Tool) -> None:
         "installed": "v1.34.3+k3s3",
         "running": "v1.33.4+k3s1",
     } == found["releases"]
-    assert ["K3s v1.33.4+k3s1 runs, and v1.34.3+k3s3 is installed"] == [
+    assert ["K3s v1.33.4+k3s1 is running, but v1.34.3+k3s3 is installed"] == [
         one["cause"] for one in found["pending"]
     ]
 
 
-def test_a_unit_that_is_stopped_or_not_there_is_3(lab_tool: Tool) -> None:
+def test_the_exit_code_of_a_stopped_or_absent_unit_is_3(lab_tool: Tool) -> None:
     assert 3 == lab_tool("status").returncode
     lab_tool.order(**QUICK)
     lab_tool.up().check_returncode()
@@ -397,7 +400,7 @@ def test_a_unit_that_is_stopped_or_not_there_is_3(lab_tool: Tool) -> None:
     )
 
 
-def test_watch_follows_k3s_the_manager_and_their_restarts(lab_tool: Tool) -> None:
+def test_watch_continues_through_restarts_of_k3s_and_of_the_user_manager(lab_tool: Tool) -> None:
     lab_tool.order(**QUICK)
     lab_tool.up().check_returncode()
     machine = lab_tool.machine
@@ -422,10 +425,10 @@ def test_watch_follows_k3s_the_manager_and_their_restarts(lab_tool: Tool) -> Non
         process.send_signal(signal.SIGINT)
         assert 130 == process.wait(PATIENCE)
         assert process.stderr
-        said = process.stderr.read()
-    assert "lost the user manager: " in said
-    assert "the user manager answers again" in said
-    assert "Traceback" not in said
+        output = process.stderr.read()
+    assert "lost the connection to the user manager: " in output
+    assert "reconnected to the user manager" in output
+    assert "Traceback" not in output
     (memory, files), (later, more_files) = sizes
     assert files == more_files
     assert later - memory < 1024, sizes
@@ -441,7 +444,7 @@ def size(tool: Tool) -> tuple[int, int]:
     return int(memory), len(both)
 
 
-def test_watch_draws_one_screen_on_a_terminal(lab_tool: Tool) -> None:
+def test_watch_redraws_one_screen_on_a_terminal(lab_tool: Tool) -> None:
     lab_tool.order(**QUICK)
     lab_tool.up().check_returncode()
     script = "timeout -s INT 4 k3s-rootless status --watch; echo ended $?"

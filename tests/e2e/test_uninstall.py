@@ -28,7 +28,7 @@ def files(tool: Tool, *below: Path) -> list[str]:
     )
 
 
-def test_what_the_tool_wrote_goes_and_nothing_else(lab_tool: Tool) -> None:
+def test_only_files_of_the_tool_are_removed(lab_tool: Tool) -> None:
     lab_tool("config", "set", "CPUWeight", "50").check_returncode()
     lab_tool("env", "set", "K3S_ROOTLESS_MTU=1400").check_returncode()
     lab_tool.up().check_returncode()
@@ -48,7 +48,7 @@ def test_what_the_tool_wrote_goes_and_nothing_else(lab_tool: Tool) -> None:
         lab_tool, HOME / ".config"
     )
     assert f"kept: {DROP_INS}/override.conf" in done.stdout
-    assert f"K3s's data stays in {DATA}" in done.stdout
+    assert f"K3s's data is kept in {DATA}" in done.stdout
     state = lab_tool.machine.user(
         "systemctl", "--user", "show", "-p", "LoadState,ActiveState", UNIT.name
     ).stdout
@@ -59,7 +59,7 @@ def test_what_the_tool_wrote_goes_and_nothing_else(lab_tool: Tool) -> None:
     lab_tool.up().check_returncode()
 
 
-def test_the_purge_takes_files_of_subordinate_ids_and_nothing_through_links_or_mounts(
+def test_purge_removes_files_of_subordinate_ids_and_follows_no_link_or_mount(
     lab_tool: Tool,
 ) -> None:
     lab_tool.up().check_returncode()
@@ -92,7 +92,7 @@ def test_the_purge_takes_files_of_subordinate_ids_and_nothing_through_links_or_m
 
     assert 1 == first.returncode
     assert f"'{DATA}/storage/bound': another file system is mounted there" in first.stderr
-    assert f"'{DATA}/storage/bound-file': something is mounted there" in first.stderr
+    assert f"'{DATA}/storage/bound-file': it is a mount point" in first.stderr
     kept = [str(DATA / "storage/kept")] if immutable else []
     mark = str(DATA / ".k3s-rootless-purge")
     assert [
@@ -107,7 +107,7 @@ def test_the_purge_takes_files_of_subordinate_ids_and_nothing_through_links_or_m
     machine.user("rm", "-r", str(outside))
 
 
-def test_without_a_user_manager_files_go_and_the_rest_is_told(lab_tool: Tool) -> None:
+def test_files_are_removed_and_problems_reported_without_a_user_manager(lab_tool: Tool) -> None:
     lab_tool("config", "set", "CPUWeight", "50").check_returncode()
     lab_tool.up().check_returncode()
     lab_tool.machine.user("mkdir", "-p", str(HOME / "no-bus")).check_returncode()
@@ -119,8 +119,8 @@ def test_without_a_user_manager_files_go_and_the_rest_is_told(lab_tool: Tool) ->
     done = lab_tool("uninstall", "--purge", "--yes", env=alone)
 
     assert 1 == done.returncode
-    assert "cannot stop K3s, if it runs: cannot talk to the user manager" in done.stderr
-    assert "cannot purge: nobody can tell whether K3s still runs" in done.stderr
+    assert "cannot stop K3s (if it is running): cannot " in done.stderr
+    assert "cannot purge: it is unknown whether K3s is still running" in done.stderr
     assert [] == files(lab_tool, HOME / ".config")
     after = lab_tool("uninstall")
     assert 0 == after.returncode, after.stderr
@@ -132,7 +132,7 @@ def test_without_a_user_manager_files_go_and_the_rest_is_told(lab_tool: Tool) ->
     lab_tool.machine.user("rm", "-r", str(HOME / "no-bus"))
 
 
-def test_without_k3s_and_on_a_host_that_is_not_fit_it_works_the_same(lab_tool: Tool) -> None:
+def test_uninstall_works_without_k3s_and_on_an_unfit_host(lab_tool: Tool) -> None:
     lab_tool.up().check_returncode()
     lab_tool.machine.root("mv", K3S, "/root/k3s").check_returncode()
     lab_tool.machine.root("chmod", "u-s", "/usr/bin/newuidmap").check_returncode()
@@ -143,11 +143,11 @@ def test_without_k3s_and_on_a_host_that_is_not_fit_it_works_the_same(lab_tool: T
         lab_tool.machine.root("chmod", "u+s", "/usr/bin/newuidmap").check_returncode()
 
     assert [] == files(lab_tool, HOME / ".config")
-    survivors = "as an ordinary user, since" in done.stderr
-    assert (1 if survivors else 0) == done.returncode, done.stderr
+    remains = "without a user namespace, because" in done.stderr
+    assert (1 if remains else 0) == done.returncode, done.stderr
 
 
-def test_a_unit_that_is_not_ours_is_left_alone(lab_tool: Tool) -> None:
+def test_a_foreign_unit_is_not_removed(lab_tool: Tool) -> None:
     lab_tool("install").check_returncode()
     edited = (lab_tool.unit_text() or "") + "# mine\n"
     lab_tool.machine.user("tee", str(UNIT), stdin=edited).check_returncode()
@@ -163,7 +163,7 @@ def test_a_unit_that_is_not_ours_is_left_alone(lab_tool: Tool) -> None:
     assert edited == lab_tool.machine.user("cat", copy).stdout
 
 
-def test_no_other_path_to_the_home_directory_is_a_data_directory(lab_tool: Tool) -> None:
+def test_another_path_to_the_home_directory_is_not_a_data_directory(lab_tool: Tool) -> None:
     machine, home = lab_tool.machine, f"/h/{HOME.name}"
     machine.root("ln", "-sfn", str(HOME.parent), "/h").check_returncode()
     machine.user("mkdir", "-p", str(HOME / "data"), str(HOME / "mine")).check_returncode()
@@ -185,16 +185,16 @@ def test_no_other_path_to_the_home_directory_is_a_data_directory(lab_tool: Tool)
         purged.returncode,
         refused.returncode,
     )
-    assert "it is your home directory, or holds it" in moved.stderr
+    assert "it is your home directory, or contains it" in moved.stderr
     assert "it is neither empty nor a data directory of K3s" in mine.stderr
-    assert "it holds more than K3s's data" in purged.stderr
-    assert "no file by which a data directory of K3s is known" in refused.stderr
+    assert "it is your home directory, or contains it" in purged.stderr
+    assert "no file that identifies a data directory of K3s" in refused.stderr
     assert "precious" == machine.user("cat", str(HOME / "data/precious")).stdout
     machine.user("rm", "-r", str(HOME / "data"), str(HOME / "mine")).check_returncode()
 
 
 @pytest.mark.parametrize("reply", ["n", "y"])
-def test_at_a_terminal_it_asks_first(lab: Lab, lab_tool: Tool, reply: str) -> None:
+def test_a_terminal_is_asked_for_confirmation(lab: Lab, lab_tool: Tool, reply: str) -> None:
     lab_tool.machine.user("mkdir", "-p", str(DATA / "server")).check_returncode()
     lab_tool.machine.user("touch", str(DATA / "server" / "token")).check_returncode()
     assert 2 == lab_tool("uninstall", "--purge").returncode
@@ -208,13 +208,13 @@ def test_at_a_terminal_it_asks_first(lab: Lab, lab_tool: Tool, reply: str) -> No
     ours, theirs = pty.openpty()
     with lab.at_terminal(theirs, TOOL, "uninstall", "--purge") as asking:
         os.close(theirs)
-        said = b""
-        while b"[y/N]" not in said:
-            said += os.read(ours, 1000)
+        output = b""
+        while b"[y/N]" not in output:
+            output += os.read(ours, 1000)
         os.write(ours, f"{reply}\n".encode())
         code = asking.wait(60)
     os.close(ours)
 
-    assert f"Remove {DATA}".encode() in said
+    assert f"Permanently remove {DATA}".encode() in output
     assert (0 if reply == "y" else 1) == code
     assert (reply == "n") == (lab_tool.machine.user("test", "-d", str(DATA)).returncode == 0)

@@ -12,14 +12,16 @@ MOVED = HOME / "moved"
 SETTING = "/etc/systemd/system/user@.service.d/moved.conf"
 
 
-def test_the_shells_own_configuration_directory_does_not_count(lab_tool: Tool) -> None:
+def test_the_configuration_directory_of_the_shell_is_ignored(lab_tool: Tool) -> None:
     lab_tool("install", env={"XDG_CONFIG_HOME": str(MOVED)}).check_returncode()
 
     assert lab_tool.unit_text() is not None
     assert 0 != lab_tool.machine.user("test", "-e", str(MOVED)).returncode
 
 
-def test_where_the_manager_looks_everything_is_written(lab: Machine, lab_tool: Tool) -> None:
+def test_all_files_are_written_where_the_user_manager_reads_units(
+    lab: Machine, lab_tool: Tool
+) -> None:
     restart = f"systemctl daemon-reload && systemctl restart user@{UID}.service"
     setting = f"[Service]\nEnvironment=XDG_CONFIG_HOME={MOVED}\n"
     lab.root("mkdir", "-p", SETTING.rpartition("/")[0]).check_returncode()

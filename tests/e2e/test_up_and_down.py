@@ -8,7 +8,7 @@ from tests.e2e.conftest import UNIT, Tool
 from tests.machine import USER
 
 
-def test_up_up_ports_down(tool: Tool) -> None:
+def test_up_twice_then_ports_and_down(tool: Tool) -> None:
     first = tool.up()
 
     assert 0 == first.returncode, first.stderr
@@ -63,13 +63,13 @@ def test_down_says_when_k3s_starts_again(lab_tool: Tool) -> None:
 
     assert "K3s is stopped. It starts again at your next login.\n" == at_login.stdout
     assert (
-        "K3s is stopped. It starts again at the next boot, since lingering is on.\n"
+        "K3s is stopped. It starts again at the next boot, because lingering is on.\n"
         == at_boot.stdout
     )
     assert "K3s is stopped.\n" == disabled.stdout
 
 
-def test_a_restart_is_another_start_and_ends_ready(tool: Tool) -> None:
+def test_a_restart_is_a_new_start_that_becomes_ready(tool: Tool) -> None:
     assert 3 == tool("restart").returncode
     tool.up().check_returncode()
     before = tool.json("status")["unit"]["invocation"]
@@ -81,7 +81,7 @@ def test_a_restart_is_another_start_and_ends_ready(tool: Tool) -> None:
 
 
 @pytest.mark.lab
-def test_a_k3s_that_was_stopped_and_disabled_can_be_restarted(any_tool: Tool) -> None:
+def test_a_stopped_and_disabled_k3s_can_be_restarted(any_tool: Tool) -> None:
     any_tool.up().check_returncode()
     any_tool("down", "--disable").check_returncode()
 
@@ -91,31 +91,33 @@ def test_a_k3s_that_was_stopped_and_disabled_can_be_restarted(any_tool: Tool) ->
     assert any_tool.json("status")["ready"]
 
 
-def test_a_dry_run_shows_the_plan_and_changes_nothing(tool: Tool) -> None:
-    dry = tool.up("--dry-run")
+@pytest.mark.lab
+def test_a_dry_run_shows_the_plan_and_changes_nothing(lab_tool: Tool) -> None:
+    dry = lab_tool.up("--dry-run")
 
     assert 0 == dry.returncode, dry.stderr
     assert [
         f"1. write {UNIT}: the unit file does not exist",
         "2. reload the user manager: the unit file changed",
-        "3. enable k3s-rootless.service: it does not start with the user manager",
+        "3. enable k3s-rootless.service: it does not start with the user manager yet",
         "4. start k3s-rootless.service: it is not running",
     ] == dry.stdout.splitlines()
-    assert tool.unit_text() is None
-    assert 3 == tool("status").returncode
+    assert lab_tool.unit_text() is None
+    assert 3 == lab_tool("status").returncode
 
 
-def test_the_logs_are_those_of_this_start(tool: Tool) -> None:
-    tool.up().check_returncode()
-    tool("down").check_returncode()
-    tool.up().check_returncode()
+@pytest.mark.lab
+def test_the_logs_are_those_of_this_start(lab_tool: Tool) -> None:
+    lab_tool.up().check_returncode()
+    lab_tool("down").check_returncode()
+    lab_tool.up().check_returncode()
 
-    logs = tool("logs").stdout
+    logs = lab_tool("logs").stdout
 
     assert 1 == logs.count("Starting k3s") or 1 == logs.count("Started k3s-rootless.service"), logs
 
 
-def test_following_the_logs_goes_on_until_told_to_stop(tool: Tool) -> None:
+def test_following_the_logs_continues_after_a_stop_of_k3s(tool: Tool) -> None:
     tool.up().check_returncode()
     with tool.machine.popen("k3s-rootless", "logs", "-f", "-n", "1") as following:
         assert following.stdout
@@ -128,15 +130,16 @@ def test_following_the_logs_goes_on_until_told_to_stop(tool: Tool) -> None:
     assert stopped
 
 
-def test_versions_are_told(tool: Tool) -> None:
-    said = tool.json("version")
+@pytest.mark.lab
+def test_versions_are_shown(lab_tool: Tool) -> None:
+    versions = lab_tool.json("version")
 
-    assert said["k3s"].startswith("v1.")
-    assert said["systemd"]
+    assert versions["k3s"].startswith("v1.")
+    assert versions["systemd"]
 
 
 @pytest.mark.lab
-def test_what_was_stopped_has_not_failed(lab_tool: Tool) -> None:
+def test_a_stopped_k3s_is_not_reported_as_failed(lab_tool: Tool) -> None:
     """A real K3s exits with status 1 at SIGTERM."""
     lab_tool.order(stop_exit=1)
     lab_tool.up().check_returncode()
@@ -149,7 +152,7 @@ def test_what_was_stopped_has_not_failed(lab_tool: Tool) -> None:
 
 
 @pytest.mark.lab
-def test_a_stop_by_systemctl_is_no_failure_of_k3s(lab_tool: Tool) -> None:
+def test_a_stop_by_systemctl_is_not_a_failure(lab_tool: Tool) -> None:
     lab_tool.order(stop_exit=1)
     lab_tool.up().check_returncode()
 

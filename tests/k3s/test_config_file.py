@@ -33,7 +33,7 @@ def flag(found: Given) -> str:
 
 
 @pytest.mark.parametrize("case", RECORDED["cases"], ids=lambda case: case["name"])
-def test_files_become_the_flags_that_k3s_makes_of_them(case: dict[str, Any]) -> None:
+def test_files_result_in_the_same_flags_as_in_k3s(case: dict[str, Any]) -> None:
     found = files(case["files"])
     flags = [flag(one) for one in config_file.merged(found)]
     unreadable = [file for file in found if isinstance(file.entries, Unknown)]
@@ -47,7 +47,7 @@ def test_files_become_the_flags_that_k3s_makes_of_them(case: dict[str, Any]) -> 
         assert len(case.get("flags", [])) == len(flags)
 
 
-def test_each_value_knows_its_file_and_line() -> None:
+def test_each_value_has_its_file_and_line() -> None:
     found = files(
         {
             "config.yaml": "# c\ndata-dir: /a\ndisable:\n- b\n\n- c\n",
@@ -76,14 +76,14 @@ def test_each_value_knows_its_file_and_line() -> None:
     ],
     ids=lambda text: ascii(text)[:30],
 )
-def test_a_file_that_k3s_cannot_read_says_where(text: str, reason: str) -> None:
+def test_an_invalid_file_is_reported_with_its_line(text: str, reason: str) -> None:
     found = config_yaml.parse(text)
 
     assert isinstance(found, Unknown)
     assert reason in found.reason
 
 
-def test_aliases_of_aliases_take_no_time() -> None:
+def test_nested_aliases_are_read_quickly() -> None:
     bomb = "a: &a [x, x]\n" + "".join(
         f"{n}: &{n} [*{p}, *{p}]\n"
         for p, n in zip("abcdefghijklmnop", "bcdefghijklmnopq")  # noqa: B905
@@ -101,7 +101,7 @@ def test_any_text_has_an_answer(text: str) -> None:
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False))
-def test_a_number_stays_the_same_number(number: float) -> None:
+def test_a_number_is_shown_unchanged(number: float) -> None:
     found = config_yaml.parse(f"a: {number!r}")
 
     assert isinstance(found, Known)
@@ -121,5 +121,7 @@ def test_a_number_stays_the_same_number(number: float) -> None:
         ("--config", "", ""),
     ],
 )
-def test_which_file_k3s_reads(arguments: str, variable: str, expected: str) -> None:
+def test_the_configuration_file_that_k3s_reads(
+    arguments: str, variable: str, expected: str
+) -> None:
     assert expected == config_file.location(("k3s", "server", *arguments.split()), variable)

@@ -90,23 +90,19 @@ ROWS = [
 
 
 @pytest.mark.parametrize(("since", "release", "expected"), ROWS)
-def test_each_change_is_in_the_releases_that_brought_it(
-    since: Since, release: str, *, expected: bool
-) -> None:
+def test_each_change_is_in_its_releases(since: Since, release: str, *, expected: bool) -> None:
     assert expected == since.holds(version(release))
 
 
 @given(st.sampled_from([since for since, _, _ in TABLE.values()]), versions(), versions())
-def test_what_a_line_has_its_later_releases_keep(
-    since: Since, one: Version, other: Version
-) -> None:
+def test_later_releases_of_a_line_keep_a_change(since: Since, one: Version, other: Version) -> None:
     older, newer = sorted((one, other))
 
     assert older.line != newer.line or since.holds(newer) >= since.holds(older)
 
 
 @given(versions(), versions(), st.permutations(["v1.26.14+k3s1", "v1.27.11+k3s1", "v1.29.2+k3s1"]))
-def test_a_line_in_between_that_was_left_out_stays_without(
+def test_a_line_without_the_change_does_not_have_it(
     one: Version, other: Version, texts: list[str]
 ) -> None:
     since = Since.of(*texts)
@@ -125,7 +121,7 @@ def test_a_line_in_between_that_was_left_out_stays_without(
         ("v1.32.12+k3s1", "v1.32.13+k3s1"),
     ],
 )
-def test_a_broken_release_names_the_one_that_repairs_it(broken: str, repaired: str) -> None:
+def test_a_broken_release_has_a_release_that_fixes_it(broken: str, repaired: str) -> None:
     assert repaired == features.repaired_by(version(broken))
     assert features.repaired_by(version(repaired)) is None
     assert version(broken) < version(repaired)

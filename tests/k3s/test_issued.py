@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from k3s_rootless.k3s import issued
-from k3s_rootless.k3s.issued import Baked
+from k3s_rootless.k3s.issued import OwnKubeconfig
 
 TEXT = """clusters:
 - cluster:
@@ -15,7 +15,7 @@ users:
   user:
     client-certificate: /data/server/tls/client-admin.crt
 """
-FITS = Baked("admin.kubeconfig", 6444, "/data/server/tls/client-admin.crt", elsewhere=False)
+FITS = OwnKubeconfig("admin.kubeconfig", 6444, "/data/server/tls/client-admin.crt", elsewhere=False)
 
 
 def test_port_and_certificate_are_found() -> None:
@@ -26,27 +26,28 @@ def test_port_and_certificate_are_found() -> None:
     "text",
     ["", TEXT.replace("6444", "port"), TEXT.replace("/data", "data"), TEXT.replace("    s", "s")],
 )
-def test_another_text_is_no_kubeconfig_of_k3s(text: str) -> None:
-    with pytest.raises(ValueError, match="a is not a kubeconfig as K3s writes it"):
+def test_a_kubeconfig_in_another_format_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="a is not a kubeconfig in the format of K3s"):
         issued.parse("a", text)
 
 
 @pytest.mark.parametrize(
     ("given", "expected"), [("", 6444), ("7000", 7000), ("many", 6444), ("123456", 6444)]
 )
-def test_the_internal_port_is_the_next_one_unless_it_is_named(given: str, expected: int) -> None:
+def test_the_internal_port_is_the_next_one_unless_it_is_set(given: str, expected: int) -> None:
     assert expected == issued.internal_port(6443, given)
 
 
-def test_the_first_kubeconfig_that_does_not_fit_is_named() -> None:
-    other = Baked("controller.kubeconfig", 6444, "/old/client.crt", elsewhere=True)
+def test_the_first_stale_kubeconfig_is_reported() -> None:
+    other = OwnKubeconfig("controller.kubeconfig", 6444, "/old/client.crt", elsewhere=True)
 
     assert issued.stale((), 1) is None
     assert issued.stale((FITS,), 6444) is None
-    assert "admin.kubeconfig names port 6444, and K3s's internal port is 7444 now" == issued.stale(
-        (FITS, other), 7444
+    assert (
+        "admin.kubeconfig contains port 6444, but K3s's internal port is now 7444"
+        == issued.stale((FITS, other), 7444)
     )
     assert (
-        "controller.kubeconfig names /old/client.crt, which is not in this data directory"
+        "controller.kubeconfig refers to /old/client.crt, which is not in this data directory"
         == issued.stale((FITS, other), 6444)
     )

@@ -38,48 +38,48 @@ NEW, OLD = "v1.36.1+k3s1", "v1.21.2+k3s1"
         ("data-dir", "/runner/k3s", NEW, "/runner/k3s"),
     ],
 )
-def test_what_k3s_takes_is_taken_in_its_spelling(
+def test_a_value_that_k3s_accepts_is_read_in_its_spelling(
     name: str, text: str, release: str, expected: str
 ) -> None:
     assert expected == OPTIONS[name].read(text, version(release))
-    assert expected == OPTIONS[name].read(expected, None), "a value is read back as it was"
+    assert expected == OPTIONS[name].read(expected, None), "a value is read back unchanged"
 
 
 @pytest.mark.parametrize(
     ("name", "text", "release", "reason"),
     [
-        ("snapshotter", "zfs", NEW, "K3s has fuse-overlayfs"),
-        ("snapshotter", "Native", NEW, "K3s has"),
-        ("snapshotter", "stargz", "v1.21.14+k3s1", "came with v1.22.2"),
+        ("snapshotter", "zfs", NEW, "it must be one of fuse-overlayfs"),
+        ("snapshotter", "Native", NEW, "it must be one of"),
+        ("snapshotter", "stargz", "v1.21.14+k3s1", "the first releases with it are v1.22.2"),
         ("snapshotter", "nix", "v1.35.2+k3s1", "does not have it"),
         ("node-label", "a", NEW, "KEY=VALUE"),
-        ("node-label", "=b", NEW, "no Kubernetes name"),
-        ("node-label", "a b=c", NEW, "no Kubernetes name"),
+        ("node-label", "=b", NEW, "not a valid Kubernetes name"),
+        ("node-label", "a b=c", NEW, "not a valid Kubernetes name"),
         ("node-label", "a=b c", NEW, "at most 63"),
         ("node-label", f"a={'b' * 64}", NEW, "at most 63"),
         ("node-label", "kubernetes.io/mine=1", NEW, "K3s would not start"),
         ("node-label", "node-role.kubernetes.io/x=1", NEW, "K3s would not start"),
         ("node-taint", "a=b", NEW, "KEY=VALUE:EFFECT"),
         ("node-taint", "a=b:noschedule", NEW, "NoSchedule"),
-        ("disable", "a,b", NEW, "the name of a component"),
+        ("disable", "a,b", NEW, "not a component name"),
         ("https-listen-port", "0", NEW, "from 1 to 65535"),
         ("https-listen-port", "70000", NEW, "from 1 to 65535"),
         ("https-listen-port", "\u0667", NEW, "from 1 to 65535"),
-        ("https-listen-port", "10250", NEW, "listens on that port inside"),
+        ("https-listen-port", "10250", NEW, "uses this port in the namespace of K3s"),
         ("cluster-init", "yes", NEW, "true or false"),
-        ("prefer-bundled-bin", "true", "v1.23.14+k3s1", "does not know"),
-        ("data-dir", "k3s", NEW, "no absolute path"),
-        ("data-dir", "/", NEW, "no directory of its own"),
-        ("data-dir", "/srv/../etc", NEW, "no directory of its own"),
+        ("prefer-bundled-bin", "true", "v1.23.14+k3s1", "does not have --prefer-bundled-bin"),
+        ("data-dir", "k3s", NEW, "not an absolute path"),
+        ("data-dir", "/", NEW, "it is `/` or contains"),
+        ("data-dir", "/srv/../etc", NEW, "it is `/` or contains"),
         ("data-dir", "/var/lib/k3s", NEW, "temporary file system over /var/lib"),
         ("data-dir", "/run", NEW, "temporary file system over /run"),
-        ("data-dir", "/srv/$HOME", NEW, "neither K3s nor systemd"),
-        ("data-dir", "/srv/a\nb", NEW, "neither K3s nor systemd"),
-        ("data-dir", "/srv/\udcff", NEW, "neither K3s nor systemd"),
-        ("data-dir", "/" + "a" * 90, NEW, "no valid path"),
+        ("data-dir", "/srv/$HOME", NEW, "K3s or systemd cannot use a path with quotes"),
+        ("data-dir", "/srv/a\nb", NEW, "K3s or systemd cannot use a path with quotes"),
+        ("data-dir", "/srv/\udcff", NEW, "K3s or systemd cannot use a path with quotes"),
+        ("data-dir", "/" + "a" * 90, NEW, "would be too long"),
     ],
 )
-def test_what_k3s_does_not_take_is_refused_with_the_reason(
+def test_a_value_that_k3s_does_not_accept_is_refused_with_the_reason(
     name: str, text: str, release: str, reason: str
 ) -> None:
     with pytest.raises(ValueError, match=reason):
@@ -93,7 +93,7 @@ def test_each_flag_is_one_of_k3s() -> None:
 
 
 @given(st.sampled_from(sorted(OPTIONS)), st.text())
-def test_whatever_is_taken_fits_on_one_line_and_is_read_back(name: str, text: str) -> None:
+def test_an_accepted_value_fits_on_one_line_and_is_read_back(name: str, text: str) -> None:
     try:
         value = OPTIONS[name].read(text, None)
     except ValueError:

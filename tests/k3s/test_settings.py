@@ -36,7 +36,7 @@ def with_file(
     return resolve(Inputs(HOME, argv, files, variables, version=parse(version)))
 
 
-def test_what_nobody_says_is_the_default_of_k3s() -> None:
+def test_a_setting_without_a_source_has_k3ss_default() -> None:
     found = of_command((), {}, HOME)
 
     assert (DATA, KUBECONFIG, 6443) == (found.data, found.kubeconfig, found.https_port)
@@ -70,7 +70,7 @@ def test_what_nobody_says_is_the_default_of_k3s() -> None:
         ("", {}, "selinux", False),
     ],
 )
-def test_flags_and_variables_that_checks_ask_for(
+def test_flags_and_variables_that_checks_use(
     arguments: str, environ: dict[str, str], field: str, expected: object
 ) -> None:
     assert expected == getattr(settings(arguments, **environ), field)
@@ -102,7 +102,7 @@ def test_flags_and_variables_that_checks_ask_for(
         ("--data-dir-of-others=/srv/k3s data-dir=/srv/k3s d /srv", "/home/alice/.rancher/k3s"),
     ],
 )
-def test_the_data_directory_is_what_the_command_line_says(arguments: str, expected: str) -> None:
+def test_the_data_directory_is_that_of_the_command_line(arguments: str, expected: str) -> None:
     assert expected == str(settings(arguments).data)
 
 
@@ -118,11 +118,11 @@ def test_the_data_directory_is_what_the_command_line_says(arguments: str, expect
         ),
     ],
 )
-def test_the_kubeconfig_is_where_the_command_line_says(arguments: str, expected: str) -> None:
+def test_the_kubeconfig_is_that_of_the_command_line(arguments: str, expected: str) -> None:
     assert expected == str(settings(arguments).kubeconfig)
 
 
-def test_the_environment_speaks_where_the_command_line_does_not() -> None:
+def test_the_environment_counts_without_a_flag() -> None:
     environ = {"K3S_DATA_DIR": "~/data", "K3S_KUBECONFIG_OUTPUT": "/srv/k.yaml"}
 
     assert HOME / "data" == settings("", **environ).data
@@ -130,7 +130,7 @@ def test_the_environment_speaks_where_the_command_line_does_not() -> None:
     assert settings("-d /flag -o /k", **environ).given == settings("-d /flag -o /k").given
 
 
-def test_an_empty_variable_is_as_good_as_none() -> None:
+def test_an_empty_variable_counts_as_not_set() -> None:
     assert settings("", K3S_DATA_DIR="", K3S_KUBECONFIG_OUTPUT="") == settings("")
 
 
@@ -178,7 +178,7 @@ def test_servicelb_runs_unless_it_is_disabled(arguments: str, *, expected: bool)
     assert expected == settings(arguments).servicelb
 
 
-def test_a_list_may_hold_blanks() -> None:
+def test_a_list_can_contain_spaces() -> None:
     assert not of_command((*UNIT, "--disable", "traefik, servicelb"), {}, HOME).servicelb
 
 
@@ -213,11 +213,11 @@ def test_any_command_line_has_an_answer(argv: list[str], environ: dict[str, str]
         ("--disable-agent", set()),
     ],
 )
-def test_what_is_disabled_is_told(arguments: str, expected: set[str]) -> None:
+def test_disabled_components_are_read(arguments: str, expected: set[str]) -> None:
     assert expected == settings(arguments).disabled
 
 
-def test_a_flag_counts_before_the_file_and_the_file_before_the_environment() -> None:
+def test_a_flag_overrides_the_file_and_the_file_the_environment() -> None:
     environ = {"K3S_DATA_DIR": "/environment", "K3S_NODE_NAME": "environment"}
     found = with_file(
         "data-dir: /file\nhttps-listen-port: 7443\nselinux: true\n",
@@ -236,7 +236,7 @@ def test_a_flag_counts_before_the_file_and_the_file_before_the_environment() -> 
 
 
 @pytest.mark.parametrize("version", ["v1.31.4+k3s1", "v1.36.3+k3s1"])
-def test_lists_of_file_and_command_line_add_up(version: str) -> None:
+def test_lists_of_file_and_command_line_are_combined(version: str) -> None:
     """K3s v1.31.4 (urfave/cli 1.22.14) and v1.36.3 (2.27.7) print `a=1 b=2 cli=1` for these."""
     found = with_file(
         "node-label: [a=1, b=2]\ndisable: traefik\n",
@@ -248,7 +248,7 @@ def test_lists_of_file_and_command_line_add_up(version: str) -> None:
     assert {"traefik", "servicelb"} == found.disabled
 
 
-def test_an_empty_flag_hides_the_environment() -> None:
+def test_an_empty_flag_overrides_the_environment() -> None:
     assert DATA == settings("--data-dir=", K3S_DATA_DIR="/x").data
     assert DATA == with_file("data-dir:\n", K3S_DATA_DIR="/x").data
 
@@ -293,7 +293,7 @@ def test_a_file_that_cannot_be_read_is_a_problem_and_the_rest_counts() -> None:
     assert 7443 == found.https_port
 
 
-def test_relative_paths_begin_in_the_working_directory() -> None:
+def test_relative_paths_start_in_the_working_directory() -> None:
     found = resolve(Inputs(HOME, ("server", "-d", "data", "-o", "k.yaml"), directory=Path("/srv")))
 
     assert (Path("/srv/data"), Path("/srv/k.yaml")) == (found.data, found.kubeconfig)
@@ -336,7 +336,7 @@ def test_a_command_line_is_read_as_go_reads_it(
         (Origin(Source.PROCESS, place="its lock in /d"), "running K3s: its lock in /d"),
     ],
 )
-def test_an_origin_is_told_in_words(origin: Origin, expected: str) -> None:
+def test_an_origin_has_a_text(origin: Origin, expected: str) -> None:
     assert expected == str(origin)
 
 

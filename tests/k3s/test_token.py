@@ -33,5 +33,5 @@ def test_the_password_of_a_token(text: str, password: str | None) -> None:
 
 
 @given(st.text(min_size=1).filter(lambda text: not text.startswith("K10") and "." not in text))
-def test_a_bare_password_and_the_full_token_with_it_are_the_same(secret: str) -> None:
+def test_a_bare_password_equals_that_of_the_full_token(secret: str) -> None:
     assert token.password(secret) == token.password(f"K10{HASH}::server:{secret}")

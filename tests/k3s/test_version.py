@@ -86,7 +86,7 @@ def numbers(of: Version) -> tuple[int, ...]:
 
 
 @pytest.mark.parametrize(("text", "expected"), REAL.items(), ids=REAL)
-def test_every_form_that_k3s_ever_had_is_read(text: str, expected: tuple[int, ...]) -> None:
+def test_every_form_of_a_version_is_read(text: str, expected: tuple[int, ...]) -> None:
     found = version(text)
 
     assert expected == numbers(found)
@@ -95,16 +95,16 @@ def test_every_form_that_k3s_ever_had_is_read(text: str, expected: tuple[int, ..
 
 
 @pytest.mark.parametrize("text", REAL)
-def test_a_build_between_releases_is_told_by_its_commit(text: str) -> None:
+def test_a_build_between_releases_has_its_commit(text: str) -> None:
     assert version(text).commit_build == ("k3s-" in text)
 
 
 @pytest.mark.parametrize("text", JUNK, ids=[ascii(text)[:24] for text in JUNK])
-def test_junk_is_no_version(text: str) -> None:
+def test_an_invalid_text_is_not_a_version(text: str) -> None:
     assert parse(text) is None
 
 
-def test_an_endless_build_number_is_no_number_of_k3s() -> None:
+def test_a_very_long_build_number_is_ignored() -> None:
     assert 0 == version("v1.2.3+k3s" + "9" * 5000).build
 
 
@@ -125,7 +125,7 @@ def test_two_spellings_of_one_version_are_equal(spelling: str) -> None:
 
 
 @given(versions())
-def test_what_is_printed_is_read_again(made: Version) -> None:
+def test_a_printed_version_is_read_again(made: Version) -> None:
     read = parse(str(made))
 
     assert read == made
@@ -175,7 +175,7 @@ def test_no_text_makes_the_parser_fail(text: str) -> None:
         "first of two",
     ],
 )
-def test_the_version_is_found_in_what_k3s_prints(printed: str, expected: str) -> None:
+def test_the_version_is_found_in_the_output_of_k3s(printed: str, expected: str) -> None:
     assert from_output(printed) == version(expected)
 
 
@@ -204,5 +204,5 @@ def test_the_version_is_found_in_what_k3s_prints(printed: str, expected: str) ->
         "zeroes",
     ],
 )
-def test_nothing_else_passes_for_the_version(printed: str) -> None:
+def test_no_other_line_is_read_as_the_version(printed: str) -> None:
     assert from_output(printed) is None

@@ -55,7 +55,7 @@ def fifo(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_program_says_what_it_says() -> None:
+def test_output_and_status_of_a_program_are_returned() -> None:
     assert Output("out\n", "err\n", 3) == command.run(
         sh("echo out; echo err >&2; exit 3"), timeout=PATIENCE
     )
@@ -65,13 +65,13 @@ def test_a_signal_is_a_negative_status() -> None:
     assert Output("", "", -9) == command.run(sh("kill -9 $$"), timeout=PATIENCE)
 
 
-def test_output_that_is_no_utf_8_is_replaced() -> None:
+def test_output_that_is_not_utf_8_is_replaced() -> None:
     assert Output("a\ufffdb", "\ufffd", 0) == command.run(
         sh(r"printf 'a\377b'; printf '\300' >&2"), timeout=PATIENCE
     )
 
 
-def test_much_output_on_both_sides_is_read_whole() -> None:
+def test_much_output_on_stdout_and_stderr_is_read() -> None:
     found = command.run(
         sh("head -c 3000000 /dev/zero & head -c 3000000 /dev/zero >&2; wait"), timeout=PATIENCE
     )
@@ -87,14 +87,16 @@ def test_a_program_has_nothing_to_read_and_a_session_of_its_own() -> None:
     assert ids == f"{leader} {leader}"
 
 
-def test_the_environment_is_the_given_one_or_our_own(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_is_the_given_one_or_that_of_the_process(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("K3S_ROOTLESS_MTU", "1400")
 
     assert "A=b\n" == command.run(["/usr/bin/env"], timeout=PATIENCE, environ={"A": "b"}).stdout
     assert "K3S_ROOTLESS_MTU=1400\n" in command.run(["/usr/bin/env"], timeout=PATIENCE).stdout
 
 
-def test_words_are_not_read_by_a_shell() -> None:
+def test_arguments_are_not_interpreted_by_a_shell() -> None:
     assert (
         "$HOME; exit 3 a  b\n"
         == command.run(["echo", "$HOME; exit 3", "a  b"], timeout=PATIENCE).stdout
@@ -114,7 +116,9 @@ def test_words_are_not_read_by_a_shell() -> None:
     ],
     ids=["missing", "directory", "not executable", "too long"],
 )
-def test_what_cannot_be_started_is_said_as_it_can_be_pasted(args: list[str], why: str) -> None:
+def test_a_program_that_cannot_be_started_is_reported_as_a_command(
+    args: list[str], why: str
+) -> None:
     for start in (lambda: command.run(args, timeout=PATIENCE), lambda: list(command.stream(args))):
         with pytest.raises(CommandFailed) as caught:
             start()
@@ -133,25 +137,25 @@ def test_what_cannot_be_started_is_said_as_it_can_be_pasted(args: list[str], why
     ],
     ids=["itself", "its child", "its grandchildren", "who ignores SIGTERM"],
 )
-def test_who_is_too_slow_is_killed_with_all_that_it_started(fifo: Path, script: str) -> None:
+def test_a_slow_program_is_killed_with_its_children(fifo: Path, script: str) -> None:
     start = time.monotonic()
 
-    with pytest.raises(CommandFailed, match=r"gave no answer within 0\.2 s$"):
+    with pytest.raises(CommandFailed, match=r"did not finish within 0\.2 s$"):
         command.run(sh(f"exec 9<>{fifo}; {script}"), timeout=0.2)
 
     assert all_gone(fifo)
     assert time.monotonic() - start < PATIENCE
 
 
-def test_who_ended_and_left_somebody_with_the_pipe_leaves_nobody_behind(fifo: Path) -> None:
+def test_children_that_keep_the_pipe_are_killed(fifo: Path) -> None:
     """The leader of the process group has ended by then, but the group still exists."""
-    with pytest.raises(CommandFailed, match="gave no answer"):
+    with pytest.raises(CommandFailed, match="did not finish"):
         command.run(sh(f"exec 9<>{fifo}; sleep 240 & exit 0"), timeout=0.2)
 
     assert all_gone(fifo)
 
 
-def test_who_lets_go_of_the_pipe_may_stay(tmp_path: Path) -> None:
+def test_a_child_that_closes_the_pipe_keeps_running(tmp_path: Path) -> None:
     script = f"(sleep 0.2; touch {tmp_path}/done) >/dev/null 2>&1 & echo started"
 
     assert "started\n" == command.run(sh(script), timeout=PATIENCE).stdout
@@ -159,7 +163,7 @@ def test_who_lets_go_of_the_pipe_may_stay(tmp_path: Path) -> None:
         time.sleep(0.02)
 
 
-def test_lines_are_given_as_they_come(fifo: Path) -> None:
+def test_lines_are_yielded_as_they_arrive(fifo: Path) -> None:
     lines = stream(*sh(f"echo one; cat {fifo}; echo last"))
 
     assert b"one\n" == next(lines)
@@ -171,7 +175,7 @@ def test_a_stream_keeps_bytes_and_a_last_line_without_end() -> None:
     assert [b"a\xff\n", b"\n", b"\0b"] == list(stream(*sh(r"printf 'a\377\n\n\0b'")))
 
 
-def test_nothing_is_started_before_the_first_line_is_asked_for(tmp_path: Path) -> None:
+def test_a_stream_starts_when_its_first_line_is_read(tmp_path: Path) -> None:
     lines = stream("touch", str(tmp_path / "started"))
 
     assert not (tmp_path / "started").exists()
@@ -184,7 +188,7 @@ def test_nothing_is_started_before_the_first_line_is_asked_for(tmp_path: Path) -
     ["sleep 240", "sleep 240 & sleep 240", "trap '' TERM INT HUP; while :; do sleep 1; done"],
     ids=["itself", "its child", "who ignores signals"],
 )
-def test_closing_a_stream_ends_the_program_and_what_it_started(fifo: Path, script: str) -> None:
+def test_closing_a_stream_ends_the_program_and_its_children(fifo: Path, script: str) -> None:
     lines = stream(*sh(f"exec 9<>{fifo}; echo up; {script}"))
     assert b"up\n" == next(lines)
     start = time.monotonic()
@@ -195,13 +199,13 @@ def test_closing_a_stream_ends_the_program_and_what_it_started(fifo: Path, scrip
     assert time.monotonic() - start < PATIENCE
 
 
-def test_a_program_that_complains_at_length_does_not_stand_still() -> None:
+def test_a_program_with_much_stderr_does_not_block() -> None:
     script = "head -c 1000000 /dev/zero >&2; echo one; head -c 1000000 /dev/zero >&2; echo two"
 
     assert [b"one\n", b"two\n"] == list(stream(*sh(script)))
 
 
-def test_a_failing_stream_gives_its_lines_and_then_its_last_complaint() -> None:
+def test_a_failing_stream_yields_its_lines_and_then_its_last_error() -> None:
     lines = stream(*sh("echo one; echo first >&2; echo No such unit >&2; exit 1"))
 
     assert b"one\n" == next(lines)
@@ -209,20 +213,20 @@ def test_a_failing_stream_gives_its_lines_and_then_its_last_complaint() -> None:
         next(lines)
 
 
-def test_a_failure_without_a_word_is_the_end_of_the_stream() -> None:
+def test_a_failure_without_a_message_ends_the_stream() -> None:
     """`journalctl --grep` exits with 1 if no line matches."""
     assert [b"one\n"] == list(stream(*sh("echo one; exit 1")))
 
 
-def test_a_complaint_of_one_who_succeeds_is_none() -> None:
+def test_stderr_of_a_successful_program_is_ignored() -> None:
     assert [b"one\n"] == list(stream(*sh("echo one; echo careful >&2")))
 
 
-def test_a_stream_that_somebody_killed_is_not_taken_for_whole() -> None:
+def test_a_stream_of_a_killed_program_is_an_error() -> None:
     lines = stream(*sh("echo one; kill -9 $$"))
 
     assert b"one\n" == next(lines)
-    with pytest.raises(CommandFailed, match=r"was ended by signal 9$"):
+    with pytest.raises(CommandFailed, match=r"was terminated by signal 9$"):
         next(lines)
 
 
@@ -239,7 +243,7 @@ def in_another_process(code: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_one_program_becomes_another() -> None:
+def test_a_process_is_replaced_by_another_program() -> None:
     done = in_another_process(
         "command.replace(['sh', '-c', 'echo $A $#', 'sh', 'b c'], {'A': '1', 'PATH':"
         " '/bin:/usr/bin'})"
@@ -248,7 +252,7 @@ def test_one_program_becomes_another() -> None:
     assert ("1 1\n", 0) == (done.stdout, done.returncode)
 
 
-def test_what_it_cannot_become_is_said() -> None:
+def test_a_program_that_cannot_replace_the_process_is_reported() -> None:
     code = (
         "try: command.replace(['/nonexistent/k3s', 'a b'], {})\nexcept CommandFailed as error:"
         " print(error)"
@@ -260,7 +264,7 @@ def test_what_it_cannot_become_is_said() -> None:
     )
 
 
-def test_what_a_forgotten_thread_runs_is_ended() -> None:
+def test_a_program_of_an_abandoned_thread_is_killed() -> None:
     failures: list[CommandFailed | int] = []
     thread = threading.Thread(
         target=lambda: failures.append(command.run(["sleep", "240"], timeout=200).status),

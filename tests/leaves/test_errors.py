@@ -32,12 +32,12 @@ def drawn() -> dict[str, int]:
     }
 
 
-def test_the_tree_that_is_drawn_is_the_tree_of_the_classes() -> None:
+def test_the_documented_tree_is_the_tree_of_the_classes() -> None:
     assert drawn() == {made.__name__: made.exit_code for made in CLASSES}
 
 
 @pytest.mark.parametrize("made", CLASSES, ids=lambda made: made.__name__)
-def test_every_error_has_its_words_and_apart_from_them_a_hint(made: type[RootlessError]) -> None:
+def test_every_error_has_a_message_and_a_separate_hint(made: type[RootlessError]) -> None:
     name: dict[str, Any] = (
         {"name": "org.freedesktop.systemd1.NoSuchUnit"} if made is SystemdError else {}
     )
@@ -52,7 +52,7 @@ def test_every_error_has_its_words_and_apart_from_them_a_hint(made: type[Rootles
     assert made("cannot", **name).hint is None
 
 
-def test_the_codes_say_what_the_documentation_promises() -> None:
+def test_exit_codes_match_the_documentation() -> None:
     named = {
         code: {made.__name__ for made in CLASSES if made.exit_code == code} for code in range(10)
     }
@@ -67,7 +67,7 @@ def test_the_codes_say_what_the_documentation_promises() -> None:
     assert named[0] == named[9] == set()
 
 
-def test_some_errors_say_more_than_words() -> None:
+def test_some_errors_have_further_fields() -> None:
     assert (
         "org.freedesktop.systemd1.NoSuchUnit"
         == SystemdError("no", name="org.freedesktop.systemd1.NoSuchUnit").name

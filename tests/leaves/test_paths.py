@@ -54,7 +54,7 @@ def test_the_directory_of_releases(value: str, own: str) -> None:
     assert own == str(paths(XDG_DATA_HOME=value).own)
 
 
-def test_every_place_follows_from_the_four() -> None:
+def test_all_paths_follow_from_the_variables() -> None:
     found = paths(XDG_RUNTIME_DIR="/run/me", XDG_CONFIG_HOME="/config")
 
     assert UNIT == "k3s-rootless.service"

@@ -26,7 +26,7 @@ def test_the_text_of_others_is_made_safe(text: str, expected: str) -> None:
 
 
 @given(st.text())
-def test_whatever_comes_the_result_prints_and_stays(text: str) -> None:
+def test_the_result_is_always_printable_and_stable(text: str) -> None:
     assert printable(text).isprintable()
     assert printable(printable(text)) == printable(text)
 
@@ -36,14 +36,14 @@ def test_whatever_comes_the_result_prints_and_stays(text: str) -> None:
         st.text() | st.integers(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)
     )
 )
-def test_a_document_prints_and_says_the_same(content: object) -> None:
+def test_a_printable_document_has_the_same_content(content: object) -> None:
     shown = json_text(json.dumps(content, indent=2, ensure_ascii=False))
 
     assert shown.replace("\n", "").isprintable()
     assert content == json.loads(shown)
 
 
-def test_what_is_no_character_is_escaped_in_a_document() -> None:
+def test_a_surrogate_is_escaped_in_a_document() -> None:
     assert '"\\udcff\\u007f\\u202e\\udb40\\udc01 é"' == json_text(
         json.dumps("\udcff\x7f\u202e\U000e0001 é", ensure_ascii=False)
     )

@@ -49,7 +49,7 @@ def test_documents_are_loaded_without_the_empty_ones() -> None:
     ],
     ids=["no colon", "cut", "control character"],
 )
-def test_what_is_no_yaml_is_refused_with_its_place(
+def test_invalid_yaml_is_refused_with_its_position(
     read: Callable[[bytes], Any], content: bytes, expected: str, line: int | None
 ) -> None:
     with pytest.raises(NotYaml, match=expected) as caught:
@@ -86,12 +86,12 @@ def test_a_tag_of_python_runs_nothing(read: Callable[[bytes], Any]) -> None:
         read(b"!!python/object/apply:os.system [exit]\n")
 
 
-def test_one_document_may_have_no_aliases() -> None:
-    with pytest.raises(NotYaml, match="it has aliases"):
+def test_aliases_are_refused_in_a_single_document() -> None:
+    with pytest.raises(NotYaml, match="YAML aliases are not allowed"):
         load(BOMB.encode())
 
 
-def test_the_bound_is_on_depth_and_not_on_size() -> None:
+def test_depth_is_limited_and_size_is_not() -> None:
     assert 2000 == len(load(b"[" + b"[[[[1]]]]," * 2000 + b"]"))
     assert [[[1]]] == yaml_file.load(b"[[[1]]]", 3)
     with pytest.raises(NotYaml, match="it is nested too deeply"):
@@ -100,7 +100,7 @@ def test_the_bound_is_on_depth_and_not_on_size() -> None:
         yaml_file.compose("[[[1]]]", 2)
 
 
-def test_nodes_know_their_places() -> None:
+def test_nodes_have_positions() -> None:
     text = "# c\na: 'b'\nlist:\n- !!int 1\n"
 
     assert Node(

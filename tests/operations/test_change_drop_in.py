@@ -52,7 +52,7 @@ def test_a_drop_in_is_written_and_reloaded_once(installed: ManagedHost) -> None:
     assert {OURS: TEXT} == installed.files()
     assert [
         f"write {installed.drop_ins / OURS}: a test",
-        "reload the user manager: its drop-ins changed",
+        "reload the user manager: the drop-ins changed",
     ] == installed.notices
 
     assert not perform(installed)[1]
@@ -103,12 +103,14 @@ def test_while_k3s_runs_the_directory_stays_and_its_files_are_recorded(
 def test_a_difference_undoes_the_change(installed: ManagedHost) -> None:
     installed.bus.order(deaf=True)
 
-    with pytest.raises(RootlessError, match="systemd did not take it: A is not b") as refused:
+    with pytest.raises(
+        RootlessError, match="systemd did not apply the change: A is not b"
+    ) as refused:
         perform(installed)
 
     assert "systemctl --user cat" in (refused.value.hint or "")
-    assert not installed.drop_ins.exists(), "it was not there before"
-    assert "undone: every drop-in is as it was before" == installed.notices[-1]
+    assert not installed.drop_ins.exists(), "it did not exist before"
+    assert "the change was undone: the drop-ins are as before" == installed.notices[-1]
 
 
 def test_an_undone_change_leaves_no_copy(installed: ManagedHost) -> None:
@@ -134,7 +136,7 @@ def test_a_manager_that_is_gone_at_the_reload_is_reported_with_the_undo(
 
     assert {} == installed.files()
     assert installed.notices[-1].startswith(
-        "undone: every drop-in is as it was before, but systemd did not reload them:"
+        "the change was undone, but systemd did not reload the earlier drop-ins:"
     )
 
 

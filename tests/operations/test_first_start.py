@@ -27,7 +27,7 @@ def configured(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_unit_that_does_not_exist_has_the_arguments_that_were_set(configured: Path) -> None:
+def test_the_first_start_has_the_configured_arguments(configured: Path) -> None:
     assert "--https-listen-port=7443" in first_start.foreseen(ABSENT, configured).argv
 
 
@@ -39,7 +39,7 @@ def test_a_unit_that_does_not_exist_has_the_arguments_that_were_set(configured: 
         replace(ABSENT, argv=("k3s",)),
     ],
 )
-def test_a_unit_that_exists_stays_as_it_is(state: UnitState, configured: Path) -> None:
+def test_an_installed_unit_is_not_changed(state: UnitState, configured: Path) -> None:
     assert state == first_start.foreseen(state, configured)
 
 
@@ -47,7 +47,7 @@ def test_without_a_drop_in_there_are_no_arguments(tmp_path: Path) -> None:
     assert () == first_start.foreseen(ABSENT, tmp_path).argv
 
 
-def test_the_directory_of_units_is_that_of_the_manager(context: Context, bus: Session) -> None:
+def test_the_unit_directory_is_that_of_the_user_manager(context: Context, bus: Session) -> None:
     with context.manager() as manager:
         named = first_start.unit_directory(manager, context.paths)
     bus.order(without=["UnitPath"])

@@ -11,7 +11,7 @@ from k3s_rootless.operations import install
 from k3s_rootless.operations.context import Context
 from k3s_rootless.operations.events import Event
 from k3s_rootless.operations.launch import document
-from k3s_rootless.operations.launch.events import Lacking
+from k3s_rootless.operations.launch.events import ChecksFailed
 from k3s_rootless.paths import UNIT
 from k3s_rootless.service.plan.steps import Reload
 from tests.fakes.session import Session
@@ -44,7 +44,7 @@ def test_the_unit_is_written_and_enabled_and_not_written_again(
     assert "StartUnit" not in [call[0] for call in bus.calls()]
 
 
-def test_without_a_k3s_that_works_nothing_is_written(
+def test_nothing_is_written_without_a_usable_k3s(
     context: Context, bus: Session, home: Path, events: list[Event]
 ) -> None:
     unit.write_k3s(home, "tea")
@@ -52,15 +52,15 @@ def test_without_a_k3s_that_works_nothing_is_written(
         install.install(context, force=False)
 
     assert "this host is not ready for rootless K3s: k3s" in str(refused.value)
-    (lacking,) = [event for event in events if isinstance(event, Lacking)]
-    assert all(one.check.startswith("k3s") for one in lacking.findings)
+    (failed,) = [event for event in events if isinstance(event, ChecksFailed)]
+    assert all(one.check.startswith("k3s") for one in failed.findings)
     assert not (bus.units / UNIT).exists()
 
 
-def test_a_unit_file_that_does_not_exist_is_named(context: Context, home: Path) -> None:
+def test_a_unit_file_that_does_not_exist_is_an_error(context: Context, home: Path) -> None:
     unit.write_k3s(home)
 
     with pytest.raises(UsageError) as absent:
         install.install(context, force=False, unit_file=home / "absent.service")
 
-    assert f"cannot use {home / 'absent.service'}: there is no such file" == str(absent.value)
+    assert f"cannot use {home / 'absent.service'}: the file does not exist" == str(absent.value)

@@ -35,7 +35,7 @@ def test_the_unit_is_rendered_for_the_k3s_that_was_found(tmp_path: Path) -> None
     assert "server --rootless" in desired.text
 
 
-def test_a_unit_that_is_as_it_should_be_is_taken_as_it_is(tmp_path: Path) -> None:
+def test_a_unit_in_its_expected_form_is_kept(tmp_path: Path) -> None:
     text = installation.desired(k3s(), tmp_path).text
     (tmp_path / UNIT).write_text(text)
 
@@ -45,12 +45,12 @@ def test_a_unit_that_is_as_it_should_be_is_taken_as_it_is(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("found", "reason"),
     [
-        (K3sBinary(path=None, version=Unknown("none")), "there is no k3s binary"),
-        (K3sBinary(path="/bin/k3s", version=Unknown("none")), "its version is not known"),
-        (k3s("v1.19.1+k3s1"), "K3s v1.19.1+k3s1 ships none for rootless mode"),
+        (K3sBinary(path=None, version=Unknown("none")), "k3s was not found"),
+        (K3sBinary(path="/bin/k3s", version=Unknown("none")), "the version of k3s is not known"),
+        (k3s("v1.19.1+k3s1"), "K3s v1.19.1+k3s1 ships no unit for rootless mode"),
     ],
 )
-def test_without_a_k3s_that_has_a_unit_nothing_is_rendered(
+def test_nothing_is_rendered_without_a_k3s_that_ships_a_unit(
     found: K3sBinary, reason: str, tmp_path: Path
 ) -> None:
     with pytest.raises(PreflightFailed) as refused:
@@ -59,12 +59,12 @@ def test_without_a_k3s_that_has_a_unit_nothing_is_rendered(
     assert f"cannot render the unit: {reason}" == str(refused.value)
 
 
-def test_a_unit_that_a_user_gives_must_exist(tmp_path: Path) -> None:
+def test_the_unit_file_of_a_user_must_exist(tmp_path: Path) -> None:
     with pytest.raises(UsageError):
         installation.desired(k3s(), tmp_path, tmp_path / "absent")
 
 
-def test_drop_ins_build_on_the_installed_unit(context: Context, home: Path) -> None:
+def test_drop_ins_extend_the_installed_unit(context: Context, home: Path) -> None:
     (home / UNIT).write_text("installed")
     elsewhere = home / "elsewhere.service"
     elsewhere.write_text("of systemd")
@@ -79,7 +79,9 @@ def test_drop_ins_build_on_the_installed_unit(context: Context, home: Path) -> N
     )
 
 
-def test_without_a_unit_drop_ins_build_on_what_up_would_write(context: Context, home: Path) -> None:
+def test_drop_ins_without_a_unit_extend_the_unit_that_up_would_write(
+    context: Context, home: Path
+) -> None:
     unit.write_k3s(home)
 
     assert unit.VERSION in installation.text_to_build_on(context, home, STATE)
@@ -100,7 +102,7 @@ def test_a_drop_in_that_systemd_did_not_notice_needs_a_reload(
     assert (False, stale) == (before, after)
 
 
-def test_what_a_killed_k3s_left_is_found_only_while_nothing_runs(
+def test_files_of_a_killed_k3s_are_found_only_while_no_k3s_runs(
     context: Context, home: Path
 ) -> None:
     rootless = home / "data" / "rootless"
@@ -113,9 +115,9 @@ def test_what_a_killed_k3s_left_is_found_only_while_nothing_runs(
     assert () == installation.left_behind(context, runs, {})
 
 
-def test_a_masked_unit_is_absent_for_another_reason() -> None:
+def test_a_masked_unit_has_its_own_error() -> None:
     masked = installation.absence(replace(STATE, load_state="masked"))
     absent = installation.absence(replace(STATE, load_state="not-found"))
 
-    assert f"systemctl --user unmask {UNIT}" == masked.hint
+    assert f"unmask it with: systemctl --user unmask {UNIT}" == masked.hint
     assert "K3s is not installed for this user" == str(absent)

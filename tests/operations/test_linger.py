@@ -18,7 +18,7 @@ def flag(context: Context) -> Path:
     return directory / context.user
 
 
-def test_a_user_lingers_whose_file_exists(context: Context) -> None:
+def test_lingering_is_on_if_the_file_of_the_user_exists(context: Context) -> None:
     path = flag(context)
     before = linger.lingers(context)
     path.touch()
@@ -26,7 +26,7 @@ def test_a_user_lingers_whose_file_exists(context: Context) -> None:
     assert (False, True) == (before, linger.lingers(context))
 
 
-def test_what_cannot_be_read_is_an_error(context: Context) -> None:
+def test_a_directory_that_cannot_be_read_is_an_error(context: Context) -> None:
     directory = flag(context).parent
     directory.rmdir()
     directory.write_text("a file in place of the directory")
@@ -34,11 +34,11 @@ def test_what_cannot_be_read_is_an_error(context: Context) -> None:
     with pytest.raises(RootlessError) as unknown:
         linger.lingers(context)
 
-    assert str(unknown.value).startswith("cannot tell whether alice lingers: ")
+    assert str(unknown.value).startswith("cannot read whether lingering is on: ")
 
 
 @pytest.mark.parametrize("on", [True, False])
-def test_what_is_switched_already_needs_no_logind(context: Context, *, on: bool) -> None:
+def test_logind_is_not_called_if_nothing_changes(context: Context, *, on: bool) -> None:
     path = flag(context)
     if on:
         path.touch()

@@ -29,7 +29,9 @@ def settings_of(context: Context) -> Settings:
     return of_command(("k3s", "server"), {}, context.paths.home)
 
 
-def test_the_directory_of_the_next_start_and_the_default_are_found_once(host: ManagedHost) -> None:
+def test_the_data_directories_contain_the_next_start_and_the_default_once(
+    host: ManagedHost,
+) -> None:
     own, default = data(host.home / "own"), data(host.context.paths.data)
     state = UnitState(
         UNIT, "loaded", "inactive", "dead", argv=("k3s", "server", f"--data-dir={own}")
@@ -43,7 +45,7 @@ def test_the_directory_of_the_next_start_and_the_default_are_found_once(host: Ma
     assert () == purge.known_settings(host.context, None, {})
 
 
-def test_the_running_k3s_counts_before_the_next_start(host: ManagedHost) -> None:
+def test_the_data_directory_of_the_running_k3s_comes_first(host: ManagedHost) -> None:
     state = UnitState(
         UNIT, "loaded", "active", "running", argv=("k3s", "server", "--data-dir=/srv/new")
     )
@@ -51,7 +53,7 @@ def test_the_running_k3s_counts_before_the_next_start(host: ManagedHost) -> None
     assert 2 == len(purge.known_settings(host.context, state, {}))
 
 
-def test_a_directory_that_is_not_known_must_be_named(host: ManagedHost) -> None:
+def test_an_unknown_data_directory_must_be_specified(host: ManagedHost) -> None:
     doubtful = replace(settings_of(host.context), problems=("/k3s.yaml: permission denied",))
 
     with pytest.raises(UsageError, match=r"is not known: .*permission denied") as refused:
@@ -64,12 +66,14 @@ def test_a_directory_that_is_not_known_must_be_named(host: ManagedHost) -> None:
 
 @pytest.mark.parametrize(
     ("path", "reason"),
-    [("x/../own", "holds `..`"), ("", "more than K3s's data"), ("other", "other")],
+    [
+        ("x/../own", "contains `..`"),
+        ("", "it is your home directory, or contains it"),
+        ("other", "other"),
+    ],
     ids=["dots", "home", "of others"],
 )
-def test_a_directory_that_is_not_k3ss_alone_is_refused(
-    host: ManagedHost, path: str, reason: str
-) -> None:
+def test_a_directory_that_k3s_shares_is_refused(host: ManagedHost, path: str, reason: str) -> None:
     data(host.home / "own")
     (host.home / "other").mkdir()
     (host.home / "other/precious").touch()
@@ -80,22 +84,22 @@ def test_a_directory_that_is_not_k3ss_alone_is_refused(
     assert (host.home / "other/precious").exists()
 
 
-def test_of_a_named_directory_only_what_k3s_makes_is_removed(host: ManagedHost) -> None:
+def test_only_files_of_k3s_are_removed_from_a_specified_directory(host: ManagedHost) -> None:
     named = data(host.home / "named")
     (named / "mine").touch()
 
     done = purge.purge(host.context, named)
 
     assert ["mine"] == [path.name for path in named.iterdir()]
-    assert "there is no newuidmap" == done.outside
+    assert "newuidmap was not found" == done.outside
     assert (named, 2) == (done.directory, done.removed)
-    assert ((str(named / "mine"), "K3s did not make it"),) == done.survivors
+    assert ((str(named / "mine"), "it was not created by K3s"),) == done.survivors
     assert [
-        f"remove {named}, inside a user namespace: its files belong to your subordinate ids"
+        f"remove {named} in a user namespace: its files belong to your subordinate ids"
     ] == host.notices
 
 
-def test_the_default_directory_goes_whole_with_its_empty_parent(host: ManagedHost) -> None:
+def test_the_default_directory_is_removed_with_its_empty_parent(host: ManagedHost) -> None:
     default = data(host.context.paths.data)
     (default / "mine").touch()
 
@@ -104,26 +108,26 @@ def test_the_default_directory_goes_whole_with_its_empty_parent(host: ManagedHos
     assert not default.parent.exists()
 
 
-def test_a_directory_that_another_k3s_uses_stays(host: ManagedHost) -> None:
+def test_a_directory_in_use_by_another_k3s_is_kept(host: ManagedHost) -> None:
     named = data(host.home / "named")
     (named / "rootless").mkdir()
     with (named / "rootless/lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        with pytest.raises(RootlessError, match="another K3s runs with it"):
+        with pytest.raises(RootlessError, match="another K3s uses it"):
             purge.purge(host.context, named)
 
     assert (named / "server/token").exists()
 
 
-def test_survivors_are_counted_and_the_first_are_named() -> None:
+def test_remaining_paths_are_counted_and_the_first_are_listed() -> None:
     survivors = tuple((f"/data/{number}", "permission denied") for number in range(22))
-    problem = Purged(Path("/data"), 3, survivors, 5, "there is no newuidmap").problem
+    problem = Purged(Path("/data"), 3, survivors, 5, "newuidmap was not found").problem
 
     lines = problem.split("\n")
     assert (
-        "cannot remove all of /data (as an ordinary user, since there is no newuidmap): 27 left"
-        == lines[0]
-    )
+        "cannot remove all of /data (without a user namespace, because newuidmap was not found):"
+        " 27 left"
+    ) == lines[0]
     assert "  '/data/0': permission denied" == lines[1]
     assert "  and 7 more" == lines[-1]
     assert 22 == len(lines)

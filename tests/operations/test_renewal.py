@@ -28,15 +28,15 @@ def written(home: Path) -> Path:
     """Return our drop-in with settings, as it was built for the previous unit."""
     path = installation.drop_in_directory(home) / drop_in.name(configuration.SUBJECT)
     path.parent.mkdir()
-    words = configuration.command_words(OLD)
-    text = configuration.render({"https-listen-port": ("7443",)}, words)
+    command = configuration.command_words(OLD)
+    text = configuration.render({"https-listen-port": ("7443",)}, command)
     assert text is not None
     path.write_text(text)
     path.chmod(configuration.MODE)
     return path
 
 
-def test_without_drop_ins_there_is_nothing_to_build(context: Context, desired: DesiredUnit) -> None:
+def test_nothing_is_rebuilt_without_drop_ins(context: Context, desired: DesiredUnit) -> None:
     assert () == renewal.steps(context, desired, force=False)
 
 
@@ -53,16 +53,16 @@ def test_a_drop_in_gets_the_command_of_the_new_unit(
     assert [] == events
 
 
-def test_a_drop_in_that_was_edited_stays_and_is_named(
+def test_an_edited_drop_in_is_kept_and_reported(
     context: Context, desired: DesiredUnit, written: Path, events: list[Event]
 ) -> None:
     written.write_text(f"{written.read_text()}# mine\n")
 
     steps = renewal.steps(context, desired, force=False)
-    (told,) = unit.notices(events)
+    (notice,) = unit.notices(events)
     forced = renewal.steps(context, desired, force=True)
 
     assert () == steps
-    assert told.startswith(f"kept as it is: {written}, ")
+    assert notice.startswith(f"kept {written}: it was ")
     assert 1 == len(forced)
     assert 1 == len(events), "with force, the file is replaced"

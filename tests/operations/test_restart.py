@@ -18,7 +18,7 @@ from tests.fakes.session import Session
 from tests.operations import unit
 
 
-def test_a_k3s_that_runs_is_restarted(
+def test_a_running_k3s_is_restarted(
     context: Context, bus: Session, home: Path, events: list[Event]
 ) -> None:
     unit.write(bus, home)
@@ -37,9 +37,7 @@ def test_a_k3s_that_runs_is_restarted(
     assert ("unit active", True) == (started.last_phase, started.by_us)
 
 
-def test_without_a_wait_nothing_is_known_of_readiness(
-    context: Context, bus: Session, home: Path
-) -> None:
+def test_readiness_is_unknown_without_a_wait(context: Context, bus: Session, home: Path) -> None:
     unit.write(bus, home)
 
     started = restart.restart(context, None)
@@ -48,7 +46,7 @@ def test_without_a_wait_nothing_is_known_of_readiness(
     assert [] == document.of_restart(started)["phases"]
 
 
-def test_a_unit_that_changed_is_read_again_first(
+def test_a_changed_unit_is_reloaded_first(
     context: Context, bus: Session, home: Path, events: list[Event]
 ) -> None:
     unit.write(bus, home)

@@ -56,7 +56,7 @@ def test_kubeconfigs_of_another_port_need_a_renewal(
     assert home / "data" / "rootless" == step.state
 
 
-def test_kubeconfigs_of_the_same_port_need_none(
+def test_kubeconfigs_of_the_same_port_need_no_renewal(
     context: Context, state: UnitState, home: Path
 ) -> None:
     write(home / "data", 6444)
@@ -71,5 +71,5 @@ def test_kubeconfigs_that_cannot_be_read_are_reported(
     (home / "data/server/cred/admin.kubeconfig").write_text("tea")
 
     assert rotation.needed(context, {}, state) is None
-    (told,) = unit.notices(events)
-    assert told.startswith("could not read K3s's own kubeconfigs: ")
+    (notice,) = unit.notices(events)
+    assert notice.startswith("cannot read K3s's own kubeconfigs: ")

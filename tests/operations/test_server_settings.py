@@ -114,7 +114,7 @@ def test_an_environment_file_that_cannot_be_read_leaves_doubt(
 
     found = server_settings.of_next_start(context, state, {})
 
-    assert "none.env` is missing" in found.doubt("data-dir")
+    assert "none.env` does not exist" in found.doubt("data-dir")
     commanded = replace(state, argv=(*COMMAND, "--data-dir=/d"))
     assert "" == server_settings.of_next_start(context, commanded, {}).doubt("data-dir")
 
@@ -184,4 +184,7 @@ def test_without_a_unit_the_default_file_is_left(context: Context) -> None:
 
     found = server_settings.of(context, None)
 
-    assert (7443, ("the unit could not be queried",)) == (found.https_port, found.problems)
+    assert (7443, ("systemd could not be queried about the unit",)) == (
+        found.https_port,
+        found.problems,
+    )

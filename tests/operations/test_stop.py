@@ -25,7 +25,7 @@ def start(context: Context, bus: Session, home: Path) -> None:
         manager.reload()
 
 
-def test_a_k3s_that_runs_is_stopped_and_stays_enabled(
+def test_a_running_k3s_is_stopped_and_its_unit_stays_enabled(
     context: Context, bus: Session, home: Path, events: list[Event]
 ) -> None:
     start(context, bus, home)
@@ -56,7 +56,7 @@ def test_a_k3s_is_disabled_on_request(
     assert not stopped.enabled
 
 
-def test_a_k3s_that_is_stopped_already_needs_no_step(
+def test_a_stopped_k3s_needs_no_step(
     context: Context, bus: Session, home: Path, events: list[Event]
 ) -> None:
     unit.write(bus, home)
@@ -67,7 +67,7 @@ def test_a_k3s_that_is_stopped_already_needs_no_step(
     assert not document.of_stop(stopped)["changed"]
 
 
-def test_a_stop_that_systemd_calls_a_failure_is_reset(
+def test_a_stop_that_systemd_reports_as_failed_is_reset(
     context: Context, bus: Session, home: Path
 ) -> None:
     start(context, bus, home)

@@ -61,7 +61,7 @@ def start(host: ManagedHost) -> None:
         manager.start(UNIT)
 
 
-def test_the_unit_stops_and_our_files_go(installed: ManagedHost) -> None:
+def test_the_unit_is_stopped_and_our_files_are_removed(installed: ManagedHost) -> None:
     start(installed)
 
     done = uninstalled(installed)
@@ -82,7 +82,7 @@ def test_a_second_run_has_nothing_to_do(installed: ManagedHost) -> None:
     assert ((), (), False) == (again.done, again.problems, document(again)["changed"])
 
 
-def test_files_of_others_stay_and_are_listed(installed: ManagedHost) -> None:
+def test_files_of_other_authors_are_kept_and_listed(installed: ManagedHost) -> None:
     foreign = installed.write_drop_in("override.conf", "Nice=1")
     copy = installed.bus.units / f"{UNIT}.0123abcd.bak"
     copy.touch()
@@ -94,7 +94,7 @@ def test_files_of_others_stay_and_are_listed(installed: ManagedHost) -> None:
     assert ["override.conf"] == list(installed.files())
 
 
-def test_an_edited_drop_in_stays_without_force_and_is_kept_as_a_copy_with_force(
+def test_an_edited_drop_in_is_removed_with_force_only_and_copied(
     installed: ManagedHost,
 ) -> None:
     path = installed.drop_ins / OURS
@@ -110,7 +110,7 @@ def test_an_edited_drop_in_stays_without_force_and_is_kept_as_a_copy_with_force(
     assert OURS not in installed.files()
 
 
-def test_a_unit_that_is_not_ours_is_left_alone_without_force(host: ManagedHost) -> None:
+def test_a_foreign_unit_is_kept_without_force(host: ManagedHost) -> None:
     host.install()
     start(host)
 
@@ -124,7 +124,7 @@ def test_a_unit_that_is_not_ours_is_left_alone_without_force(host: ManagedHost) 
     assert [TEXT] == [path.read_text() for path in done.kept]
 
 
-def test_the_link_that_enables_a_unit_goes_where_systemd_cannot_remove_it(
+def test_the_enabling_link_is_removed_if_systemd_cannot_remove_it(
     installed: ManagedHost,
 ) -> None:
     start(installed)
@@ -141,11 +141,11 @@ def test_the_link_that_enables_a_unit_goes_where_systemd_cannot_remove_it(
     assert not link.is_symlink()
     assert not (user_units / UNIT).exists()
     (problem,) = done.problems
-    assert problem.startswith("cannot stop K3s, if it runs: ")
+    assert problem.startswith("cannot stop K3s (if it is running): ")
     assert [1] == [error["exit_code"] for error in document(done)["errors"]]
 
 
-def test_without_a_session_files_go_without_a_lock(installed: ManagedHost) -> None:
+def test_files_are_removed_without_a_session_and_a_lock(installed: ManagedHost) -> None:
     installed.context.paths.user_units.mkdir(parents=True)
     unit = installed.context.paths.user_units / UNIT
     unit.write_text(sealed(TEXT))
@@ -155,7 +155,7 @@ def test_without_a_session_files_go_without_a_lock(installed: ManagedHost) -> No
     done = uninstall(context, Request(purge=True, yes=True), refuse_to_ask)
 
     assert not unit.exists()
-    assert ["cannot stop K3s, if it runs", "cannot purge"] == [
+    assert ["cannot stop K3s (if it is running)", "cannot purge"] == [
         problem.partition(":")[0] for problem in done.problems
     ]
     assert (context.paths.data / "server/token").exists()
@@ -168,24 +168,24 @@ def test_root_is_refused(installed: ManagedHost) -> None:
     assert installed.unit.exists()
 
 
-def test_a_bus_that_is_gone_at_the_stop_is_a_problem_and_files_go(installed: ManagedHost) -> None:
+def test_files_are_removed_if_the_bus_fails_during_the_stop(installed: ManagedHost) -> None:
     start(installed)
 
-    def hear(event: Event) -> None:
+    def listen(event: Event) -> None:
         if isinstance(event, Notice) and event.text.startswith("stop "):
             installed.bus.kill_bus()
 
     request = Request(purge=True, yes=True)
-    done = uninstall(installed.context_with(hear), request, refuse_to_ask)
+    done = uninstall(installed.context_with(listen), request, refuse_to_ask)
 
     assert not installed.unit.exists()
-    assert ["cannot stop K3s, if it runs", "cannot purge"] == [
+    assert ["cannot stop K3s (if it is running)", "cannot purge"] == [
         problem.partition(":")[0] for problem in done.problems
     ]
     assert installed.context.paths.data.exists()
 
 
-def test_a_k3s_that_systemd_does_not_stop_keeps_its_files(installed: ManagedHost) -> None:
+def test_files_are_kept_if_systemd_does_not_stop_k3s(installed: ManagedHost) -> None:
     start(installed)
     installed.bus.order(errors={"StopUnit": ("org.freedesktop.DBus.Error.Failed", "no")})
 
@@ -195,17 +195,17 @@ def test_a_k3s_that_systemd_does_not_stop_keeps_its_files(installed: ManagedHost
     assert installed.unit.exists()
 
 
-def test_a_manager_that_dies_at_the_reload_is_a_problem(installed: ManagedHost) -> None:
+def test_a_user_manager_that_exits_during_the_reload_is_a_problem(installed: ManagedHost) -> None:
     installed.bus.order(exit_at="Reload")
 
     done = uninstalled(installed)
 
     (problem,) = done.problems
-    assert problem.startswith("cannot tell the user manager that the unit is gone: ")
+    assert problem.startswith("cannot reload the user manager after the unit was removed: ")
     assert not installed.unit.exists()
 
 
-def test_the_data_goes_after_a_yes(installed: ManagedHost) -> None:
+def test_the_data_is_removed_after_a_confirmation(installed: ManagedHost) -> None:
     questions: list[str] = []
 
     def ask(question: str) -> bool:
@@ -215,7 +215,7 @@ def test_the_data_goes_after_a_yes(installed: ManagedHost) -> None:
     done = uninstall(installed.context, PURGE, ask)
 
     data = installed.context.paths.data
-    assert [f"Remove {data}, with the cluster and all its volumes, for good?"] == questions
+    assert [f"Permanently remove {data}, including the cluster and all its volumes?"] == questions
     assert ((data,), (), ()) == (
         tuple(one.directory for one in done.purged),
         done.problems,
@@ -229,7 +229,7 @@ def test_the_data_goes_after_a_yes(installed: ManagedHost) -> None:
 
 @pytest.mark.parametrize(
     ("answer", "error", "reason"),
-    [(False, RootlessError, "nothing was removed"), (None, UsageError, "this is no terminal")],
+    [(False, RootlessError, "nothing was removed"), (None, UsageError, "there is no terminal")],
 )
 def test_without_consent_nothing_is_removed(
     installed: ManagedHost, *, answer: bool | None, error: type[RootlessError], reason: str

@@ -17,7 +17,7 @@ from k3s_rootless.operations import up
 from k3s_rootless.operations.context import Context
 from k3s_rootless.operations.events import Event
 from k3s_rootless.operations.launch import document
-from k3s_rootless.operations.launch.events import Lacking, StartAhead, StepBegins, Waiting
+from k3s_rootless.operations.launch.events import ChecksFailed, StartAhead, StepBegins, Waiting
 from k3s_rootless.operations.launch.started import Started
 from k3s_rootless.paths import UNIT
 from k3s_rootless.preflight.checks import checklist
@@ -124,15 +124,15 @@ def test_without_lingering_the_user_is_warned_before_the_start(
     assert warned < next(n for n, event in enumerate(events) if isinstance(event, StepBegins))
 
 
-def test_a_host_that_lacks_something_gets_no_unit(
+def test_no_unit_is_written_on_a_host_that_is_not_ready(
     context: Context, bus: Session, home: Path, events: list[Event]
 ) -> None:
     unit.write_k3s(home, "tea")
     with pytest.raises(PreflightFailed) as refused:
         start(context, replace(REQUEST, ignored=tuple(set(ALL) - {"k3s"})))
 
-    (lacking,) = [event for event in events if isinstance(event, Lacking)]
-    assert {"k3s"} == {one.check.partition(".")[0] for one in lacking.findings}
+    (failed,) = [event for event in events if isinstance(event, ChecksFailed)]
+    assert {"k3s"} == {one.check.partition(".")[0] for one in failed.findings}
     assert "this host is not ready for rootless K3s: k3s" in str(refused.value)
     assert not (bus.units / UNIT).exists()
 
@@ -152,7 +152,7 @@ def changed(context: Context, bus: Session, k3s: Path) -> Path:
     return bus.units / UNIT
 
 
-def test_a_restart_of_a_running_k3s_needs_a_user_to_ask(context: Context, changed: Path) -> None:
+def test_a_restart_of_a_running_k3s_needs_a_confirmation(context: Context, changed: Path) -> None:
     before = changed.read_text()
 
     with pytest.raises(UsageError) as refused:
@@ -163,7 +163,7 @@ def test_a_restart_of_a_running_k3s_needs_a_user_to_ask(context: Context, change
     assert before == changed.read_text()
 
 
-def test_a_restart_that_is_refused_changes_nothing(context: Context, changed: Path) -> None:
+def test_nothing_changes_if_the_restart_is_not_confirmed(context: Context, changed: Path) -> None:
     before = changed.read_text()
     questions: list[str] = []
 
@@ -181,7 +181,7 @@ def test_a_restart_that_is_refused_changes_nothing(context: Context, changed: Pa
     assert question.endswith("Restart K3s now?")
 
 
-def test_a_restart_that_is_allowed_is_not_asked_for(context: Context, changed: Path) -> None:
+def test_an_allowed_restart_needs_no_confirmation(context: Context, changed: Path) -> None:
     made = up.plan(context, REQUEST)
     started = start(context, replace(REQUEST, restart=True))
 
@@ -190,7 +190,7 @@ def test_a_restart_that_is_allowed_is_not_asked_for(context: Context, changed: P
     assert "v1.34.1+k3s1" in changed.read_text()
 
 
-def test_a_unit_that_changed_since_systemd_read_it_is_read_again_before_the_checks(
+def test_a_changed_unit_is_reloaded_before_the_checks(
     context: Context, bus: Session, k3s: Path, events: list[Event]
 ) -> None:
     assert k3s.exists()

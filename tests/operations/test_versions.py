@@ -30,7 +30,7 @@ def test_k3s_is_run_and_a_missing_user_manager_is_no_error(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("found", [NOTHING, KNOWN])
-def test_the_document_has_what_was_found(found: Versions) -> None:
+def test_the_document_contains_the_versions(found: Versions) -> None:
     assert {
         "k3s_rootless": __version__,
         "k3s": found.k3s,
@@ -43,7 +43,7 @@ def test_the_document_has_what_was_found(found: Versions) -> None:
 @pytest.mark.parametrize(
     ("found", "k3s", "systemd"),
     [
-        (NOTHING, "unknown (no binary found)", "unknown (no user manager answers)"),
+        (NOTHING, "unknown (k3s was not found)", "unknown (the user manager does not answer)"),
         (KNOWN, "v1.33.4+k3s1 (/usr/local/bin/k3s)", "257.13-1~deb13u1"),
     ],
 )

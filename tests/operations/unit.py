@@ -15,9 +15,9 @@ VERSION = "v1.33.4+k3s1"
 def write(bus: Session, home: Path, *flags: str) -> Path:
     """Write the unit of a K3s with a data directory below `home`; return that directory."""
     data = home / "data"
-    words = ("/usr/local/bin/k3s", "server", "--rootless", f"--data-dir={data}", *flags)
+    argv = ("/usr/local/bin/k3s", "server", "--rootless", f"--data-dir={data}", *flags)
     kubeconfig = f"--write-kubeconfig={home / 'k3s.yaml'}"
-    (bus.units / UNIT).write_text(f"[Service]\nExecStart={' '.join(words)} {kubeconfig}\n")
+    (bus.units / UNIT).write_text(f"[Service]\nExecStart={' '.join(argv)} {kubeconfig}\n")
     return data
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from k3s_rootless.finding import FixableBy, Verdict
 from k3s_rootless.k3s import config_yaml, settings
 from k3s_rootless.k3s.config_file import ConfigFile
-from k3s_rootless.k3s.issued import Baked
+from k3s_rootless.k3s.issued import OwnKubeconfig
 from k3s_rootless.k3s.origin import Origin, Source, Variable
 from k3s_rootless.k3s.settings import Inputs, Settings
 from k3s_rootless.observation import Known, Unknown
@@ -175,7 +175,7 @@ def _baked(
     verdict: Verdict,
     expected: str,
     fixable_by: FixableBy | None,
-    found: Baked,
+    found: OwnKubeconfig,
     *argv: str,
     **unit: Any,
 ) -> Row:
@@ -190,7 +190,7 @@ def _baked(
     )
 
 
-_CONTROLLER = Baked(
+_CONTROLLER = OwnKubeconfig(
     "controller.kubeconfig",
     6444,
     "/home/alice/.rancher/k3s/server/tls/client-controller.crt",
@@ -202,7 +202,11 @@ CERTIFICATES = (
     _baked(PASS, "port 6444", None, _CONTROLLER),
     _baked(PASS, "port 6444", None, _CONTROLLER, _OTHER_PORT, "--apiserver-port=6444"),
     _baked(
-        FAIL, "names port 6444, and K3s's internal port is 7444 now", USER, _CONTROLLER, _OTHER_PORT
+        FAIL,
+        "contains port 6444, but K3s's internal port is now 7444",
+        USER,
+        _CONTROLLER,
+        _OTHER_PORT,
     ),
     _baked(
         FAIL,

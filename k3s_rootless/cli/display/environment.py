@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from k3s_rootless.service.unit import standing
+from k3s_rootless.service.unit import pending_changes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from k3s_rootless.cli.display.report import Report
     from k3s_rootless.operations.environment.change import Changed, ChangedVariable
 
-_HEAD = ("VARIABLE", "NEXT START", "FROM")
+_HEAD = ("VARIABLE", "NEXT START", "ORIGIN")
 
 
 def show_list(report: Report, found: Mapping[str, Any]) -> None:
@@ -21,38 +21,40 @@ def show_list(report: Report, found: Mapping[str, Any]) -> None:
     unknown = found["unknown_running"]
     if found["running"] and unknown is None:
         report.table(
-            (*_HEAD, "RUNNING"), [(*_cells(row), _runs(row)) for row in rows], prose="NEXT START"
+            (*_HEAD, "RUNNING"),
+            [(*_cells(row), _running_value(row)) for row in rows],
+            prose="NEXT START",
         )
     else:
         report.table(_HEAD, [_cells(row) for row in rows], prose="NEXT START")
-    notes = [f"{row['name']}: {word}" for row in rows for word in _words(row)]
+    notes = [f"{row['name']}: {message}" for row in rows for message in _messages(row)]
     if notes:
         report.answer("")
     for note in notes:
         report.answer(note)
-    _show_strange(report, found)
+    _show_unexpected(report, found)
     if found["running"] and unknown is not None:
-        report.answer(f"\nunknown what K3s runs with: {unknown}")
+        report.answer(f"\nthe environment of the running K3s is unknown: {unknown}")
     if found["pending"]:
-        report.answer(f"\nrestart needed: {_pending(found['pending'])}")
+        report.answer(f"\nrestart required: {_pending(found['pending'])}")
 
 
-def _show_strange(report: Report, found: Mapping[str, Any]) -> None:
+def _show_unexpected(report: Report, found: Mapping[str, Any]) -> None:
     """Show how to remove unexpected variables from the user manager."""
     in_manager = {row["name"] for row in found["variables"] if row["origin"] == "manager"}
-    names = [name for name in found["strange"] if name in in_manager]
+    names = [name for name in found["unexpected"] if name in in_manager]
     if names:
         command = f"k3s-rootless env unset --runtime {' '.join(names)}"
-        report.answer(f"\ntake it out of the user manager with: {command}")
+        report.answer(f"\nremove it from the user manager with: {command}")
 
 
 def show_variable(report: Report, row: Mapping[str, Any]) -> None:
     """Show the value of one variable, and notes on it as progress."""
-    for word in _words(row):
-        report.notice(f"{row['name']}: {word}")
+    for message in _messages(row):
+        report.notice(f"{row['name']}: {message}")
     if row["redacted"]:
         command = f"k3s-rootless env get --reveal {row['name']}"
-        report.notice(f"the password is left out; with it: {command}")
+        report.notice(f"the password is not shown; show it with: {command}")
     value = next_value(row)
     if value is not None:
         report.value(value)
@@ -68,10 +70,10 @@ def show_change(report: Report, done: Changed) -> None:
         else:
             report.answer(f"{one.name} is set; `k3s-rootless up` starts K3s with it")
         if one.above:
-            report.notice(f"warning: {one.name} is {_how(one)} {one.above[-1].place}")
+            report.notice(f"warning: {one.name} is {_relation(one)} {one.above[-1].place}")
     pending = done.after.pending()
     if pending:
-        report.answer(_pending(pending))
+        report.answer(f"restart required: {_pending(pending)}")
 
 
 def next_value(row: Mapping[str, Any]) -> str | None:
@@ -81,16 +83,16 @@ def next_value(row: Mapping[str, Any]) -> str | None:
 
 
 def _pending(names: Sequence[str]) -> str:
-    return f"{standing.changed_since(names)}: k3s-rootless restart applies it"
+    return f"{pending_changes.changed_since(names)}; apply it with: k3s-rootless restart"
 
 
-def _how(one: ChangedVariable) -> str:
+def _relation(one: ChangedVariable) -> str:
     if one.above[-1].value is None:
-        return "taken away by"
-    return "still set by" if one.origin is None else "shadowed by"
+        return "removed by"
+    return "still set by" if one.origin is None else "overridden by"
 
 
-def _words(row: Mapping[str, Any]) -> Iterator[str]:
+def _messages(row: Mapping[str, Any]) -> Iterator[str]:
     yield from filter(None, (row["reason"], *row["warnings"], row["doubt"]))
 
 
@@ -108,11 +110,11 @@ def _origin(row: Mapping[str, Any]) -> str:
     return f"{row['origin']} {place}".rstrip()
 
 
-def _runs(row: Mapping[str, Any]) -> str:
+def _running_value(row: Mapping[str, Any]) -> str:
     if next_value(row) is None:
         return ""
     if not row["restart_needed"]:
-        return "the same"
+        return "same"
     return "not set" if row["started_with"] is None else _text(row["started_with"])
 
 

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from k3s_rootless.operations.launch.started import Started
     from k3s_rootless.operations.stop import Stopped
 
+_CHECK = "check whether it is ready with: k3s-rootless status"
+
 
 def show_plan(report: Report, plan: Plan) -> None:
     """Print the steps of `up`, and which running programs they stop."""
@@ -22,7 +24,7 @@ def show_plan(report: Report, plan: Plan) -> None:
     if not plan.steps:
         report.answer("nothing to do")
     if plan.outage is not None:
-        report.answer(f"{plan.outage.describe()}; `up` asks first, or needs --restart")
+        report.answer(f"{plan.outage.describe()}; `up` asks for confirmation, or needs --restart")
     report.document(document.of_plan(plan))
 
 
@@ -32,25 +34,24 @@ def show_up(report: Report, started: Started) -> None:
         what = "K3s was already running"
         if started.by_us:
             what = "K3s was started"
-        report.answer(f"{what}; check whether it is ready with `k3s-rootless status`")
+        report.answer(f"{what}; {_CHECK}")
     elif started.ready:
         report.answer(
-            f"K3s is ready ({started.seconds:.1f} s); see `k3s-rootless ports` for what the host"
-            " reaches"
+            f"K3s is ready ({started.seconds:.1f} s); list its ports with: k3s-rootless ports"
         )
     else:
-        report.answer(_on_its_way(started))
+        report.answer(_starting(started))
     report.document(document.of_up(started))
 
 
 def show_restart(report: Report, started: Started) -> None:
     """Print the state of K3s after `restart`."""
     if started.ready is None:
-        report.answer("K3s was started anew; see k3s-rootless status")
+        report.answer(f"K3s was restarted; {_CHECK}")
     elif started.ready:
         report.answer(f"K3s is ready ({started.seconds:.1f} s)")
     else:
-        report.answer(_on_its_way(started))
+        report.answer(_starting(started))
     report.document(document.of_restart(started))
 
 
@@ -75,20 +76,20 @@ def show_install(report: Report, installed: Installed) -> None:
 def show_lingering(report: Report, *, lingers: bool) -> None:
     """Print whether lingering is on."""
     if lingers:
-        report.answer("lingering is on: K3s outlives your last session")
+        report.answer("lingering is on: K3s keeps running after logout")
     else:
         report.answer("lingering is off: K3s stops when your last session ends")
     report.document(document.of_lingering(lingers=lingers))
 
 
-def _on_its_way(started: Started) -> str:
-    return f"K3s is on its way ({started.seconds:.1f} s): it reached `{started.last_phase}`"
+def _starting(started: Started) -> str:
+    return f"K3s is starting ({started.seconds:.1f} s); last phase reached: {started.last_phase}"
 
 
 def _next_start(stopped: Stopped) -> str:
     if isinstance(stopped.lingers, Unknown):
-        return "at your next login, or at the next boot if lingering is on"
+        return "at your next login (or at boot, if lingering is on)"
     if stopped.lingers.value:
         # logind starts the user manager at boot, so it is already running at login.
-        return "at the next boot, since lingering is on"
+        return "at the next boot, because lingering is on"
     return "at your next login"

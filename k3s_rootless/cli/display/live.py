@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from k3s_rootless.cli.display.drawing import Drawing
     from k3s_rootless.cli.display.report import Report
     from k3s_rootless.operations.launch.events import Died, PhaseReached, Waiting
+    from k3s_rootless.service.facts import UnitState
+
+# ExecMainCode of systemd has the values of CLD_EXITED, CLD_KILLED and CLD_DUMPED (waitid(2)).
+_EXITED, _SIGNALLED = 1, frozenset({2, 3})
 
 
 def prepare(report: Report) -> None:
@@ -44,7 +48,6 @@ class Progress:
         """Show that the start has failed, before the cause is known."""
         self.end()
         state = death.state
-        how = f"the unit is {state.active_state} ({state.sub_state}), its result `{state.result}`"
         if self._report.prints_events:
             self._report.event(
                 "exited",
@@ -56,16 +59,32 @@ class Progress:
                 exit_status=state.exit_status,
             )
             return
-        # A unit that was stopped on request has ended, but did not fail.
-        verb = "ended"
-        if state.dead or state.result != "success":
-            verb = "died"
         self._report.notice(
-            f"{death.seconds:6.1f} s  it {verb} while waiting for `{death.phase.name}`: {how};"
-            " looking for the cause"
+            f"K3s {_ending(state, death.seconds)}, before {death.phase.goal} ({_result(state)});"
+            " reading its log"
         )
 
     def end(self) -> None:
         """Stop drawing; the last drawing stays on the terminal."""
         if self._drawing is not None:
             self._drawing.end()
+
+
+def _ending(state: UnitState, seconds: float) -> str:
+    verb = "stopped"
+    if state.failed or state.result != "success":
+        verb = "exited"
+    elif state.running:
+        verb = "was restarted"
+    return f"{verb} after {seconds:.1f} s"
+
+
+def _result(state: UnitState) -> str:
+    """Return how the process ended; the state of the unit if systemd does not report this."""
+    if state.exit_code == _EXITED and state.exit_status:
+        return f"exit code {state.exit_status}"
+    if state.exit_code in _SIGNALLED:
+        return f"signal {state.exit_status}"
+    if state.result != "success":
+        return f"result {state.result}"
+    return f"unit state {state.active_state}/{state.sub_state}"

@@ -64,7 +64,7 @@ class Report:
         match event:
             case Arriving() | Arrived():
                 self._handle_download(event)
-            case events.Lacking(findings):
+            case events.ChecksFailed(findings):
                 self.findings(findings, to_stderr=True)
             case events.StepBegins(does, cause):
                 self.notice(f"{does}: {cause}")

@@ -11,8 +11,9 @@ from k3s_rootless.operations.readiness import phases
 
 if TYPE_CHECKING:
     from k3s_rootless.journal.facts import Cause
-    from k3s_rootless.operations.status.model import Loop, Seen
+    from k3s_rootless.operations.status.model import Loop, Snapshot
     from k3s_rootless.service.facts import UnitState
+    from k3s_rootless.service.unit.pending_changes import Pending
 
 _SHORT = {
     phases.NAMESPACE_MADE: "namespace",
@@ -20,68 +21,73 @@ _SHORT = {
     phases.KUBECONFIG_WRITTEN: "kubeconfig",
     phases.NODE_READY: "node ready",
 }
+_ACTIONS = {"reload": "reload", "restart": "restart", "up": "update of the unit"}
 LABEL = 13
 """Columns before the text of a line."""
 _SOON = timedelta(days=30)
 _BIG = 10 * 2**30
 
 
-def lines(seen: Seen) -> Iterator[str]:
+def lines(snapshot: Snapshot) -> Iterator[str]:
     """Yield the lines of the screen, the most important first, without empty ones."""
-    yield f"K3s          {headline(seen)}"
-    yield from _unit(seen)
-    yield f"release      {_release(seen)}"
-    if seen.may_run:
-        yield from _running(seen)
-    yield from _kubeconfig(seen)
-    yield from _certificates(seen)
-    yield from _lingering(seen)
-    for line in seen.drift:
+    yield f"K3s          {headline(snapshot)}"
+    yield from _unit(snapshot)
+    yield f"release      {_release(snapshot)}"
+    if snapshot.may_run:
+        yield from _running(snapshot)
+    yield from _kubeconfig(snapshot)
+    yield from _certificates(snapshot)
+    yield from _lingering(snapshot)
+    for line in snapshot.drift:
         yield f"drift        {line}"
-    for one in seen.pending:
-        yield f"pending      {one.what}: {one.cause}: {one.command}"
-    yield from _unknown(seen)
+    for one in snapshot.pending:
+        yield f"pending      {required(one)}; apply it with: {one.command}"
+    yield from _unknown(snapshot)
 
 
-def headline(seen: Seen) -> str:
-    """Return the state of K3s, and what it is waiting for."""
-    missing = seen.missing
+def headline(snapshot: Snapshot) -> str:
+    """Return the state of K3s, and why it is not ready, with the phase of its start."""
+    missing = snapshot.missing
     if missing is None:
-        return seen.word
-    return f"{seen.word}: {missing.phase}: {missing.reason}"
+        return snapshot.overall_state
+    return f"{snapshot.overall_state}: {missing.reason} (phase: {missing.phase})"
 
 
-def _unit(seen: Seen) -> Iterator[str]:
-    if seen.state is not None:
-        yield _state(seen, seen.state)
-        yield f"restarts     {_restarts(seen, seen.state)}"
-        yield from _cause(seen.died_of)
-    elif isinstance(seen.kit, Known):
-        child = seen.kit.value.child_pid
-        yield f"processes    rootlesskit answers, and its child is process {child}"
+def required(one: Pending) -> str:
+    """Return the action that a pending change requires, and why."""
+    return f"{_ACTIONS.get(one.what, one.what)} required: {one.cause}"
 
 
-def _state(seen: Seen, state: UnitState) -> str:
+def _unit(snapshot: Snapshot) -> Iterator[str]:
+    if snapshot.state is not None:
+        yield _state(snapshot, snapshot.state)
+        yield f"restarts     {_restarts(snapshot, snapshot.state)}"
+        yield from _cause(snapshot.failure_cause)
+    elif isinstance(snapshot.kit, Known):
+        child = snapshot.kit.value.child_pid
+        yield f"processes    rootlesskit is running; its child is PID {child}"
+
+
+def _state(snapshot: Snapshot, state: UnitState) -> str:
     since = state.started if state.running else state.changed
     enabled = state.file_state or "not enabled"
     line = f"unit         {state.active_state} ({state.sub_state}), {enabled}"
-    line += _since(since, seen.time)
+    line += _since(since, snapshot.time)
     if state.result != "success":
         line += f", last result {state.result}"
     return line
 
 
-def _restarts(seen: Seen, state: UnitState) -> str:
-    loop = seen.loop
+def _restarts(snapshot: Snapshot, state: UnitState) -> str:
+    loop = snapshot.loop
     if loop is None:
         return str(state.restarts)
-    every = _every(loop)
+    text = f"{loop.restarts}, restart loop{_every(loop)}"
     if not loop.over:
-        return f"{loop.restarts}: K3s dies again and again{every}"
-    rest = "it has run since then"
+        return text
     if state.active_state == "failed":
-        rest = "systemd has given up"
-    return f"{loop.restarts}: K3s died again and again{every}; {rest}"
+        return f"{text}; systemd no longer restarts K3s"
+    return f"{text}; K3s has been running since then"
 
 
 def _every(loop: Loop) -> str:
@@ -98,18 +104,18 @@ def _cause(cause: Cause | None) -> Iterator[str]:
         check = f" ({cause.check or cause.id})"
     label = "cause        "
     if cause.earlier:
-        label = "earlier      the start before this one failed: "
+        label = "earlier      the previous start failed: "
     yield f"{label}{cause.title}{check}"
     if cause.line:
         yield f"             {cause.line}"
-    yield "             see what mends it: k3s-rootless diagnose"
+    yield "             how to fix it: k3s-rootless diagnose"
 
 
-def _release(seen: Seen) -> str:
+def _release(snapshot: Snapshot) -> str:
     releases = {
-        "the unit was written for": "" if seen.version is None else str(seen.version),
-        "installed is": value_or(seen.installed, ""),
-        "running is": seen.running_release or "",
+        "running": snapshot.running_release or "",
+        "installed": value_or(snapshot.installed, ""),
+        "unit written for": "" if snapshot.version is None else str(snapshot.version),
     }
     known = {what: release for what, release in releases.items() if release}
     different = set(known.values())
@@ -118,78 +124,78 @@ def _release(seen: Seen) -> str:
     return ", ".join(f"{what} {release}" for what, release in known.items())
 
 
-def _running(seen: Seen) -> Iterator[str]:
-    yield from _start(seen)
-    node = seen.ready_node
+def _running(snapshot: Snapshot) -> Iterator[str]:
+    yield from _start(snapshot)
+    node = snapshot.ready_node
     if node is not None:
-        yield f"node         {node.name}, ready{_since(node.since, seen.time)}"
-    yield from _memory(seen)
-    yield from _cpu(seen)
-    if isinstance(seen.kit, Known):
-        yield f"forwards     {len(seen.kit.value.forwards)} (see: k3s-rootless ports)"
+        yield f"node         {node.name}, ready{_since(node.since, snapshot.time)}"
+    yield from _memory(snapshot)
+    yield from _cpu(snapshot)
+    if isinstance(snapshot.kit, Known):
+        yield f"forwards     {len(snapshot.kit.value.forwards)} (details: k3s-rootless ports)"
 
 
-def _start(seen: Seen) -> Iterator[str]:
-    if seen.state is None or seen.state.started is None:
+def _start(snapshot: Snapshot) -> Iterator[str]:
+    if snapshot.state is None or snapshot.state.started is None:
         return
-    started = seen.state.started
+    started = snapshot.state.started
     reached = [
         f"{_SHORT[one.name]} {(one.time - started).total_seconds():.1f} s"
-        for one in seen.milestones
+        for one in snapshot.milestones
         if one.time and one.name in _SHORT
     ]
     if reached:
         yield f"start        {', '.join(reached)}"
 
 
-def _memory(seen: Seen) -> Iterator[str]:
-    usage = seen.usage
+def _memory(snapshot: Snapshot) -> Iterator[str]:
+    usage = snapshot.usage
     if usage.memory is None:
         return
     line = f"memory       {_size(usage.memory)}"
     if usage.memory_peak is not None:
-        line += f", at most {_size(usage.memory_peak)}"
+        line += f", peak {_size(usage.memory_peak)}"
     if usage.memory_limit is not None:
-        line += f", of {_size(usage.memory_limit)}"
+        line += f", limit {_size(usage.memory_limit)}"
     yield line
 
 
-def _cpu(seen: Seen) -> Iterator[str]:
-    usage = seen.usage
+def _cpu(snapshot: Snapshot) -> Iterator[str]:
+    usage = snapshot.usage
     if usage.cpu is None:
         return
     line = f"cpu          {usage.cpu:.1f} s"
-    if seen.state is not None and seen.state.started is not None:
-        seconds = (seen.time - seen.state.started).total_seconds()
+    if snapshot.state is not None and snapshot.state.started is not None:
+        seconds = (snapshot.time - snapshot.state.started).total_seconds()
         if seconds > 1:
             line += f", {usage.cpu / seconds:.1%} of one CPU since the start"
     if usage.cpu_limit:
-        line += f", limited to {usage.cpu_limit:g} CPUs"
+        line += f", limit {usage.cpu_limit:g} CPUs"
     yield line
 
 
-def _kubeconfig(seen: Seen) -> Iterator[str]:
-    if not isinstance(seen.kubeconfig, Known):
-        if seen.ready_without_kubeconfig:
-            reason = seen.kubeconfig.reason
-            yield f"kubeconfig   {reason}; a restart writes it: k3s-rootless restart"
+def _kubeconfig(snapshot: Snapshot) -> Iterator[str]:
+    if not isinstance(snapshot.kubeconfig, Known):
+        if snapshot.ready_without_kubeconfig:
+            reason = snapshot.kubeconfig.reason
+            yield f"kubeconfig   {reason}; a restart writes it again: k3s-rootless restart"
         return
-    found = seen.kubeconfig.value
-    age = _length((seen.time - found.modified).total_seconds())
+    found = snapshot.kubeconfig.value
+    age = _length((snapshot.time - found.modified).total_seconds())
     line = f"kubeconfig   {found.path}, {age} old, mode {found.mode:04o}"
     if found.mode & 0o077:
-        line += ", readable by others"
-    if seen.stale_kubeconfig:
-        line += ", of an earlier start"
+        line += ", readable by other users"
+    if snapshot.stale_kubeconfig:
+        line += ", written by an earlier start"
     yield line
 
 
-def _certificates(seen: Seen) -> Iterator[str]:
-    if not isinstance(seen.kubeconfig, Known):
+def _certificates(snapshot: Snapshot) -> Iterator[str]:
+    if not isinstance(snapshot.kubeconfig, Known):
         return
     ends = [
-        f"{one.owner} {_until(one.until.value, seen.time)}"
-        for one in seen.certificates
+        f"{one.owner} {_until(one.until.value, snapshot.time)}"
+        for one in snapshot.certificates
         if isinstance(one.until, Known)
     ]
     if ends:
@@ -201,12 +207,12 @@ def _until(end: datetime, now: datetime) -> str:
     if end <= now:
         return f"expired on {day}"
     if end - now < _SOON:
-        return f"until {day} (in {_length((end - now).total_seconds())})"
-    return f"until {day}"
+        return f"valid until {day} (in {_length((end - now).total_seconds())})"
+    return f"valid until {day}"
 
 
-def _lingering(seen: Seen) -> Iterator[str]:
-    lingers = value_or(seen.lingers, None)
+def _lingering(snapshot: Snapshot) -> Iterator[str]:
+    lingers = value_or(snapshot.lingers, None)
     if lingers is None:
         return
     if lingers:
@@ -215,13 +221,13 @@ def _lingering(seen: Seen) -> Iterator[str]:
         yield "linger       off: K3s stops when your last session ends"
 
 
-def _unknown(seen: Seen) -> Iterator[str]:
-    # The first line already shows what K3s is waiting for, and the error why the query ended.
+def _unknown(snapshot: Snapshot) -> Iterator[str]:
+    # The first line already shows why K3s is not ready, and the error why the query failed.
     shown = {"unit"}
-    if seen.ready_without_kubeconfig:
+    if snapshot.ready_without_kubeconfig:
         shown.add("kubeconfig")
-    missing = seen.missing
-    for part, reason in seen.unknown:
+    missing = snapshot.missing
+    for part, reason in snapshot.unknown:
         if part in shown or (missing is not None and reason == missing.reason):
             continue
         yield f"unknown      {part}: {reason}"

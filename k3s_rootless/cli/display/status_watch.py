@@ -19,39 +19,41 @@ if TYPE_CHECKING:
 
     from k3s_rootless.cli.display.report import Report
     from k3s_rootless.cli.display.terminal import Screen
-    from k3s_rootless.operations.status.model import Seen
+    from k3s_rootless.operations.status.model import Snapshot
 
 
-def show(report: Report, looks: Iterable[Seen | NotRunning]) -> None:
+def show(report: Report, snapshots: Iterable[Snapshot | NotRunning]) -> None:
     """Show each result as it arrives."""
     if report.json_for is not None:
-        _show_each(_Documents(report), looks)
+        _show_each(_Documents(report), snapshots)
     elif report.on_terminal():
-        _draw(report.screen(), looks)
+        _draw(report.screen(), snapshots)
     else:
-        _show_each(_Lines(report), looks)
+        _show_each(_Lines(report), snapshots)
 
 
-def _show_each(shown: _Documents | _Lines, looks: Iterable[Seen | NotRunning]) -> None:
-    for seen in looks:
-        if isinstance(seen, NotRunning):
-            shown.absence(seen)
+def _show_each(shown: _Documents | _Lines, snapshots: Iterable[Snapshot | NotRunning]) -> None:
+    for snapshot in snapshots:
+        if isinstance(snapshot, NotRunning):
+            shown.absence(snapshot)
         else:
-            shown.look(seen)
+            shown.show(snapshot)
 
 
-def _draw(opened: AbstractContextManager[Screen], looks: Iterable[Seen | NotRunning]) -> None:
+def _draw(
+    opened: AbstractContextManager[Screen], snapshots: Iterable[Snapshot | NotRunning]
+) -> None:
     with opened as screen:
-        for seen in looks:
-            if isinstance(seen, NotRunning):
-                screen.show([seen.message, seen.hint or ""], hang=2)
+        for snapshot in snapshots:
+            if isinstance(snapshot, NotRunning):
+                screen.show([snapshot.message, snapshot.hint or ""], hang=2)
             else:
-                screen.show([*status.lines(seen), *_lost(seen)], status.LABEL)
+                screen.show([*status.lines(snapshot), *_lost(snapshot)], status.LABEL)
 
 
-def _lost(seen: Seen) -> Iterator[str]:
-    if seen.problem is not None:
-        yield f"lost         {seen.problem.message}"
+def _lost(snapshot: Snapshot) -> Iterator[str]:
+    if snapshot.problem is not None:
+        yield f"error        {snapshot.problem.message}"
 
 
 class _Manager:
@@ -61,15 +63,15 @@ class _Manager:
         self._report = report
         self._lost = ""
 
-    def look(self, seen: Seen) -> None:
-        lost = "" if seen.problem is None else seen.problem.message
+    def show(self, snapshot: Snapshot) -> None:
+        lost = "" if snapshot.problem is None else snapshot.problem.message
         if lost == self._lost:
             return
         self._lost = lost
         if lost:
-            self._report.notice(f"lost the user manager: {lost}")
+            self._report.notice(f"lost the connection to the user manager: {lost}")
         else:
-            self._report.notice("the user manager answers again")
+            self._report.notice("reconnected to the user manager")
 
 
 class _Documents:
@@ -80,9 +82,9 @@ class _Documents:
         self._manager = _Manager(report)
         self._last = ""
 
-    def look(self, seen: Seen) -> None:
-        self._manager.look(seen)
-        content = status_document.document(seen)
+    def show(self, snapshot: Snapshot) -> None:
+        self._manager.show(snapshot)
+        content = status_document.document(snapshot)
         compared = status_document.without_usage(content)
         if compared != self._last:
             self._report.document_line(content)
@@ -103,9 +105,9 @@ class _Lines:
         self._manager = _Manager(report)
         self._last: dict[str, str] = {}
 
-    def look(self, seen: Seen) -> None:
-        self._manager.look(seen)
-        facts = dict(_facts(seen))
+    def show(self, snapshot: Snapshot) -> None:
+        self._manager.show(snapshot)
+        facts = dict(_facts(snapshot))
         for name, text in facts.items():
             if self._last.get(name) != text:
                 self._report.answer(f"{_now()} {name}: {text}")
@@ -119,21 +121,21 @@ class _Lines:
             self._report.answer(f"{_now()} K3s: {error.message}")
 
 
-def _facts(seen: Seen) -> Iterator[tuple[str, str]]:
+def _facts(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
     """Yield the facts with visible changes; values that grow continuously are left out."""
-    yield "K3s", status.headline(seen)
-    state = seen.state
+    yield "K3s", status.headline(snapshot)
+    state = snapshot.state
     if state is not None:
         invocation = state.invocation or "-"
         yield "unit", f"{state.active_state} ({state.sub_state}), invocation {invocation}"
         yield "restarts", str(state.restarts)
-    cause = seen.died_of
+    cause = snapshot.failure_cause
     if cause is not None:
         yield ("earlier" if cause.earlier else "cause"), cause.title
-    if isinstance(seen.kit, Known):
-        yield "forwards", str(len(seen.kit.value.forwards))
-    if seen.pending:
-        yield "pending", "; ".join(f"{one.what}: {one.cause}" for one in seen.pending)
+    if isinstance(snapshot.kit, Known):
+        yield "forwards", str(len(snapshot.kit.value.forwards))
+    if snapshot.pending:
+        yield "pending", "; ".join(map(status.required, snapshot.pending))
 
 
 def _now() -> str:

@@ -75,7 +75,7 @@ class Screen:
         else:
             drawn = Group(*(_whole(cards[at], _MARKS.get(rows[at][0], "")) for at in fitting))
         left = len(rows) - len(fitting)
-        more = [f"and {left} more; see: k3s-rootless ports"] if left else []
+        more = [f"and {left} more rows; list all with: k3s-rootless ports"] if left else []
         # The cursor stays on a separate line below.
         below = [*more, "", *notes, ""]
         self._live.update(Group(drawn, *(_whole(line, "dim") for line in below)), refresh=True)

@@ -20,8 +20,8 @@ def show(report: Report, found: Versions) -> None:
     if report.json_for is not None:
         report.document(versions.document(found))
         return
-    k3s, path = found.k3s or "unknown", found.k3s_path or "no binary found"
-    systemd = found.systemd or "unknown (no user manager answers)"
+    k3s, path = found.k3s or "unknown", found.k3s_path or "k3s was not found"
+    systemd = found.systemd or "unknown (the user manager does not answer)"
     report.answer(f"k3s-rootless {__version__}")
     report.answer(f"k3s          {k3s} ({path})", hang=_LABEL)
     report.answer(f"systemd      {systemd}", hang=_LABEL)

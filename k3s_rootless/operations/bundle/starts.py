@@ -105,7 +105,7 @@ def _noting(entries: Iterable[Entry], found: Observed) -> Iterator[Entry]:
     for entry in entries:
         if entry.time is not None:
             found.first = found.first or entry.time
-            name = milestones.noticed(entry.message[:_LONGEST_NOTICED])
+            name = milestones.in_line(entry.message[:_LONGEST_NOTICED])
             if name is not None:
                 found.reached.setdefault(name, entry.time)
         yield entry

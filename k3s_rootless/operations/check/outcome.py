@@ -86,9 +86,9 @@ def require_k3s(context: Context, findings: Sequence[Finding]) -> None:
     lacking = tuple(finding for finding in failed if matches(finding.check, "k3s"))
     if lacking:
         # Imported here: 3 ms, which only a host without a usable K3s needs.
-        from k3s_rootless.operations.launch.events import Lacking
+        from k3s_rootless.operations.launch.events import ChecksFailed
 
-        context.listener(Lacking(lacking))
+        context.listener(ChecksFailed(lacking))
         raise refusal(lacking)
     warn_about_release(context, findings)
     if failed:

@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from k3s_rootless.service.facts import UnitState
     from k3s_rootless.service.systemd.user import UserManager
 
-_HINT = """see what there is: k3s-rootless config list
-other flags of K3s go into a drop-in of your own: systemctl --user edit k3s-rootless"""
+_HINT = """list the settings with: k3s-rootless config list
+set other flags of K3s in a drop-in of your own: systemctl --user edit k3s-rootless"""
 _FORWARDED_BY_TRAEFIK = {"10080": "80", "10443": "443"}
 
 
@@ -66,11 +66,11 @@ def require_known(name: str) -> str:
     if name in options.REFUSED:
         raise UsageError(
             f"cannot set `{name}` for rootless K3s: {options.REFUSED[name]}",
-            hint="see what can be: k3s-rootless config list",
+            hint="list the settings with: k3s-rootless config list",
         )
     close = difflib.get_close_matches(name.lower(), known, n=1)
     hint = f"did you mean `{known[close[0]]}`?" if close else _HINT
-    raise UsageError(f"there is no setting `{name}`", hint=hint)
+    raise UsageError(f"unknown setting `{name}`", hint=hint)
 
 
 def change(context: Context, changes: Mapping[str, Sequence[str]], *, force: bool) -> Changed:
@@ -98,7 +98,7 @@ def change(context: Context, changes: Mapping[str, Sequence[str]], *, force: boo
             context,
             manager,
             [(found, DesiredDropIn(found.path, rendered, configuration.MODE))],
-            "it was asked for",
+            f"{'set' if any(changes.values()) else 'unset'} {', '.join(changes)}",
             lambda now: configuration.differs(configured, now),
             force=force,
         )
@@ -119,8 +119,8 @@ def _text_with_command(context: Context, directory: Path, state: UnitState) -> s
     text = installation.text_to_build_on(context, directory, state)
     if not configuration.command_words(text):
         raise RootlessError(
-            "cannot build on the unit: it has no ExecStart=",
-            hint="look at it: k3s-rootless unit show",
+            "cannot set server flags: the unit has no ExecStart=",
+            hint="check it with: k3s-rootless unit show",
         )
     return text
 
@@ -147,7 +147,7 @@ def _checked(
     option = options.OPTIONS.get(name)
     takes_many = option is not None and option.many
     if len(values) > 1 and not takes_many:
-        raise UsageError(f"cannot set {name} to {len(values)} values: it takes one")
+        raise UsageError(f"cannot set {name} to {len(values)} values: it accepts only one")
     checked = []
     for value in values:
         try:
@@ -188,7 +188,7 @@ def _require_usable(context: Context, name: str, value: str) -> None:
     if name == "https-listen-port":
         first = sockets.unprivileged_from()
         if int(value) < first:
-            raise ValueError(f"this host lets only root listen on ports below {first}")
+            raise ValueError(f"only root can listen on ports below {first} on this host")
     if name == "data-dir":
         _require_usable_directory(context, Path(value))
 
@@ -197,9 +197,9 @@ def _require_usable_directory(context: Context, directory: Path) -> None:
     try:
         existing = next(path for path in (directory, *directory.parents) if path.exists())
     except OSError as error:
-        raise ValueError(f"it cannot be looked at: {reason(error)}") from error
+        raise ValueError(f"it cannot be checked: {reason(error)}") from error
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
-        raise ValueError(f"you cannot write into {existing}")
+        raise ValueError(f"you cannot write to {existing}")
     problem = data_directory.unusable(directory, context.paths.home)
     if problem:
         raise ValueError(f"{problem}; {options.DATA_DIRECTORY_HINT}")
@@ -217,15 +217,17 @@ def _report_consequences(
     if "disable" in changes:
         for one in disabled - set(options.COMPONENTS):
             context.notice(
-                f"disable: K3s packs no component `{one}`; it disables an AddOn of yours of that"
-                " name"
+                f"disable: K3s has no packaged component `{one}`; only an AddOn of yours with this"
+                " name is disabled"
             )
         if "servicelb" in disabled:
-            context.notice("disable: without servicelb K3s forwards the API's port and no other")
+            context.notice(
+                "disable: without servicelb, K3s forwards only the port of the API server"
+            )
     port = configured.get("https-listen-port", ("",))[0]
     if port in _FORWARDED_BY_TRAEFIK and disabled.isdisjoint(("traefik", "servicelb")):
         inside = _FORWARDED_BY_TRAEFIK[port]
         context.notice(
-            f"https-listen-port: traefik's port {inside} wants host port {port} too, and K3s does"
-            " not notice"
+            f"https-listen-port: K3s also forwards port {inside} of traefik to host port {port},"
+            " and does not report the conflict"
         )

@@ -66,7 +66,7 @@ class DropIn:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """All settings, the drop-in that `config` writes, and why a restart is needed.
+    """All settings, the drop-in that `config` writes, and why a restart is required.
 
     `resolved` is what the settings were taken from.
     """
@@ -183,14 +183,14 @@ def notes(resolved: Settings) -> list[str]:
     lines = []
     for file in resolved.files:
         if file.missing:
-            lines.append(f"K3s takes nothing from {file.path}: {file.missing}")
+            lines.append(f"K3s reads no settings from {file.path}: {file.missing}")
         elif not isinstance(file.entries, Unknown):
             lines.append(f"K3s also reads {file.path}")
     lines += [
-        f"K3s skips `{one.name}` ({one.origin}): this release has no such option"
+        f"K3s ignores `{one.name}` ({one.origin}): this release has no such option"
         for one in resolved.skipped
     ]
-    return [*lines, *(f"not known: {problem}" for problem in resolved.problems)]
+    return [*lines, *(f"unknown: {problem}" for problem in resolved.problems)]
 
 
 def base_argv(context: Context, directory: Path, state: UnitState) -> tuple[str, ...]:

@@ -108,7 +108,7 @@ def _log(
         # The report of systemd is a result even without the journal.
         context.notice(f"{error.message}; using only the state that systemd reports")
         return StartLog(None)
-    if needed and not log.lines and (state.dead or journald.hidden()):
+    if needed and not log.lines and (state.failed or journald.hidden()):
         context.notice(_silence(context))
     return log
 
@@ -138,7 +138,7 @@ def _require_unit(state: UnitState, *, any_start: bool) -> None:
 def _require_start(state: UnitState) -> None:
     """Raise NotRunning if no start runs and the last one did not fail."""
     stopped = state.active_state == "inactive" and state.result == "success"
-    if stopped and not state.running and not state.dead:
+    if stopped and not state.running and not state.failed:
         raise _stopped()
 
 

@@ -43,7 +43,7 @@ def of(
             return diagnosis.last_start(entries)
     # systemd does not keep the last start of a unit that was reset, but the journal does.
     last = state.invocation or next(iter(journald.invocations(context.uid)[-1:]), "")
-    if settle and state.dead and _age(state.changed) < SETTLE_SECONDS:
+    if settle and state.failed and _age(state.changed) < SETTLE_SECONDS:
         return settled(context, state, last)
     log = start_log.read(context, last, ready=ready, ended=start_log.end(state))
     if log.cause is not None or ready or not _follows_failure(context, state):
@@ -95,7 +95,7 @@ def earlier(context: Context, state: UnitState) -> Cause | None:
 
 def _follows_failure(context: Context, state: UnitState) -> bool:
     """Return whether the failure of an earlier start can explain the current state."""
-    if state.dead or not state.restarts:
+    if state.failed or not state.restarts:
         return False
     return not loops.is_past(_age(state.started), period(context))
 

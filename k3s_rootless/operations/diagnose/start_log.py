@@ -91,7 +91,7 @@ def _last_failed(context: Context, state: UnitState) -> tuple[str, datetime | No
     start that journald has may be an old one, which ended in another way. For this reason, the
     scheduled restart must be newer than the end of the unit.
     """
-    if state.dead:
+    if state.failed:
         return state.invocation, state.changed
     # Between two starts, systemd reports the unit as inactive for a moment, shortly after the line
     # about the restart.

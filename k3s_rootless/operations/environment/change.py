@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from k3s_rootless.errors import RootlessError, UsageError
 from k3s_rootless.observation import Known
 from k3s_rootless.operations import change_drop_in, k3s_search
-from k3s_rootless.operations.environment import look, surroundings
+from k3s_rootless.operations.environment import reading, surroundings
 from k3s_rootless.service.drop_ins import environment as environment_drop_in
 from k3s_rootless.service.environment.precedence import Origin
 from k3s_rootless.service.environment.variables import VARIABLES, Effect
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from k3s_rootless.k3s.version import Version
     from k3s_rootless.operations.context import Context
-    from k3s_rootless.operations.environment.look import Seen
+    from k3s_rootless.operations.environment.reading import ObservedEnvironment
     from k3s_rootless.service.environment.precedence import Layer, Resolved
     from k3s_rootless.service.environment.variables import Judgement
     from k3s_rootless.service.facts import UnitState
@@ -51,7 +51,7 @@ class ChangedVariable:
 class Changed:
     """The environment after a change; `runtime` is True if only the user manager was changed."""
 
-    after: Seen
+    after: ObservedEnvironment
     variables: tuple[ChangedVariable, ...]
     changed: bool
     runtime: bool
@@ -66,7 +66,7 @@ def set_variables(
     another value afterwards.
     """
     with context.manager() as manager, context.locked():
-        seen = look.look(context, manager)
+        seen = reading.read(context, manager)
         judgements = _judged(context, seen, values)
         if runtime:
             state = seen.state
@@ -74,7 +74,7 @@ def set_variables(
         else:
             state, changed = _change_drop_in(context, manager, seen, values, (), force=force)
         # The unit is not queried again, because it was just read after the change.
-        after = look.look(context, manager, state)
+        after = reading.read(context, manager, state)
     origin = Origin.MANAGER if runtime else Origin.DROP_IN
     rows = [_set_variable(after, name, origin, judgements[name]) for name in values]
     return Changed(after, tuple(rows), changed, runtime)
@@ -89,19 +89,21 @@ def unset_variables(
     """
     names = tuple(dict.fromkeys(names))
     with context.manager() as manager, context.locked():
-        seen = look.look(context, manager)
+        seen = reading.read(context, manager)
         undone = {name for name in names if _is_set(seen, name, runtime=runtime)}
         if runtime:
             state = seen.state
             changed = _change_manager(manager, {}, names)
         else:
             state, changed = _change_drop_in(context, manager, seen, {}, names, force=force)
-        after = look.look(context, manager, state)
+        after = reading.read(context, manager, state)
     rows = [_unset_variable(after, name, undone=name in undone) for name in names]
     return Changed(after, tuple(rows), changed, runtime)
 
 
-def _judged(context: Context, seen: Seen, values: Mapping[str, str]) -> dict[str, Judgement]:
+def _judged(
+    context: Context, seen: ObservedEnvironment, values: Mapping[str, str]
+) -> dict[str, Judgement]:
     """Check new values together with the other values, and report warnings.
 
     Raises UsageError for a value that makes K3s fail.
@@ -111,10 +113,13 @@ def _judged(context: Context, seen: Seen, values: Mapping[str, str]) -> dict[str
     found = {name: surroundings.judged(name, value, around) for name, value in values.items()}
     for name, judgement in found.items():
         if judgement.effect is Effect.FATAL:
-            hint = f"give it {VARIABLES[name].takes}, or go without: k3s-rootless env unset {name}"
+            hint = (
+                f"valid values: {VARIABLES[name].takes}; to use K3s's default:"
+                f" k3s-rootless env unset {name}"
+            )
             raise UsageError(f"cannot set {name}: {judgement.reason}", hint=hint)
-        for word in judgement.words:
-            context.notice(f"warning: {name}: {word}")
+        for message in judgement.messages:
+            context.notice(f"warning: {name}: {message}")
     return found
 
 
@@ -128,7 +133,7 @@ def _installed_release(context: Context) -> Version | None:
 def _change_drop_in(
     context: Context,
     manager: UserManager,
-    seen: Seen,
+    seen: ObservedEnvironment,
     values: Mapping[str, str],
     gone: Sequence[str],
     *,
@@ -144,7 +149,7 @@ def _change_drop_in(
 
     desired = DesiredDropIn(own.path, environment_drop_in.render(kept), environment_drop_in.MODE)
     verb = "set" if values else "unset"
-    cause = f"{', '.join(values or gone)} {verb}"
+    cause = f"{verb} {', '.join(values or gone)}"
     return change_drop_in.perform(context, manager, [(own, desired)], cause, differs, force=force)
 
 
@@ -152,17 +157,17 @@ def _difference(
     state: UnitState, own: Path, values: Mapping[str, str], gone: Sequence[str]
 ) -> str | None:
     """Return how systemd's values differ from the change; None if they match."""
-    assigned = look.assigned_by(state)
+    assigned = reading.assigned_by(state)
     for name in values:
         value, path = assigned.get(name, (None, None))
         if value == values[name]:
             continue
         if path is None:
-            return f"it has no such {name}"
-        return f"{name} is set by {path} as well, which comes later"
+            return f"it does not set {name}"
+        return f"{path} also sets {name}, and is read later"
     remaining = [name for name in gone if name in assigned and assigned[name][1] in {None, own}]
     if remaining:
-        return f"it still has {', '.join(remaining)}"
+        return f"it still sets {', '.join(remaining)}"
     return None
 
 
@@ -183,26 +188,28 @@ def _change_manager(manager: UserManager, values: Mapping[str, str], gone: Seque
         replaced = {name: before[name] for name in values if name in before}
         manager.change_environment(new, replaced)
         raise RootlessError(
-            f"the user manager did not take {', '.join(refused)}",
-            hint="systemctl --user show-environment",
+            f"the user manager did not accept {', '.join(refused)}",
+            hint="check its environment with: systemctl --user show-environment",
         )
     return True
 
 
-def _is_set(seen: Seen, name: str, *, runtime: bool) -> bool:
+def _is_set(seen: ObservedEnvironment, name: str, *, runtime: bool) -> bool:
     """Return whether our drop-in sets a variable; with `runtime`, whether the user manager does."""
     if runtime:
         return any(layer.origin is Origin.MANAGER for layer in seen.resolved(name).layers)
     return name in environment_drop_in.read(files.or_problem(seen.own_path).text)
 
 
-def _set_variable(after: Seen, name: str, origin: Origin, judgement: Judgement) -> ChangedVariable:
+def _set_variable(
+    after: ObservedEnvironment, name: str, origin: Origin, judgement: Judgement
+) -> ChangedVariable:
     resolved = after.resolved(name)
     file = after.own_path.name if origin is Origin.DROP_IN else ""
     above = resolved.above(origin, file)
     return ChangedVariable(name, resolved, above, origin, judgement)
 
 
-def _unset_variable(after: Seen, name: str, *, undone: bool) -> ChangedVariable:
+def _unset_variable(after: ObservedEnvironment, name: str, *, undone: bool) -> ChangedVariable:
     resolved = after.resolved(name)
     return ChangedVariable(name, resolved, resolved.layers, undone=undone)

@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from k3s_rootless.observation import Known, Unknown
-from k3s_rootless.operations.environment import look, surroundings
+from k3s_rootless.operations.environment import reading, surroundings
 from k3s_rootless.service.environment.variables import VARIABLES, Judgement
 
 if TYPE_CHECKING:
     from k3s_rootless.operations.environment.change import Changed, ChangedVariable
-    from k3s_rootless.operations.environment.look import Seen
+    from k3s_rootless.operations.environment.reading import ObservedEnvironment
     from k3s_rootless.service.environment.precedence import Layer
     from k3s_rootless.service.environment.variables import Surroundings
 
 
-def document(seen: Seen, around: Surroundings, *, reveal: bool) -> dict[str, Any]:
+def document(seen: ObservedEnvironment, around: Surroundings, *, reveal: bool) -> dict[str, Any]:
     """Return the document of `list`; `reveal` shows passwords in addresses."""
     unknown_running = None
     if seen.state.running and isinstance(seen.running, Unknown):
@@ -25,19 +25,21 @@ def document(seen: Seen, around: Surroundings, *, reveal: bool) -> dict[str, Any
         "running": seen.state.running,
         "release": str(seen.version) if seen.version else None,
         "variables": [row(seen, around, name, reveal=reveal) for name in seen.rows()],
-        "strange": list(seen.strange()),
+        "unexpected": list(seen.unexpected()),
         "pending": _pending(seen),
         "unknown_running": unknown_running,
         "errors": [],
     }
 
 
-def row(seen: Seen, around: Surroundings, name: str, *, reveal: bool) -> dict[str, Any]:
+def row(
+    seen: ObservedEnvironment, around: Surroundings, name: str, *, reveal: bool
+) -> dict[str, Any]:
     """Return what is known about one variable; `reveal` shows passwords in addresses."""
     resolved = seen.resolved(name)
     variable = VARIABLES.get(name)
     judged = surroundings.judged(name, resolved.value, around)
-    value = look.shown(name, resolved.value, reveal=reveal)
+    value = reading.shown(name, resolved.value, reveal=reveal)
     started_with = None
     restart_needed = False
     if isinstance(seen.running, Known):
@@ -56,7 +58,7 @@ def row(seen: Seen, around: Surroundings, name: str, *, reveal: bool) -> dict[st
             {
                 "origin": layer.origin.value,
                 "path": _path(layer),
-                "value": look.shown(name, layer.value, reveal=reveal),
+                "value": reading.shown(name, layer.value, reveal=reveal),
             }
             for layer in resolved.layers
         ],
@@ -64,7 +66,7 @@ def row(seen: Seen, around: Surroundings, name: str, *, reveal: bool) -> dict[st
         "reason": judged.reason,
         "warnings": list(judged.warnings),
         "doubt": resolved.doubt,
-        "started_with": look.shown(name, started_with, reveal=reveal),
+        "started_with": reading.shown(name, started_with, reveal=reveal),
         "restart_needed": restart_needed,
     }
 
@@ -82,7 +84,7 @@ def change_document(done: Changed) -> dict[str, Any]:
     }
 
 
-def _pending(seen: Seen) -> list[str] | None:
+def _pending(seen: ObservedEnvironment) -> list[str] | None:
     found = seen.pending()
     return None if found is None else list(found)
 
@@ -91,7 +93,7 @@ def _changed_row(one: ChangedVariable) -> dict[str, Any]:
     judged = one.judgement or Judgement()
     return {
         "name": one.name,
-        "value": look.shown(one.name, one.resolved.value, reveal=False),
+        "value": reading.shown(one.name, one.resolved.value, reveal=False),
         "origin": one.resolved.last.origin.value,
         "path": _path(one.resolved.last),
         "shadowed_by": one.above[-1].place if one.above else None,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from k3s_rootless.observation import Known, Observed
-from k3s_rootless.operations.environment import look, surroundings
+from k3s_rootless.operations.environment import reading, surroundings
 from k3s_rootless.preflight.records import Problem
 from k3s_rootless.service.environment.variables import Effect
 from k3s_rootless.service.observe import files as unit_files
@@ -25,14 +25,14 @@ def problems(
     The rules are those of `env set`. `manager` is the environment that the user manager passes to
     each unit; K3s runs in the directory `home`.
     """
-    values = look.next_start(manager, state)
+    values = reading.next_start(manager, state)
     around = surroundings.alone(values, home, unit_files.release_of(state.fragment))
     found = []
     for name, value in values.items():
         judged = surroundings.judged(name, value, around)
-        if value and judged.effect is not Effect.TAKEN:
-            shown = look.shown(name, value, reveal=False)
+        if value and judged.effect is not Effect.USED:
+            shown = reading.shown(name, value, reveal=False)
             found.append(
                 Problem(name, f"{shown!r}: {judged.reason}", fatal=judged.effect is Effect.FATAL)
             )
-    return Known(tuple(found), "the unit's environment, and the user manager's")
+    return Known(tuple(found), "the environment of the unit and of the user manager")

@@ -12,7 +12,7 @@ from k3s_rootless.errors import RootlessError
 from k3s_rootless.linux import networks as routes
 from k3s_rootless.observation import Known, Observed, Unknown
 from k3s_rootless.operations import server_settings
-from k3s_rootless.operations.environment import look
+from k3s_rootless.operations.environment import reading
 from k3s_rootless.service.environment import go_values, variables
 from k3s_rootless.service.environment.pending import PREFIX, TWINS
 from k3s_rootless.service.environment.variables import Judgement, Network, Surroundings
@@ -21,21 +21,21 @@ if TYPE_CHECKING:
     from k3s_rootless.k3s.settings import Settings
     from k3s_rootless.k3s.version import Version
     from k3s_rootless.operations.context import Context
-    from k3s_rootless.operations.environment.look import Seen
+    from k3s_rootless.operations.environment.reading import ObservedEnvironment
 
 
-def read(context: Context) -> tuple[Seen, Surroundings]:
+def read(context: Context) -> tuple[ObservedEnvironment, Surroundings]:
     """Return the environment of K3s, and what the checks of its values depend on.
 
     Raises RootlessError.
     """
     with context.manager() as manager:
-        seen = look.look(context, manager)
+        seen = reading.read(context, manager)
     return seen, of(context, seen, seen.values(), seen.version)
 
 
 def of(
-    context: Context, seen: Seen, values: Mapping[str, str], version: Version | None
+    context: Context, seen: ObservedEnvironment, values: Mapping[str, str], version: Version | None
 ) -> Surroundings:
     """Return what the checks of values depend on; a notice reports what could not be read."""
     settings = server_settings.of_next_start(context, seen.state, seen.sources.manager)
@@ -43,7 +43,7 @@ def of(
     try:
         networks += _of_host()
     except RootlessError as error:
-        context.notice(f"could not tell which networks are in use here: {error.message}")
+        context.notice(f"cannot read which networks this host uses: {error.message}")
     return Surroundings(version, tuple(networks), _directories(context.paths.home, values), values)
 
 
@@ -65,8 +65,8 @@ def judged(name: str, value: str | None, around: Surroundings) -> Judgement:
     if name in TWINS:
         capitals = TWINS[name]
         found = variables.judge(capitals, value or "", around)
-        words = f"Go reads it where {capitals} is empty"
-        return Judgement(found.effect, found.reason, (words, *found.warnings))
+        condition = f"it is used only if {capitals} is empty"
+        return Judgement(found.effect, found.reason, (condition, *found.warnings))
     effect = variables.Effect.UNREAD
     if name.startswith(variables.INTERNAL):
         effect = variables.Effect.FATAL

@@ -27,7 +27,7 @@ def while_waiting(
     the wait.
     """
     state, when = died.state, f"while waiting for `{died.phase.name}`"
-    if state.result == "success" and not state.dead and state.restarts <= restarts:
+    if state.result == "success" and not state.failed and state.restarts <= restarts:
         return _stopped(when)
     # If there was a restart before the first check, `first` is not the start that failed.
     observed = first.restarts <= restarts or first.invocation != state.invocation

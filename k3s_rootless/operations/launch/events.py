@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Lacking:
-    """The requirements that this host does not meet; the operation cannot continue."""
+class ChecksFailed:
+    """The checks that failed on this host; the operation cannot continue."""
 
     findings: tuple[Finding, ...]
 

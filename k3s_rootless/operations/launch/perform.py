@@ -53,8 +53,8 @@ def _start_again(context: Context, manager: UserManager, one: Step, error: Syste
         raise death.refused(context, state, error) from error
     # The limit is for loops of systemd's own restarts, but a user requested these starts.
     context.notice(
-        f"systemd refuses, since {UNIT} was started too often within a short time: let it forget"
-        " that"
+        f"resetting the start limit of {UNIT}: systemd refused the start, because K3s was started"
+        " too often within a short time"
     )
     apply.perform(ResetFailed(UNIT, "it was started too often"), manager)
     apply.perform(one, manager)

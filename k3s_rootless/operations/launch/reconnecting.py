@@ -33,11 +33,11 @@ class ReconnectingManager:
 
     def unit(self, name: str) -> UnitState:
         """Return the state of the unit. Raises BusError if there is no answer in time."""
-        return self._asked(lambda: self._manager.unit(name))
+        return self._queried(lambda: self._manager.unit(name))
 
     def wait_change(self, seconds: float) -> bool:
         """Wait for a change of the unit; a new connection to the manager counts as a change."""
-        return self._asked(lambda: self._manager.wait_change(seconds))
+        return self._queried(lambda: self._manager.wait_change(seconds))
 
     def stuck(self, key: str) -> bool:
         """Return whether the journal shows a cause that prevents K3s from reaching this phase.
@@ -47,25 +47,25 @@ class ReconnectingManager:
         cause = self.journal.latest() if self.journal is not None else None
         return cause is not None and KEYS.index(key) >= KEYS.index(cause.waits)
 
-    def _asked(self, ask: Callable[[], T]) -> T:
+    def _queried(self, query: Callable[[], T]) -> T:
         try:
-            return ask()
+            return query()
         except BusError as error:
             self._context.notice(
-                f"lost the user manager ({error.message}); looking whether it comes back"
+                f"lost the connection to the user manager ({error.message}); reconnecting"
             )
         pause = _FIRST_PAUSE
         while True:
             try:
                 self._manager.reopen(UNIT)
-                return ask()
+                return query()
             except BusError as error:
                 left = self._deadline - time.monotonic()
                 if left <= 0:
                     raise BusError(
-                        "lost the user manager while K3s was starting, and it did not come back:"
-                        f" {error.message}",
-                        hint="log in again, then see: k3s-rootless status",
+                        "lost the connection to the user manager while K3s was starting, and cannot"
+                        f" reconnect: {error.message}",
+                        hint="log in again, then run: k3s-rootless status",
                     ) from error
                 time.sleep(min(pause, left))
                 pause = min(2 * pause, _LONGEST_PAUSE)

@@ -1,4 +1,4 @@
-"""The steps of `up` after the host was examined: check, plan, perform, wait."""
+"""The steps of `up` after the facts of the host were read: check, plan, perform, wait."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from k3s_rootless.operations import (
     server_settings,
 )
 from k3s_rootless.operations.check import checking, outcome
-from k3s_rootless.operations.environment import look
+from k3s_rootless.operations.environment import reading
 from k3s_rootless.operations.launch import perform, until_ready
-from k3s_rootless.operations.launch.events import Lacking, StartAhead
+from k3s_rootless.operations.launch.events import ChecksFailed, StartAhead
 from k3s_rootless.paths import UNIT
 from k3s_rootless.service.drop_ins import drop_in
 from k3s_rootless.service.observe import delegation
@@ -27,7 +27,7 @@ from k3s_rootless.service.plan import outage, planner
 from k3s_rootless.service.plan.rotation import stopped_for
 from k3s_rootless.service.plan.steps import Reexecute
 from k3s_rootless.service.systemd import logind
-from k3s_rootless.service.unit import standing
+from k3s_rootless.service.unit import pending_changes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from k3s_rootless.finding import Finding
     from k3s_rootless.operations.context import Context
     from k3s_rootless.operations.launch.events import PhaseReached
-    from k3s_rootless.operations.up import Confirm, Examined, Request
+    from k3s_rootless.operations.up import Confirm, Host, Request
     from k3s_rootless.service.facts import Found, UnitState
     from k3s_rootless.service.plan.outage import Outage
     from k3s_rootless.service.plan.steps import Step
@@ -59,24 +59,24 @@ class Result(NamedTuple):
     restart_needed: str | None
 
 
-def plan(context: Context, manager: UserManager, request: Request, examined: Examined) -> Plan:
+def plan(context: Context, manager: UserManager, request: Request, host: Host) -> Plan:
     """Check the host, and return the plan. Changes nothing."""
-    _check(context, manager, request, examined)
+    _check(context, manager, request, host)
     with context.locked():
-        return _plan(context, manager, request, examined)
+        return _plan(context, manager, request, host)
 
 
 def up(
     context: Context,
     manager: UserManager,
     request: Request,
-    examined: Examined,
+    host: Host,
     confirm: Confirm,
 ) -> Result:
     """Check the host, perform the plan, and wait."""
-    _check(context, manager, request, examined)
+    _check(context, manager, request, host)
     with context.locked():
-        made = _plan(context, manager, request, examined)
+        made = _plan(context, manager, request, host)
         if made.outage is not None and not request.restart:
             _require_consent(made.outage, confirm)
         _warn_without_lingering(context)
@@ -85,7 +85,7 @@ def up(
     restart_needed = None if starts else _pending_restart(context, manager, made)
     if request.timeout is None:
         return Result(made.steps, None, restart_needed)
-    version = examined.facts.k3s.version
+    version = host.facts.k3s.version
     reached = until_ready.until_ready(
         context,
         manager,
@@ -98,16 +98,16 @@ def up(
     return Result(made.steps, reached, restart_needed)
 
 
-def _check(context: Context, manager: UserManager, request: Request, examined: Examined) -> None:
+def _check(context: Context, manager: UserManager, request: Request, host: Host) -> None:
     """Check the facts of the host. Raises PreflightFailed."""
     # The free ports are printed before the checks, which may fail for a port in use.
-    if examined.state is None or not examined.state.running:
+    if host.state is None or not host.state.running:
         # Imported here: 20 ms, which an `up` of a running K3s does not need.
         from k3s_rootless.operations.launch import conflicts
 
-        foreseen = first_start.foreseen(manager.unit(UNIT), examined.directory)
+        foreseen = first_start.foreseen(manager.unit(UNIT), host.directory)
         conflicts.report(context, foreseen, manager.environment)
-    _require_ready(context, checking.judge(examined.facts), request.ignored)
+    _require_ready(context, checking.judge(host.facts), request.ignored)
 
 
 def _require_ready(context: Context, findings: Sequence[Finding], ignored: Sequence[str]) -> None:
@@ -115,10 +115,10 @@ def _require_ready(context: Context, findings: Sequence[Finding], ignored: Seque
     blocking = tuple(finding for finding in failed if not outcome.fixed_by_up(finding))
     unknown = outcome.unknown(findings, ignored)
     if blocking:
-        context.listener(Lacking((*failed, *unknown)))
+        context.listener(ChecksFailed((*failed, *unknown)))
         raise outcome.refusal(blocking)
     for finding in unknown:
-        context.notice(f"could not check {finding.check}: {finding.reason}")
+        context.notice(f"cannot check {finding.check}: {finding.reason}")
     outcome.warn_about_release(context, findings)
     passed = sum(finding.verdict in {Verdict.PASS, Verdict.INFO} for finding in findings)
     summary = f"host checked: {passed} of {len(findings)} passed"
@@ -128,19 +128,19 @@ def _require_ready(context: Context, findings: Sequence[Finding], ignored: Seque
     heeded = outcome.not_ignored(findings, ignored)
     warned = ", ".join(one.check for one in heeded if one.verdict is Verdict.WARN)
     if warned:
-        summary += f"; warnings, see `k3s-rootless check`: {warned}"
+        summary += f"; warnings: {warned}; details: k3s-rootless check"
     context.notice(summary)
 
 
-def _plan(context: Context, manager: UserManager, request: Request, examined: Examined) -> Plan:
-    desired = installation.desired(examined.facts.k3s, examined.directory, request.unit_file)
+def _plan(context: Context, manager: UserManager, request: Request, host: Host) -> Plan:
+    desired = installation.desired(host.facts.k3s, host.directory, request.unit_file)
     manager.watch(UNIT)  # before the unit is read: a later change sends a signal
-    reexecute = delegation.only_reexecution_lacks(examined.reach, needs.CONTROLLERS)
+    reexecute = delegation.only_reexecution_lacks(host.reach, needs.CONTROLLERS)
     found = installation.found(context, manager, desired.path, reexecute=reexecute)
     drop_ins = renewal.steps(context, desired, force=request.force)
     steps = planner.up(desired, found, drop_ins, force=request.force)
-    foreseen = first_start.foreseen(found.state, examined.directory)
-    rotate = rotation.needed(context, manager.environment, foreseen, examined.facts.k3s.path or "")
+    foreseen = first_start.foreseen(found.state, host.directory)
+    rotate = rotation.needed(context, manager.environment, foreseen, host.facts.k3s.path or "")
     steps = stopped_for(rotate, steps, found.state)
     return Plan(steps, found, outage.of(steps, found.state, found.text, desired.version))
 
@@ -152,7 +152,7 @@ def _require_consent(stops: Outage, confirm: Confirm) -> None:
     if answer is None:
         raise UsageError(
             f"cannot apply the changes: {described}",
-            hint="repeat the command with --restart: k3s-rootless up --restart",
+            hint="to allow the restart, run: k3s-rootless up --restart",
             details={"restart": stops.document()},
         )
     if not answer:
@@ -163,13 +163,13 @@ def _warn_without_lingering(context: Context) -> None:
     found = logind.lingers(context.user, context.paths.root)
     if isinstance(found, Known) and not found.value:
         context.notice(
-            "K3s stops when your last session ends; let it outlive that with: k3s-rootless"
-            " linger on"
+            "K3s stops when your last session ends; to keep it running after logout, run:"
+            " k3s-rootless linger on"
         )
 
 
 def _perform(context: Context, manager: UserManager, request: Request, made: Plan) -> None:
-    look.warn_of_strange(context, manager)
+    reading.warn_about_internal(context, manager)
     if perform.starts(made.steps):
         context.listener(StartAhead())
     for step in made.steps:
@@ -183,7 +183,7 @@ def _require_effective(context: Context, manager: UserManager, ignored: Sequence
     facts, _ = checking.begin(context).finish(manager)
     failed = outcome.failures(checking.judge(facts), ignored)
     if failed:
-        context.listener(Lacking(failed))
+        context.listener(ChecksFailed(failed))
         raise outcome.refusal(failed)
 
 
@@ -196,15 +196,15 @@ def _pending_restart(context: Context, manager: UserManager, made: Plan) -> str 
         context.notice("nothing to do: the unit is installed, enabled and running")
     cause = _restart_cause(context, manager, state, made)
     if cause:
-        context.notice(f"a restart is needed: {cause}; apply it with: k3s-rootless restart")
+        context.notice(f"restart required: {cause}; apply it with: k3s-rootless restart")
     return cause
 
 
 def _restart_cause(
     context: Context, manager: UserManager, state: UnitState, made: Plan
 ) -> str | None:
-    variables = look.pending(manager.environment, state)
+    variables = reading.pending(manager.environment, state)
     if isinstance(variables, Known) and variables.value:
-        return standing.changed_since(variables.value)
-    owed = drop_in.restart_pending(state, made.found.changed)
-    return owed or server_settings.of(context, state, manager.environment).outdated
+        return pending_changes.changed_since(variables.value)
+    of_files = drop_in.restart_pending(state, made.found.changed)
+    return of_files or server_settings.of(context, state, manager.environment).outdated

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from k3s_rootless.service.facts import UnitState
     from k3s_rootless.service.systemd.user import UserManager
 
+_KEEPS_STARTING = "K3s keeps starting; check its progress with: k3s-rootless status"
+
 
 def until_ready(
     context: Context,
@@ -67,7 +69,7 @@ def until_ready(
                 course.died(outcome)
         except KeyboardInterrupt:
             context.listener(WaitOver())
-            context.notice("K3s goes on starting; see how far it is with: k3s-rootless status")
+            context.notice(_KEEPS_STARTING)
             raise
         finally:
             context.listener(WaitOver())
@@ -132,12 +134,12 @@ def _error(
     if isinstance(outcome, wait.Stuck) and cause is not None:
         stopped = death.stuck(context, cause, first)
         return NotReady(stopped.message, hint=stopped.hint, details={**stopped.details, **details})
-    last = f"; it reached `{course.reached[-1].phase.name}`" if course.reached else ""
+    last = f"; last reached: {course.reached[-1].phase.name}" if course.reached else ""
     found = death.first_cause(context, first.invocation)
-    why = f"\nits journal says: {found.title}\n  {found.line}" if found else ""
+    why = f"\nits journal shows: {found.title}\n  {found.line}" if found else ""
     return NotReady(
-        f"K3s is not ready after {outcome.seconds:.0f} s: it waits for `{phase.name}`:"
-        f" {outcome.missing}{last}{why}",
-        hint="it goes on starting; see how far it is with: k3s-rootless status",
+        f"K3s is not ready after {outcome.seconds:.0f} s: {outcome.missing} (phase:"
+        f" {phase.name}{last}){why}",
+        hint=_KEEPS_STARTING,
         details=details,
     )

@@ -14,7 +14,7 @@ from k3s_rootless.cluster import access, api, packaged
 from k3s_rootless.errors import PeerError, RootlessError
 from k3s_rootless.observation import Unknown
 from k3s_rootless.operations.readiness import missing, phases, traces
-from k3s_rootless.operations.readiness.start import QUESTION_SECONDS
+from k3s_rootless.operations.readiness.start import QUERY_SECONDS
 from k3s_rootless.operations.readiness.wait import LONGEST_PAUSE, Condition
 from k3s_rootless.rootlesskit import client
 from k3s_rootless.rootlesskit.state import has_child
@@ -40,25 +40,25 @@ def of(
 
     `notified` watches the files that do not exist yet; None if the caller checks only once.
     """
-    looks = _Looks(start, notified)
+    checks = _Checks(start, notified)
     files = notified.wait if notified is not None else None
-    questions: Mapping[str, tuple[Callable[[], str | None], Callable[[float], object] | None]] = {
-        "unit": (looks.active, None),
-        "namespace": (looks.namespace, files),
-        "socket": (looks.socket, files),
-        "port": (looks.forwarded, None),
-        "kubeconfig": (looks.kubeconfig, files),
-        "api": (looks.ready, None),
-        "node": (looks.node, partial(looks.watch, api.NODES)),
-        "deployments": (looks.deployments, partial(looks.watch, api.DEPLOYMENTS)),
+    queries: Mapping[str, tuple[Callable[[], str | None], Callable[[float], object] | None]] = {
+        "unit": (checks.active, None),
+        "namespace": (checks.namespace, files),
+        "socket": (checks.socket, files),
+        "port": (checks.forwarded, None),
+        "kubeconfig": (checks.kubeconfig, files),
+        "api": (checks.ready, None),
+        "node": (checks.node, partial(checks.watch, api.NODES)),
+        "deployments": (checks.deployments, partial(checks.watch, api.DEPLOYMENTS)),
     }
     return tuple(
-        Condition(phase, *questions[phase.key])
+        Condition(phase, *queries[phase.key])
         for phase in phases.up_to(until, start.settings.https_port)
     )
 
 
-class _Looks:
+class _Checks:
     """The checks of one start; each returns what is missing, or None."""
 
     def __init__(self, start: Start, notified: Directories | None) -> None:
@@ -78,25 +78,25 @@ class _Looks:
 
         states = [one.parent for one in sockets]
 
-        def look() -> str | None:
+        def check() -> str | None:
             if has_child(states, since=since):
                 return None
             # Releases that create a new directory at each start are recognised by the API socket
             # only.
             if _reason(start.find_rootlesskit) is None:
                 return None
-            return "rootlesskit has made no namespace yet"
+            return "rootlesskit has not created its child namespace yet"
 
-        return self._found(look, *sockets)
+        return self._missing(check, *sockets)
 
     def socket(self) -> str | None:
         start = self._start
-        return self._found(partial(_reason, start.find_rootlesskit), *start.sockets())
+        return self._missing(partial(_reason, start.find_rootlesskit), *start.sockets())
 
     def forwarded(self) -> str | None:
         start = self._start
         try:
-            found = client.forwards(start.find_rootlesskit(), QUESTION_SECONDS)
+            found = client.forwards(start.find_rootlesskit(), QUERY_SECONDS)
         except PeerError as error:
             start.rootlesskit = None
             return error.message
@@ -106,7 +106,7 @@ class _Looks:
         start = self._start
         path = start.settings.kubeconfig
 
-        def look() -> str | None:
+        def check() -> str | None:
             try:
                 start.api = access.by_kubeconfig(path, uid=start.uid, started=start.state.started)
             except RootlessError as error:
@@ -114,7 +114,7 @@ class _Looks:
                 return f"{error.message}; {without}" if without else without
             return None
 
-        return self._found(look, path)
+        return self._missing(check, path)
 
     def _not_ready_without_kubeconfig(self) -> str | None:
         """Check the API server with K3s's own credentials; return why it is not ready, or None.
@@ -128,14 +128,14 @@ class _Looks:
             peer = access.by_data_directory(found.data, found.https_port, uid=self._start.uid)
         except RootlessError as error:
             return f"{error.message}; {access.RESTART}"
-        answer = api.readyz(peer, QUESTION_SECONDS)
+        answer = api.readyz(peer, QUERY_SECONDS)
         if isinstance(answer, Unknown):
             return answer.reason
         return None if answer.value.ready else "the API server is not ready"
 
     def ready(self) -> str | None:
         try:
-            answer = api.readyz(self._start.find_api(), QUESTION_SECONDS)
+            answer = api.readyz(self._start.find_api(), QUERY_SECONDS)
         except RootlessError as error:
             return error.message
         if isinstance(answer, Unknown):
@@ -145,7 +145,7 @@ class _Looks:
 
     def node(self) -> str | None:
         try:
-            answer = api.nodes(self._start.find_api(), QUESTION_SECONDS)
+            answer = api.nodes(self._start.find_api(), QUERY_SECONDS)
         except RootlessError as error:
             return error.message
         if isinstance(answer, Unknown):
@@ -158,7 +158,7 @@ class _Looks:
 
     def deployments(self) -> str | None:
         try:
-            answer = api.deployments(self._start.find_api(), QUESTION_SECONDS)
+            answer = api.deployments(self._start.find_api(), QUERY_SECONDS)
         except RootlessError as error:
             return error.message
         if isinstance(answer, Unknown):
@@ -182,13 +182,13 @@ class _Looks:
         time.sleep(min(seconds, LONGEST_PAUSE))
         return False
 
-    def _found(self, look: Callable[[], str | None], *files: Path) -> str | None:
+    def _missing(self, check: Callable[[], str | None], *files: Path) -> str | None:
         # The watch is set up only if something is missing, because the kernel takes 17 ms to remove
         # a watch. After that, the check is repeated: changes before the watch sent no signal.
-        lacking = look()
-        if lacking is not None and self._notified is not None and self._notified.arm(files):
-            return look()
-        return lacking
+        missing_now = check()
+        if missing_now is not None and self._notified is not None and self._notified.arm(files):
+            return check()
+        return missing_now
 
 
 def _reason(find: Callable[[], object]) -> str | None:

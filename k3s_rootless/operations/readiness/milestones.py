@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from k3s_rootless.operations.readiness.phases import SAID
+from k3s_rootless.operations.readiness.phases import LOGGED
 from k3s_rootless.printable import json_time
 
 GRAIN = timedelta(seconds=1)
@@ -27,9 +27,9 @@ class Milestone:
     reason: str = ""
 
 
-def noticed(message: str) -> str | None:
+def in_line(message: str) -> str | None:
     """Return the milestone that a line of the journal reports, or None."""
-    return next((name for name, words in SAID if words in message), None)
+    return next((name for name, text in LOGGED if text in message), None)
 
 
 def of_files(
@@ -46,7 +46,7 @@ def of_files(
         if time is None:
             found.append(Milestone(name, None, source, reason))
         elif started is None:
-            found.append(Milestone(name, None, source, "when this start began is not known"))
+            found.append(Milestone(name, None, source, "the time of this start is not known"))
         elif time + GRAIN < started:
             found.append(Milestone(name, None, source, f"{path} is older than this start"))
         else:
@@ -61,15 +61,17 @@ def of_journal(times: Mapping[str, datetime], read: str) -> list[Milestone]:
     """
     source = "the journal"
     return [
-        Milestone(name, times.get(name), source, "" if name in times else read or "no line says so")
-        for name, _ in SAID
+        Milestone(
+            name, times.get(name), source, "" if name in times else read or "no line shows it"
+        )
+        for name, _ in LOGGED
     ]
 
 
 def ordered(milestones: Sequence[Milestone]) -> tuple[Milestone, ...]:
     """Sort the milestones that have a time; those without a time keep their place."""
-    seen = iter(sorted((one for one in milestones if one.time), key=_time))
-    return tuple(next(seen) if one.time else one for one in milestones)
+    timed = iter(sorted((one for one in milestones if one.time), key=_time))
+    return tuple(next(timed) if one.time else one for one in milestones)
 
 
 def _time(milestone: Milestone) -> float:

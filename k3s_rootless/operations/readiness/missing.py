@@ -39,9 +39,10 @@ def node(nodes: Sequence[Node]) -> str | None:
 def deployments(found: Sequence[Deployment], expected: Observed[frozenset[str]]) -> str | None:
     """Return which of the Deployments packaged with K3s are not available."""
     if isinstance(expected, Unknown) and not found:
-        return f"there is no Deployment, and nobody can tell which are to come: {expected.reason}"
+        reason = f"the expected Deployments are not known: {expected.reason}"
+        return f"there is no Deployment yet, and {reason}"
     reasons = [f"{one.name}: {one.reason}" for one in found if not one.available]
     if isinstance(expected, Known):
         absent = sorted(expected.value - {one.name for one in found})
-        reasons += [f"{name}: it has not been made yet" for name in absent]
+        reasons += [f"{name}: not created yet" for name in absent]
     return "; ".join(reasons) or None

@@ -12,24 +12,31 @@ KEYS = ("unit", "namespace", "socket", "port", "kubeconfig", "api", "node", "dep
 
 
 class Phase(NamedTuple):
-    """A phase of a start, with its key and its name."""
+    """A phase of a start, with its key and its name.
+
+    `goal` is the state that K3s reaches, for messages such as "before its node was ready".
+    """
 
     key: str
     name: str
+    goal: str
 
 
-UNIT = Phase("unit", "unit active")
-NAMESPACE = Phase("namespace", "child namespace")
-SOCKET = Phase("socket", "API socket")
-KUBECONFIG = Phase("kubeconfig", "kubeconfig of this start")
-API = Phase("api", "API server ready")
-NODE = Phase("node", "node ready")
-DEPLOYMENTS = Phase("deployments", "system Deployments available")
+UNIT = Phase("unit", "unit active", "its unit was active")
+NAMESPACE = Phase("namespace", "child namespace", "its network namespace was ready")
+SOCKET = Phase("socket", "API socket", "rootlesskit answered at its API socket")
+KUBECONFIG = Phase("kubeconfig", "kubeconfig of this start", "it wrote its kubeconfig")
+API = Phase("api", "API server ready", "its API server was ready")
+NODE = Phase("node", "node ready", "its node was ready")
+DEPLOYMENTS = Phase(
+    "deployments", "system Deployments available", "its system Deployments were available"
+)
 
 
 def port(https_port: int) -> Phase:
     """Return the phase in which rootlesskit forwards the port of the API server."""
-    return Phase("port", f"port {https_port} forwarded")
+    name = f"port {https_port} forwarded"
+    return Phase("port", name, f"port {https_port} was forwarded")
 
 
 def up_to(key: str, https_port: int) -> tuple[Phase, ...]:
@@ -44,15 +51,15 @@ NAMESPACE_MADE = "child namespace made"
 SOCKET_MADE = "rootlesskit's API socket"
 KUBECONFIG_WRITTEN = "kubeconfig written"
 NODE_READY = NODE.name
-SAID = (
-    ("K3s begins in its namespace", "Starting k3s v"),
-    ("API server runs", "Kube API server is now running"),
-    ("K3s says that it is up", "k3s is up and running"),
+LOGGED = (
+    ("K3s started in its namespace", "Starting k3s v"),
+    ("API server running", "Kube API server is now running"),
+    ("K3s up and running", "k3s is up and running"),
     ("first port forwarded", "Bound parent port"),
-    ("containerd runs", "containerd is now running"),
+    ("containerd running", "containerd is now running"),
     ("node registered", "Successfully registered node"),
 )
-"""The milestones in the log lines of K3s and its kubelet: the name, and the words of the line.
+"""The milestones in the log lines of K3s and its kubelet: the name, and a part of the line.
 
 Valid for K3s v1.21 to v1.36; some releases print fewer of these lines.
 """

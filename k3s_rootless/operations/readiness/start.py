@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from k3s_rootless.rest import Peer, UnixPeer
     from k3s_rootless.service.facts import UnitState
 
-QUESTION_SECONDS = 5.0
+QUERY_SECONDS = 5.0
 
 
 @dataclass(slots=True)
@@ -44,9 +44,7 @@ class Start:
     def find_rootlesskit(self) -> UnixPeer:
         """Return the peer for rootlesskit's API. Raises PeerError."""
         if self.rootlesskit is None:
-            self.rootlesskit = client.live_peer(
-                self.sockets(), uid=self.uid, timeout=QUESTION_SECONDS
-            )
+            self.rootlesskit = client.live_peer(self.sockets(), uid=self.uid, timeout=QUERY_SECONDS)
         return self.rootlesskit
 
     def find_api(self) -> Peer:

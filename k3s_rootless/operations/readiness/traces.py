@@ -63,10 +63,10 @@ def of_node(nodes: Observed[tuple[Node, ...]], started: datetime) -> Milestone:
         return Milestone(NODE_READY, None, source, nodes.reason)
     ready = next((node for node in nodes.value if node.ready), None)
     if ready is None:
-        return Milestone(NODE_READY, None, source, "it is not ready")
+        return Milestone(NODE_READY, None, source, "the node is not ready")
     if ready.since is None:
-        return Milestone(NODE_READY, None, source, "the node does not say")
+        return Milestone(NODE_READY, None, source, "the condition has no time")
     if ready.since + milestones.GRAIN < started:
-        reason = "it has been ready since before this start, and nobody has said otherwise"
+        reason = "the condition has been true since before this start"
         return Milestone(NODE_READY, None, source, reason)
     return Milestone(NODE_READY, max(ready.since, started), source)

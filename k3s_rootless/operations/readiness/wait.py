@@ -19,7 +19,7 @@ LONGEST_PAUSE = 0.1
 """Seconds between two checks without a signal, the maximum delay until a change is seen."""
 PATIENCE = 0.25
 """Seconds between two checks with a signal, which may be lost or not supported by a file system."""
-FIRST_LOOK = 5.0
+FIRST_CHECK = 5.0
 """The time in seconds for the first check of the phases after the time limit.
 
 So each phase is checked once, even with a time limit of 0.
@@ -38,7 +38,7 @@ class Condition:
     phase: Phase
     missing: Callable[[], str | None]
     wait: Callable[[float], object] | None = None
-    looked: Callable[[], bool] | None = None
+    checked: Callable[[], bool] | None = None
     """Return whether `missing` is the result of a check; None if `missing` performs the check."""
 
 
@@ -104,7 +104,7 @@ def wait(
     """Wait for all conditions, in order, for at most `seconds`.
 
     `on_reached` is called for each phase, with the seconds since the wait began. A condition that
-    was not checked yet gets up to FIRST_LOOK seconds more, because without a check, "not ready"
+    was not checked yet gets up to FIRST_CHECK seconds more, because without a check, "not ready"
     would be a guess.
 
     `state` is the unit as the user manager reported it while it watched the unit. If the unit was
@@ -123,7 +123,7 @@ def wait(
                 break
             if manager.stuck(condition.phase.key):
                 return Stuck(condition.phase, missing, clock() - begun)
-            left = begun + seconds - clock() + _granted(condition)
+            left = begun + seconds - clock() + _extra_seconds(condition)
             if left <= 0:
                 late = OutOfTime(condition.phase, missing, clock() - begun)
                 return _late(late, first, manager)
@@ -147,11 +147,11 @@ def first_missing(conditions: Sequence[Condition]) -> tuple[Phase, str] | None:
     return None
 
 
-def _granted(condition: Condition) -> float:
+def _extra_seconds(condition: Condition) -> float:
     """Return the seconds beyond the time limit that a first check may take."""
-    if condition.looked is None or condition.looked():
+    if condition.checked is None or condition.checked():
         return 0.0
-    return FIRST_LOOK
+    return FIRST_CHECK
 
 
 def _late(late: OutOfTime, first: UnitState, manager: Watched) -> Outcome:
@@ -164,7 +164,7 @@ def _late(late: OutOfTime, first: UnitState, manager: Watched) -> Outcome:
 
 def _over(first: UnitState, state: UnitState) -> bool:
     return (
-        state.dead
+        state.failed
         or not state.running
         or state.restarts > first.restarts
         or state.invocation != first.invocation

@@ -15,15 +15,15 @@ from k3s_rootless.operations.readiness.phases import Phase
 from k3s_rootless.operations.readiness.wait import FIRST_PAUSE, LONGEST_PAUSE, PATIENCE, Condition
 
 
-class _Look(NamedTuple):
+class _Result(NamedTuple):
     missing: str | None
-    looked: bool
+    checked: bool
 
 
-_Looks = Mapping[str, _Look]
-_NO_LOOK = _Look("nobody has looked yet", looked=False)
+_Results = Mapping[str, _Result]
+_NOT_CHECKED = _Result("not checked yet", checked=False)
 # A query may stay without an answer for as long as the caller waits.
-_ASKED = _Look("it was asked, and has not answered yet", looked=False)
+_NO_ANSWER = _Result("no answer yet", checked=False)
 
 
 class Observer:
@@ -32,8 +32,8 @@ class Observer:
     def __init__(self, conditions: Sequence[Condition], wake: Callable[[], object]) -> None:
         self._conditions = tuple(conditions)
         self._wake = wake
-        first: _Looks = {one.phase.key: _NO_LOOK for one in conditions}
-        self._looks = Followed("observer", first, self._follow, on_failure=wake)
+        first: _Results = {one.phase.key: _NOT_CHECKED for one in conditions}
+        self._results = Followed("observer", first, self._follow, on_failure=wake)
 
     def conditions(self) -> tuple[Condition, ...]:
         """Return the conditions with their latest results; checking these never blocks."""
@@ -41,47 +41,48 @@ class Observer:
             Condition(
                 one.phase,
                 partial(self._missing, one.phase.key),
-                looked=partial(self._looked, one.phase.key),
+                checked=partial(self._checked, one.phase.key),
             )
             for one in self._conditions
         )
 
     def waits_for(self) -> tuple[Phase, str] | None:
         """Return the first phase that is not reached, and what is missing; None after the last."""
-        looks = self._looks.latest()
+        results = self._results.latest()
         for one in self._conditions:
-            missing = looks[one.phase.key].missing
+            missing = results[one.phase.key].missing
             if missing is not None:
                 return one.phase, missing
         return None
 
     def stop(self) -> None:
         """Stop checking, without waiting for the answer to an open query."""
-        self._looks.stop()
+        self._results.stop()
 
     def _missing(self, key: str) -> str | None:
-        return self._looks.latest()[key].missing
+        return self._results.latest()[key].missing
 
-    def _looked(self, key: str) -> bool:
-        return self._looks.latest()[key].looked
+    def _checked(self, key: str) -> bool:
+        return self._results.latest()[key].checked
 
-    def _follow(self, looks: Followed[_Looks]) -> None:
+    def _follow(self, results: Followed[_Results]) -> None:
         for condition in self._conditions:
-            looks.put({**looks.latest(), condition.phase.key: _ASKED})
-            if not self._reach(condition, looks):
+            results.put({**results.latest(), condition.phase.key: _NO_ANSWER})
+            if not self._reach(condition, results):
                 return
 
-    def _reach(self, condition: Condition, looks: Followed[_Looks]) -> bool:
+    def _reach(self, condition: Condition, results: Followed[_Results]) -> bool:
         """Check until nothing is missing; return False if stopped before that."""
         pause = FIRST_PAUSE
-        while not looks.pause(0):
+        while not results.pause(0):
             missing = condition.missing()
-            looks.put({**looks.latest(), condition.phase.key: _Look(missing, looked=True)})
+            result = _Result(missing, checked=True)
+            results.put({**results.latest(), condition.phase.key: result})
             if missing is None:
                 self._wake()
                 return True
             if condition.wait is None:
-                looks.pause(pause)
+                results.pause(pause)
                 pause = min(pause * 1.5, LONGEST_PAUSE)
             elif condition.wait(pause):
                 # A socket is created shortly before its process listens on it, so the next check is

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from k3s_rootless.binaries.facts import Release
     from k3s_rootless.binaries.pruning import Item
     from k3s_rootless.operations.releases.get import Got
+    from k3s_rootless.operations.releases.images import Images
     from k3s_rootless.operations.releases.listing import Listing
     from k3s_rootless.operations.releases.prune import Pruned
     from k3s_rootless.operations.releases.use import Used
@@ -38,14 +39,6 @@ def of_listing(listing: Listing) -> dict[str, Any]:
 
 def of_got(got: Got) -> dict[str, Any]:
     """Return the document of `release get`."""
-    images = None
-    if got.images is not None:
-        images = {
-            "path": str(got.images.path),
-            "sha256": got.images.sha256,
-            "size": got.images.size,
-            "changed": got.images.changed,
-        }
     return {
         "version": got.record.version,
         "path": str(got.path),
@@ -55,9 +48,18 @@ def of_got(got: Got) -> dict[str, Any]:
         "sha256": got.record.sha256,
         "source": got.record.source,
         "checksums": got.record.checksums,
-        "images": images,
+        "images": None if got.images is None else _images(got.images),
         "seconds": round(got.seconds, 3),
         "errors": [],
+    }
+
+
+def _images(images: Images) -> dict[str, Any]:
+    return {
+        "path": str(images.path),
+        "sha256": images.sha256,
+        "size": images.size,
+        "changed": images.changed,
     }
 
 

@@ -20,11 +20,8 @@ def bring(context: Context, wanted: str, limits: Limits | None = None) -> None:
     Raises the errors of `get` and `use`, and RootlessError if another k3s is found first.
     """
     context.require_ordinary_user()
-    if not wanted:
-        found = k3s_search.found(context)
-        if found.path is not None and not found.risk:
-            context.notice(f"nothing is downloaded: {found.path} is there")
-            return
+    if not wanted and _is_there(context):
+        return
     got = get(context, Request(wanted or None), limits)
     version = got.record.version
     used = use(context, version)
@@ -34,3 +31,11 @@ def bring(context: Context, wanted: str, limits: Limits | None = None) -> None:
             hint=f"put {used.link.parent} first in PATH, or remove {used.first}",
         )
     context.notice(f"K3s {version} is verified and in use: {got.path}")
+
+
+def _is_there(context: Context) -> bool:
+    found = k3s_search.found(context)
+    if found.path is None or found.risk:
+        return False
+    context.notice(f"nothing is downloaded: {found.path} is there")
+    return True

@@ -77,15 +77,18 @@ class Files:
         except OSError as error:
             part.unlink(missing_ok=True)
             raise RootlessError(f"cannot copy {asset.url}: {atomic.reason(error)}") from error
-        if found == asset.sha256:
-            return
-        part.unlink(missing_ok=True)
+        if found != asset.sha256:
+            part.unlink(missing_ok=True)
+            raise self._mismatch(asset, found)
+
+    def _mismatch(self, asset: Asset, found: str) -> RootlessError:
+        """Return the error for a file with another checksum, which can be that of another asset."""
         other = [name for name, one in self._checksums().items() if one == found]
         if other:
-            raise RootlessError(
+            return RootlessError(
                 f"cannot use {asset.url}: it is {other[0]}, but this host needs {asset.name}"
             )
-        raise download.ChecksumMismatch(
+        return download.ChecksumMismatch(
             f"cannot use {asset.url}: its SHA-256 is {found}, but {self.sums} lists {asset.sha256}"
             f" for {asset.name}",
             hint="copy both files of the same release again",

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from k3s_rootless.observation import Known, value_or
 from k3s_rootless.operations.readiness import milestones
-from k3s_rootless.operations.status.look import Look
-from k3s_rootless.operations.status.model import READY, Certificate, Seen
+from k3s_rootless.operations.status.model import READY, Certificate, Snapshot
+from k3s_rootless.operations.status.reader import Reader
 from k3s_rootless.paths import UNIT
 from k3s_rootless.printable import json_time
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from k3s_rootless.errors import NotRunning
     from k3s_rootless.journal.facts import Cause
     from k3s_rootless.operations.context import Context
-    from k3s_rootless.service.unit.standing import Part
+    from k3s_rootless.service.unit.pending_changes import Part
 
-_BESIDE_OTHERS = 4.0
+_SECONDS_IN_BUNDLE = 4.0
 """The time limit of each query in seconds, if many other queries run at the same time."""
 
 
@@ -31,30 +31,30 @@ def read(context: Context) -> dict[str, Any]:
 
     Raises NotRunning if K3s is not installed, RootlessError.
     """
-    return document(Look(context, seconds=_BESIDE_OTHERS).take())
+    return document(Reader(context, seconds=_SECONDS_IN_BUNDLE).read())
 
 
-def document(seen: Seen) -> dict[str, Any]:
+def document(snapshot: Snapshot) -> dict[str, Any]:
     """Return the document."""
     content: dict[str, Any] = {
-        "time": seen.time.isoformat(),
-        **_state(seen),
-        "unit": _unit(seen),
-        **_releases(seen),
-        **_node(seen),
-        "phases": milestones.document(seen.milestones, _started(seen)),
-        **_kit(seen),
-        "kubeconfig": _kubeconfig(seen),
-        "certificates": [_certificate(seen, one) for one in seen.certificates],
-        "lingers": value_or(seen.lingers, None),
-        "drift": [_drift(file) for file in value_or(seen.files, ())],
-        **_pending(seen),
-        "loop": _loop(seen),
-        "cause": _cause(seen.died_of),
-        "unknown": [{"part": part, "reason": reason} for part, reason in seen.unknown],
-        "errors": [] if seen.problem is None else [seen.problem.document()],
+        "time": snapshot.time.isoformat(),
+        **_state(snapshot),
+        "unit": _unit(snapshot),
+        **_releases(snapshot),
+        **_node(snapshot),
+        "phases": milestones.document(snapshot.milestones, _started(snapshot)),
+        **_kit(snapshot),
+        "kubeconfig": _kubeconfig(snapshot),
+        "certificates": [_certificate(snapshot, one) for one in snapshot.certificates],
+        "lingers": value_or(snapshot.lingers, None),
+        "drift": [_drift(file) for file in value_or(snapshot.files, ())],
+        **_pending(snapshot),
+        "loop": _loop(snapshot),
+        "cause": _cause(snapshot.failure_cause),
+        "unknown": [{"part": part, "reason": reason} for part, reason in snapshot.unknown],
+        "errors": [] if snapshot.problem is None else [snapshot.problem.document()],
     }
-    missing = seen.missing
+    missing = snapshot.missing
     if missing is not None:
         content["missing"] = {"phase": missing.phase, "reason": missing.reason}
     return content
@@ -80,21 +80,26 @@ def without_usage(content: dict[str, Any]) -> str:
     return json.dumps(kept, sort_keys=True)
 
 
-def _state(seen: Seen) -> dict[str, Any]:
-    if seen.state is None:
+def _state(snapshot: Snapshot) -> dict[str, Any]:
+    if snapshot.state is None:
         # Without the unit, only an answer from rootlesskit shows that K3s runs.
-        running = True if isinstance(seen.kit, Known) else None
-        return {"installed": None, "running": running, "ready": None, "state": seen.word}
+        running = True if isinstance(snapshot.kit, Known) else None
+        return {
+            "installed": None,
+            "running": running,
+            "ready": None,
+            "state": snapshot.overall_state,
+        }
     return {
         "installed": True,
-        "running": seen.state.running,
-        "ready": seen.code == READY,
-        "state": seen.word,
+        "running": snapshot.state.running,
+        "ready": snapshot.code == READY,
+        "state": snapshot.overall_state,
     }
 
 
-def _unit(seen: Seen) -> dict[str, Any] | None:
-    state = seen.state
+def _unit(snapshot: Snapshot) -> dict[str, Any] | None:
+    state = snapshot.state
     if state is None:
         return None
     return {
@@ -110,61 +115,61 @@ def _unit(seen: Seen) -> dict[str, Any] | None:
         "main_pid": state.main_pid or None,
         "started": json_time(state.started),
         "changed": json_time(state.changed),
-        "memory_bytes": seen.usage.memory,
-        "memory_peak_bytes": seen.usage.memory_peak,
-        "memory_limit_bytes": seen.usage.memory_limit,
-        "cpu_seconds": seen.usage.cpu,
-        "cpu_limit": seen.usage.cpu_limit,
+        "memory_bytes": snapshot.usage.memory,
+        "memory_peak_bytes": snapshot.usage.memory_peak,
+        "memory_limit_bytes": snapshot.usage.memory_limit,
+        "cpu_seconds": snapshot.usage.cpu,
+        "cpu_limit": snapshot.usage.cpu_limit,
     }
 
 
-def _releases(seen: Seen) -> dict[str, Any]:
-    of_unit = _text(seen.version)
-    installed = value_or(seen.installed, None)
+def _releases(snapshot: Snapshot) -> dict[str, Any]:
+    of_unit = _text(snapshot.version)
+    installed = value_or(snapshot.installed, None)
     return {
         "release": of_unit,
         "releases": {
             "unit": of_unit,
             "installed": installed,
-            "running": seen.running_release,
+            "running": snapshot.running_release,
         },
     }
 
 
-def _node(seen: Seen) -> dict[str, Any]:
-    node = seen.ready_node
+def _node(snapshot: Snapshot) -> dict[str, Any]:
+    node = snapshot.ready_node
     if node is None:
         return {"node": None, "node_ready_since": None}
     return {"node": node.name, "node_ready_since": json_time(node.since)}
 
 
-def _kit(seen: Seen) -> dict[str, Any]:
-    kit = value_or(seen.kit, None)
+def _kit(snapshot: Snapshot) -> dict[str, Any]:
+    kit = value_or(snapshot.kit, None)
     if kit is None:
         return {"child_pid": None, "forwards": None}
     return {"child_pid": kit.child_pid or None, "forwards": len(kit.forwards)}
 
 
-def _kubeconfig(seen: Seen) -> dict[str, Any]:
+def _kubeconfig(snapshot: Snapshot) -> dict[str, Any]:
     content: dict[str, Any] = {
-        "path": str(seen.settings.kubeconfig),
+        "path": str(snapshot.settings.kubeconfig),
         "written": None,
         "mode": None,
         "of_this_start": None,
     }
-    found = value_or(seen.kubeconfig, None)
+    found = value_or(snapshot.kubeconfig, None)
     if found is None:
         return content
     content["written"] = json_time(found.modified)
     content["mode"] = f"{found.mode:04o}"
-    if _started(seen) is not None:
-        content["of_this_start"] = not seen.stale_kubeconfig
+    if _started(snapshot) is not None:
+        content["of_this_start"] = not snapshot.stale_kubeconfig
     return content
 
 
-def _certificate(seen: Seen, certificate: Certificate) -> dict[str, Any]:
+def _certificate(snapshot: Snapshot, certificate: Certificate) -> dict[str, Any]:
     end = value_or(certificate.until, None)
-    expired = None if end is None else end <= seen.time
+    expired = None if end is None else end <= snapshot.time
     return {"of": certificate.owner, "until": json_time(end), "expired": expired}
 
 
@@ -173,18 +178,19 @@ def _drift(file: Part) -> dict[str, Any]:
     return {"path": str(file.path), "author": author, "reason": file.problem}
 
 
-def _pending(seen: Seen) -> dict[str, Any]:
-    restarts = (one.cause for one in seen.pending if one.what == "restart")
+def _pending(snapshot: Snapshot) -> dict[str, Any]:
+    restarts = (one.cause for one in snapshot.pending if one.what == "restart")
     return {
         "pending": [
-            {"what": one.what, "cause": one.cause, "command": one.command} for one in seen.pending
+            {"what": one.what, "cause": one.cause, "command": one.command}
+            for one in snapshot.pending
         ],
         "restart_needed": next(restarts, None),
     }
 
 
-def _loop(seen: Seen) -> dict[str, Any] | None:
-    loop = seen.loop
+def _loop(snapshot: Snapshot) -> dict[str, Any] | None:
+    loop = snapshot.loop
     if loop is None:
         return None
     return {"restarts": loop.restarts, "seconds_between_restarts": loop.period, "over": loop.over}
@@ -203,8 +209,8 @@ def _cause(cause: Cause | None) -> dict[str, Any] | None:
     }
 
 
-def _started(seen: Seen) -> datetime | None:
-    return None if seen.state is None else seen.state.started
+def _started(snapshot: Snapshot) -> datetime | None:
+    return None if snapshot.state is None else snapshot.state.started
 
 
 def _text(value: object) -> str | None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from k3s_rootless.journal import loops
 from k3s_rootless.observation import Known, Observed, Unknown, value_or
 from k3s_rootless.operations.readiness import missing, phases
-from k3s_rootless.service.unit import standing
+from k3s_rootless.service.unit import pending_changes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from k3s_rootless.operations.readiness.milestones import Milestone
     from k3s_rootless.rootlesskit.facts import Forward
     from k3s_rootless.service.facts import UnitState, Usage
-    from k3s_rootless.service.unit.standing import Part, Pending
+    from k3s_rootless.service.unit.pending_changes import Part, Pending
 
 READY, FAILED, NOT_RUNNING, NOT_READY = 0, 1, 3, 4
 """Exit codes of `status`."""
-WORDS = {
+STATES = {
     READY: "ready",
     FAILED: "failed",
     NOT_RUNNING: "not running",
@@ -76,7 +76,7 @@ class Missing:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class Snapshot:
     """All parts of one check; each part is known, or has the reason why it is not.
 
     `state` is the unit as the user manager reports it; `problem` is the error if there is no
@@ -110,16 +110,16 @@ class Seen:
         """The exit code; a part that could not be read does not count as ready."""
         if self.state is None:
             return FAILED if self.problem is None else self.problem.exit_code
-        if self.state.dead:
+        if self.state.failed:
             return FAILED
         if not self.state.running:
             return NOT_RUNNING
         return READY if self.missing is None else NOT_READY
 
     @property
-    def word(self) -> str:
+    def overall_state(self) -> str:
         """The state of K3s in one or two words."""
-        return "unknown" if self.state is None else WORDS[self.code]
+        return "unknown" if self.state is None else STATES[self.code]
 
     @property
     def may_run(self) -> bool:
@@ -215,7 +215,7 @@ class Seen:
         return state.running and loops.is_past(lived, period)
 
     @property
-    def died_of(self) -> Cause | None:
+    def failure_cause(self) -> Cause | None:
         """The cause of a failure that K3s has not recovered from."""
         if self.code not in {FAILED, NOT_READY} or self.cause is None:
             return None
@@ -231,7 +231,7 @@ class Seen:
     @property
     def drift(self) -> tuple[str, ...]:
         """The files of the unit that differ from what k3s-rootless wrote, one sentence each."""
-        return standing.drift(value_or(self.files, ()))
+        return pending_changes.drift(value_or(self.files, ()))
 
     @property
     def unknown(self) -> tuple[tuple[str, str], ...]:

@@ -26,10 +26,10 @@ from k3s_rootless.rootlesskit.state import sockets
 from k3s_rootless.service.environment import pending
 from k3s_rootless.service.observe import files as unit_files
 from k3s_rootless.service.observe import process, usage
-from k3s_rootless.service.unit import standing
+from k3s_rootless.service.unit import pending_changes
 from k3s_rootless.service.unit import text as unit
+from k3s_rootless.service.unit.pending_changes import Part
 from k3s_rootless.service.unit.seal import author
-from k3s_rootless.service.unit.standing import Part
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from k3s_rootless.operations.context import Context
     from k3s_rootless.service.facts import UnitState, Usage
 
-_NO_COMMAND = Unknown("nobody could say which k3s the unit starts")
+_NO_COMMAND = Unknown("the k3s binary of the unit is not known")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ def files(context: Context, state: UnitState | None) -> UnitFiles:
         if file.problem:
             found.append(Part(path, None, None, file.problem))
         elif file.text is None:
-            found.append(Part(path, None, None, f"`{path}` is not there"))
+            found.append(Part(path, None, None, f"`{path}` does not exist"))
         else:
             if not found:
                 release = version.parse(unit.written_for(file.text) or "")
@@ -120,7 +120,7 @@ def installed(
         return changed
     if isinstance(found, Known) and found.value.version is not None:
         written = found.value
-        if standing.unchanged(changed.value, written.files):
+        if pending_changes.unchanged(changed.value, written.files):
             source = f"{binary} is older than the unit, which was written for it"
             return Known(str(written.version), source)
     return _printed(context, binary, seconds)
@@ -137,10 +137,10 @@ def _printed(context: Context, binary: Path, seconds: float) -> Observed[str]:
     search = {"PATH": str(binary.parent)}
     found = host.k3s_binary(search, "", context.paths.home, seconds=seconds)
     if found.path is None or not Path(found.path).samefile(binary):
-        return Unknown(f"the unit starts {binary}, which is not called k3s")
+        return Unknown(f"the unit starts {binary}, which is not named k3s")
     if isinstance(found.version, Known):
         return Known(str(found.version.value), found.version.source)
-    return found.version or Unknown("k3s did not say")
+    return found.version or Unknown("k3s printed no version")
 
 
 def variables(context: Context, state: UnitState) -> Observed[tuple[str, ...]]:
@@ -151,9 +151,9 @@ def variables(context: Context, state: UnitState) -> Observed[tuple[str, ...]]:
     manager = context.manager_environment()
     if state.environment_files:
         # Imported here: few units have such files, and the code that reads them takes 3 ms to load.
-        from k3s_rootless.operations.environment import look
+        from k3s_rootless.operations.environment import reading
 
-        return look.pending(manager, state)
+        return reading.pending(manager, state)
     running = process.started_with(state.main_pid, state.invocation)
     if isinstance(running, Unknown):
         return running
@@ -206,10 +206,10 @@ def reached(
     where = settings.rootlesskit_state
     if isinstance(found, Known):
         where = found.value.socket.parent
-    seen = [Milestone(phases.STARTED, started, "systemd: ExecMainStartTimestamp")]
-    seen += traces.of_files(where, settings.kubeconfig, started)
-    seen.append(traces.of_node(nodes, started))
-    return milestones.ordered(seen)
+    found_milestones = [Milestone(phases.STARTED, started, "systemd: ExecMainStartTimestamp")]
+    found_milestones += traces.of_files(where, settings.kubeconfig, started)
+    found_milestones.append(traces.of_node(nodes, started))
+    return milestones.ordered(found_milestones)
 
 
 def certificates(

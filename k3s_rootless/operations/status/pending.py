@@ -8,45 +8,49 @@ from typing import TYPE_CHECKING
 
 from k3s_rootless.observation import Known, value_or
 from k3s_rootless.service.drop_ins import drop_in, environment
-from k3s_rootless.service.unit import standing
-from k3s_rootless.service.unit.standing import Pending
+from k3s_rootless.service.unit import pending_changes
+from k3s_rootless.service.unit.pending_changes import Pending
 
 if TYPE_CHECKING:
-    from k3s_rootless.operations.status.model import Seen
+    from k3s_rootless.operations.status.model import Snapshot
     from k3s_rootless.service.facts import UnitState
-    from k3s_rootless.service.unit.standing import Part
+    from k3s_rootless.service.unit.pending_changes import Part
 
 _RESTART = "k3s-rootless restart"
 
 
-def of(seen: Seen, changed: datetime | None, *, as_started: bool) -> tuple[Pending, ...]:
+def of(snapshot: Snapshot, changed: datetime | None, *, as_started: bool) -> tuple[Pending, ...]:
     """Return the changes that are not in effect yet, in the order in which to apply them.
 
     `changed` is when the unit or a drop-in was last written, added or removed. `as_started` is True
     if K3s is known to run with the current files of its unit.
     """
     return (
-        *_of_files(seen, changed, as_started=as_started),
-        *_of_settings(seen),
-        *_of_release(seen),
+        *_of_files(snapshot, changed, as_started=as_started),
+        *_of_settings(snapshot),
+        *_of_release(snapshot),
     )
 
 
-def _of_files(seen: Seen, changed: datetime | None, *, as_started: bool) -> tuple[Pending, ...]:
-    if seen.state is None:
+def _of_files(
+    snapshot: Snapshot, changed: datetime | None, *, as_started: bool
+) -> tuple[Pending, ...]:
+    if snapshot.state is None:
         return ()
-    variables = value_or(seen.variables, ())
-    found = standing.pending(seen.state, _files(seen, as_started=as_started), variables)
+    variables = value_or(snapshot.variables, ())
+    found = pending_changes.pending(
+        snapshot.state, _files(snapshot, as_started=as_started), variables
+    )
     if as_started or any(one.what == "restart" for one in found):
         return found
-    return (*found, *_of_removed_drop_in(seen.state, changed))
+    return (*found, *_of_removed_drop_in(snapshot.state, changed))
 
 
-def _files(seen: Seen, *, as_started: bool) -> tuple[Part, ...]:
+def _files(snapshot: Snapshot, *, as_started: bool) -> tuple[Part, ...]:
     if as_started:
         return ()
-    files = value_or(seen.files, ())
-    if not isinstance(seen.variables, Known):
+    files = value_or(snapshot.files, ())
+    if not isinstance(snapshot.variables, Known):
         return files
     # The environment of the process is more precise than the time of the drop-in that sets it.
     ours = drop_in.name(environment.SUBJECT)
@@ -62,18 +66,19 @@ def _of_removed_drop_in(state: UnitState, changed: datetime | None) -> Iterator[
         yield Pending("restart", cause, _RESTART)
 
 
-def _of_settings(seen: Seen) -> Iterator[Pending]:
-    if seen.settings.outdated:
-        yield Pending("restart", seen.settings.outdated, _RESTART)
+def _of_settings(snapshot: Snapshot) -> Iterator[Pending]:
+    if snapshot.settings.outdated:
+        yield Pending("restart", snapshot.settings.outdated, _RESTART)
 
 
-def _of_release(seen: Seen) -> Iterator[Pending]:
-    if not isinstance(seen.installed, Known):
+def _of_release(snapshot: Snapshot) -> Iterator[Pending]:
+    if not isinstance(snapshot.installed, Known):
         return
-    installed, runs, version = seen.installed.value, seen.running_release, seen.version
-    if runs and runs != installed:
-        cause = f"K3s {runs} runs, and {installed} is installed"
+    installed, running = snapshot.installed.value, snapshot.running_release
+    version = snapshot.version
+    if running and running != installed:
+        cause = f"K3s {running} is running, but {installed} is installed"
         yield Pending("restart", cause, "k3s-rootless up --restart")
     elif version and str(version) != installed:
-        cause = f"the unit was written for K3s {version}, and {installed} is installed"
+        cause = f"the unit was written for K3s {version}, but {installed} is installed"
         yield Pending("up", cause, "k3s-rootless up")

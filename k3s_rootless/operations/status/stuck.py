@@ -30,26 +30,26 @@ class Stuck:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._turn = ("", 0)
-        self._asked: BackgroundQuery[Cause | None] | None = None
+        self._task: BackgroundQuery[Cause | None] | None = None
 
     def cause(self, state: UnitState, deadline: float) -> Observed[Cause | None] | None:
         """Return the cause in the lines of this start; None if they are not read by `deadline`."""
-        asked = self._begin(state)
+        task = self._begin(state)
         try:
-            return Known(background.answer(asked, deadline), "the journal")
+            return Known(background.answer(task, deadline), "the journal")
         except RootlessError:
             return None
 
     def _begin(self, state: UnitState) -> BackgroundQuery[Cause | None]:
         turn = (state.invocation, min(int(_age(state) / _SECONDS), _MOST_TURNS))
-        asked = self._asked
+        task = self._task
         same_start = self._turn[0] == turn[0]
         # A pending query is not repeated for the same start, and is not used for another start.
-        if asked is not None and same_start and (self._turn == turn or asked.running):
-            return asked
+        if task is not None and same_start and (self._turn == turn or task.running):
+            return task
         self._turn = turn
-        self._asked = background.begin(lambda: self._fatal(state))
-        return self._asked
+        self._task = background.begin(lambda: self._fatal(state))
+        return self._task
 
     def _fatal(self, state: UnitState) -> Cause | None:
         cause = start_log.read(self._context, state.invocation, ready=False).cause

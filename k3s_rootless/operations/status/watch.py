@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Union
 
 from k3s_rootless.background import Followed
 from k3s_rootless.errors import BusError, NotRunning, RootlessError
-from k3s_rootless.operations.status.look import Look
+from k3s_rootless.operations.status.reader import Reader
 from k3s_rootless.paths import UNIT
 
 if TYPE_CHECKING:
     from k3s_rootless.operations.context import Context
-    from k3s_rootless.operations.status.model import Seen
+    from k3s_rootless.operations.status.model import Snapshot
     from k3s_rootless.service.facts import UnitState
 
 INTERVAL = 1.0
@@ -34,20 +34,20 @@ Answer = Union["UnitState", RootlessError]
 """The unit, or why there is no answer."""
 
 
-def looks(context: Context, ended: Callable[[], bool]) -> Iterator[Seen | NotRunning]:
+def snapshots(context: Context, ended: Callable[[], bool]) -> Iterator[Snapshot | NotRunning]:
     """Yield a check repeatedly until `ended()`; yield NotRunning while K3s is not installed."""
     followed = FollowedUnit(context)
-    look = Look(context, followed.state)
+    reader = Reader(context, followed.state)
     while not ended():
-        yield _taken(look)
+        yield _read(reader)
         followed.changed.wait(INTERVAL)
         followed.changed.clear()
         time.sleep(_SHORTEST)
 
 
-def _taken(look: Look) -> Seen | NotRunning:
+def _read(reader: Reader) -> Snapshot | NotRunning:
     try:
-        return look.take()
+        return reader.read()
     except NotRunning as error:
         return error
 
@@ -61,8 +61,8 @@ class FollowedUnit:
     def __init__(self, context: Context) -> None:
         self.changed = threading.Event()
         self._context = context
-        self._asked: float | None = None
-        first = BusError("cannot talk to the user manager: no answer yet")
+        self._query_began: float | None = None
+        first = BusError("cannot query the user manager: no answer yet")
         self._answer = Followed[Answer]("unit", first, self._follow)
 
     def state(self) -> UnitState:
@@ -71,8 +71,8 @@ class FollowedUnit:
         Raises RootlessError if the connection is lost or there is no answer in time.
         """
         answer = self._answer.latest(_SILENCE)
-        if self._asked is not None and time.monotonic() - self._asked > _SILENCE:
-            raise BusError(f"cannot talk to the user manager: no answer within {_SILENCE:g} s")
+        if self._query_began is not None and time.monotonic() - self._query_began > _SILENCE:
+            raise BusError(f"cannot query the user manager: no answer within {_SILENCE:g} s")
         if isinstance(answer, RootlessError):
             raise answer
         return answer
@@ -80,7 +80,7 @@ class FollowedUnit:
     def _follow(self, answer: Followed[Answer]) -> None:
         while True:
             try:
-                self._asked = time.monotonic()
+                self._query_began = time.monotonic()
                 self._query(answer)
             except RootlessError as error:
                 self._put(answer, error)
@@ -90,7 +90,7 @@ class FollowedUnit:
         with self._context.manager() as manager:
             manager.watch(UNIT)
             while True:
-                self._asked = time.monotonic()
+                self._query_began = time.monotonic()
                 self._put(answer, manager.unit(UNIT))
                 # Also queried without a signal: a re-executed user manager may have lost its
                 # subscribers.
@@ -98,7 +98,7 @@ class FollowedUnit:
 
     def _put(self, answer: Followed[Answer], found: Answer) -> None:
         different = repr(found) != repr(answer.latest())
-        self._asked = None
+        self._query_began = None
         answer.put(found)
         if different:
             self.changed.set()

@@ -12,7 +12,7 @@ from shlex import quote
 from k3s_rootless.finding import FixableBy, Remedy
 from k3s_rootless.k3s import config_file, flags, integers, issued
 from k3s_rootless.k3s.flags import Flag, Kind
-from k3s_rootless.k3s.issued import Baked
+from k3s_rootless.k3s.issued import OwnKubeconfig
 from k3s_rootless.k3s.version import Version
 from k3s_rootless.observation import Known, Unknown
 from k3s_rootless.preflight.checks.judgement import (
@@ -117,7 +117,7 @@ def config_kubeconfig(facts: Facts, seen: Known[Target]) -> Judgement:
 
 
 @check.seen("config.certificates", "Internal kubeconfigs of K3s", FATAL, "kubeconfigs", "unit")
-def config_certificates(facts: Facts, seen: Known[tuple[Baked, ...]]) -> Judgement:
+def config_certificates(facts: Facts, seen: Known[tuple[OwnKubeconfig, ...]]) -> Judgement:
     """Check that K3s's own kubeconfigs have the port of its settings.
 
     K3s writes server/cred/*.kubeconfig only together with its certificates. With another port, K3s

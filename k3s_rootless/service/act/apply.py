@@ -103,7 +103,7 @@ def clear_state(paths: Sequence[Path]) -> None:
                     if path.parent == directory and not state.answers(path):
                         path.unlink(missing_ok=True)
         except OSError as error:
-            raise RootlessError(f"cannot clear `{directory}`: {atomic.reason(error)}") from error
+            raise RootlessError(f"cannot clean up `{directory}`: {atomic.reason(error)}") from error
 
 
 def _rotate(step: steps.RotateCertificates, manager: UserManager) -> None:
@@ -111,20 +111,20 @@ def _rotate(step: steps.RotateCertificates, manager: UserManager) -> None:
 
     Raises RootlessError if K3s runs, or if the command fails.
     """
-    runs = ""
+    in_use = ""
     found = manager.unit(step.unit).active_state
     if found not in {"inactive", "failed", ""}:
-        runs = f"the unit is {found}"
+        in_use = f"the unit is {found}"
     elif state.is_held(step.state):
-        runs = f"a K3s that the unit did not start uses {step.state.parent}"
-    if runs:
+        in_use = f"a K3s that was not started by the unit uses {step.state.parent}"
+    if in_use:
         raise RootlessError(
-            f"cannot renew K3s's certificates: {runs}", hint="stop it first: k3s-rootless down"
+            f"cannot renew K3s's certificates: {in_use}", hint="stop K3s first: k3s-rootless down"
         )
     done = command.run(step.argv, timeout=ROTATION_SECONDS, environ=step.environ)
     if done.status != 0:
-        said = (done.stderr.strip() or done.stdout.strip() or "it printed nothing").splitlines()[-1]
-        message = f"`{' '.join(step.argv)}` ended with status {done.status}: {printable(said)}"
+        line = (done.stderr.strip() or done.stdout.strip() or "no output").splitlines()[-1]
+        message = f"`{' '.join(step.argv)}` exited with status {done.status}: {printable(line)}"
         raise RootlessError(f"cannot renew K3s's certificates: {message}")
 
 
@@ -251,16 +251,16 @@ def _own_directory(directory: Path) -> None:
     found = directory.stat()
     if found.st_uid != os.getuid():
         raise RootlessError(
-            f"cannot write into `{directory}`: it belongs to uid {found.st_uid}",
+            f"cannot write to `{directory}`: it belongs to uid {found.st_uid}",
             hint=(
-                "ask an administrator to give the directory to you; nothing else in it has to"
-                " change"
+                "ask an administrator to make you the owner of this directory; the files in it do"
+                " not have to change"
             ),
         )
     if found.st_mode & stat.S_IWOTH:
         raise RootlessError(
-            f"cannot write into `{directory}`: every user may write there",
-            hint=f"keep them out: chmod o-w {directory}",
+            f"cannot write to `{directory}`: every user can write to it",
+            hint=f"remove the write permission of other users: chmod o-w {directory}",
         )
 
 
@@ -288,7 +288,7 @@ def _hint(error: OSError, path: Path) -> str | None:
     # The directory may not exist, if it could not be created.
     place = next((one for one in path.parents if os.access(one, os.F_OK)), path.parent)
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-        return f"free some space first: df -h {place}"
+        return f"free disk space, and check it with: df -h {place}"
     if error.errno in {errno.EROFS, errno.EACCES, errno.EPERM}:
-        return f"make the directory writable for you: ls -ld {place}"
+        return f"make the directory writable, and check it with: ls -ld {place}"
     return None

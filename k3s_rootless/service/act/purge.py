@@ -76,8 +76,8 @@ def remove(task: tree_removal.Task, mapping: Mapping | str) -> tree_removal.Resu
         return remove(task, outside)
     if not text:
         raise RootlessError(
-            f"cannot remove `{task.directory}`: the process that removes it ended before its work"
-            " was done"
+            f"cannot remove `{task.directory}`: the process that removes it exited before it was"
+            " finished"
         )
     content = json.loads(text)
     if "error" in content:
@@ -102,9 +102,9 @@ def _enter(child: user_namespace.Child, mapping: Mapping) -> str:
     """Make the child root of its namespace; return why this fails, empty on success."""
     failed = child.error()
     if failed is None:
-        return "there can be no user namespace: the process that makes it ended"
+        return "no user namespace could be created: the process that creates it exited"
     if failed:
-        return f"there can be no user namespace: {os.strerror(failed)}"
+        return f"no user namespace could be created: {os.strerror(failed)}"
     for program, own, ranges in (
         (mapping.newuidmap, os.getuid(), mapping.uids),
         (mapping.newgidmap, os.getgid(), mapping.gids),

@@ -130,9 +130,7 @@ class _Walk:
     def _require_identity(self) -> None:
         found = os.fstat(self.here)
         if self.task.identity not in {None, (found.st_dev, found.st_ino)}:
-            raise RootlessError(
-                f"cannot remove `{self.top}`: another directory was put in its place meanwhile"
-            )
+            raise RootlessError(f"cannot remove `{self.top}`: it was replaced by another directory")
 
     def _set_mark(self) -> None:
         if self.task.mark:
@@ -165,7 +163,7 @@ class _Walk:
             if entry == self.task.mark and len(self.levels) == 1:
                 continue
             if only is not None and entry not in only:
-                self.result.keep(self._path(entry), "K3s did not make it")
+                self.result.keep(self._path(entry), "it was not created by K3s")
             elif self._is_directory(entry):
                 level.todo.append(entry)
             else:
@@ -191,7 +189,7 @@ class _Walk:
             return "another file system is mounted there"
         found = os.fstat(descriptor)
         if (found.st_dev, found.st_ino) in self.task.spared:
-            return "it is your home directory, or holds it"
+            return "it is your home directory, or contains it"
         return ""
 
     def _ascend(self) -> None:
@@ -202,7 +200,7 @@ class _Walk:
         found = os.fstat(above)
         if (found.st_dev, found.st_ino) != self.levels[-1].identity:
             raise RootlessError(
-                f"cannot go on in `{self.top}`: `{left.name}` was moved elsewhere meanwhile"
+                f"cannot continue in `{self.top}`: `{left.name}` was moved to another directory"
             )
         self._rmdir(left.name, above)
 
@@ -244,16 +242,16 @@ def _mount_id(descriptor: int) -> str:
     for line in Path(f"/proc/self/fdinfo/{descriptor}").read_text("ascii").splitlines():
         if line.startswith("mnt_id:"):
             return line
-    raise RootlessError("cannot tell mounts apart: /proc/self/fdinfo names none")
+    raise RootlessError("cannot distinguish mounts: /proc/self/fdinfo contains no mnt_id")
 
 
 def _why_not_opened(error: OSError) -> str:
     if error.errno in {errno.ELOOP, errno.ENOTDIR}:
-        return "it is a link, or no directory"
+        return "it is a link, or not a directory"
     return reason(error)
 
 
 def _why_not_removed(error: OSError) -> str:
     if error.errno == errno.EBUSY:
-        return "something is mounted there"
+        return "it is a mount point"
     return reason(error)

@@ -98,7 +98,7 @@ def differs(configured: Configuration, state: UnitState) -> str | None:
     for name, values in configured.items():
         has = effective(name, state)
         if has != tuple(values):
-            return f"{name} is {', '.join(has) or 'not set'}, and not {', '.join(values)}"
+            return f"{name} is {', '.join(has) or 'not set'} instead of {', '.join(values)}"
     return None
 
 

@@ -47,5 +47,5 @@ def restart_pending(state: UnitState, changed: datetime | None) -> str | None:
     `changed` is the time when its unit or a drop-in last changed.
     """
     if state.running and state.started and changed and state.started + _CLOCK_GRAIN < changed:
-        return "its unit or a drop-in changed after K3s was started"
+        return "the unit or a drop-in changed after K3s was started"
     return None

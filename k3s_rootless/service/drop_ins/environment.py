@@ -16,8 +16,8 @@ SUBJECT = "environment"
 MODE = 0o600
 """The address of a proxy may contain a password."""
 _ABOUT = (
-    "Environment of K3s. Written by k3s-rootless env set; change it with that, or in a drop-in of"
-    " your own."
+    "Environment of K3s. Written by k3s-rootless; change it with `k3s-rootless env set`, or in a"
+    " drop-in of your own."
 )
 
 
@@ -41,17 +41,18 @@ def read(text: str | None) -> dict[str, str]:
     }
 
 
-def uncarried(name: str, value: str) -> str | None:
+def refusal(name: str, value: str) -> str | None:
     """Return why systemd cannot pass this value to a process; None if it can."""
     if "\0" in value:
-        return "no environment can hold a NUL"
+        return "an environment variable cannot contain a NUL"
     for char in value:
         if 0xD800 <= ord(char) <= 0xDFFF:
-            return "it is no UTF-8, and systemd drops it"
+            return "it is not valid UTF-8, so systemd would ignore it"
         if unreadable(char):
             return (
-                f"systemd drops a line with the noncharacter U+{ord(char):04X}, and what follows it"
+                f"systemd ignores a line with the noncharacter U+{ord(char):04X}, and all text"
+                " after it"
             )
     if len(f"{name}={value}".encode()) > LONGEST:
-        return f"Linux starts no program with a variable of more than {LONGEST} bytes"
+        return f"Linux cannot start a program with a variable of more than {LONGEST} bytes"
     return None

@@ -39,28 +39,28 @@ class Limit:
 def _quota(text: str) -> int:
     found = _PERCENT.fullmatch(text)
     if found is None:
-        raise ValueError("it is a share of one CPU in percent, such as 150%")
+        raise ValueError("it must be a percentage of one CPU, such as 150%")
     hundredths = int(found["whole"]) * 100 + int((found["part"] or "0").ljust(2, "0"))
     if hundredths < 100:
-        raise ValueError("K3s cannot run on less than 1% of a CPU")
+        raise ValueError("K3s cannot run with less than 1% of a CPU")
     return hundredths * _SECOND // 10_000
 
 
 def _weight(text: str) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) <= 5 and 1 <= int(text) <= 10_000):
-        raise ValueError("it is a number from 1 to 10000; 100 is what everybody has")
+        raise ValueError("it must be a number from 1 to 10000; the default is 100")
     return int(text)
 
 
 def _size(text: str) -> int:
     found = _SIZE.fullmatch(text)
     if found is None:
-        raise ValueError("it is a size in bytes, or with K, M, G or T, such as 4G")
+        raise ValueError("it must be a size in bytes, or with K, M, G or T, such as 4G")
     size = int(found["number"]) << _POWERS[found["unit"]]
     if size < 2**20:
-        raise ValueError("K3s cannot run in less than 1M")
+        raise ValueError("K3s cannot run with less than 1M")
     if size >= _LARGEST:
-        raise ValueError("that is more than systemd can count")
+        raise ValueError("it is larger than systemd supports")
     return size
 
 
@@ -83,21 +83,21 @@ LIMITS = {
         Limit(
             "CPUQuota",
             "CPUQuotaPerSecUSec",
-            "CPU time at most, in percent of one CPU",
+            "maximum CPU time, in percent of one CPU",
             _quota,
             _show_quota,
         ),
         Limit(
             "CPUWeight",
             "CPUWeight",
-            "share of the CPU where it is scarce; 100 is usual",
+            "share of CPU time when the CPUs are busy; default 100",
             _weight,
             str,
         ),
         Limit(
             "MemoryMax",
             "MemoryMax",
-            "memory at most; beyond it the kernel kills",
+            "maximum memory; above it, the kernel kills processes",
             _size,
             _show_size,
             MEMORY,
@@ -106,7 +106,7 @@ LIMITS = {
         Limit(
             "MemoryHigh",
             "MemoryHigh",
-            "memory beyond which the kernel slows K3s down",
+            "memory above which the kernel slows K3s down",
             _size,
             _show_size,
             MEMORY,
@@ -120,7 +120,7 @@ def too_low(limit: Limit, size: int) -> str | None:
     if limit.need is None or not limit.kills or size > limit.need.deadly:
         return None
     most = limit.show(limit.need.deadly)
-    return f"with {most} or less the kernel kills K3s at each start: {limit.need.reason}"
+    return f"with {most} or less, the kernel kills K3s at each start: {limit.need.reason}"
 
 
 def doubtful(limit: Limit, size: int) -> str | None:
@@ -130,7 +130,7 @@ def doubtful(limit: Limit, size: int) -> str | None:
     """
     if limit.need is None or size >= limit.need.enough:
         return None
-    happens = "the kernel slows K3s down until it does not start"
+    happens = "the kernel slows K3s down so much that it does not start"
     if limit.kills:
         happens = "the kernel kills K3s or its containers"
     return f"{limit.show(size)} may be too low: {limit.need.reason}, and at this limit {happens}"

@@ -29,7 +29,7 @@ LONGEST = 131_071
 class Effect(Enum):
     """Effect of a value on K3s."""
 
-    TAKEN = "taken"
+    USED = "used"
     IGNORED = "ignored"
     FATAL = "fatal"
     UNREAD = "unread"
@@ -42,12 +42,12 @@ class Judgement:
     `reason` is set if K3s does not use the value.
     """
 
-    effect: Effect = Effect.TAKEN
+    effect: Effect = Effect.USED
     reason: str = ""
     warnings: tuple[str, ...] = ()
 
     @property
-    def words(self) -> tuple[str, ...]:
+    def messages(self) -> tuple[str, ...]:
         """The reason, if there is one, and the warnings."""
         if not self.reason:
             return self.warnings
@@ -56,10 +56,10 @@ class Judgement:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """A network that is in use, and its user, such as `eth0 of this host` or `Pods`."""
+    """A network that is in use, and its owner, such as `eth0 of this host` or `Pods`."""
 
     text: str
-    holder: str
+    owner: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,11 +137,11 @@ def unknown(name: str) -> str:
     """
     if name.startswith(INTERNAL):
         return (
-            "it is K3s's own, from its parent process to its child: set from outside it keeps K3s"
-            " from starting"
+            "it is internal to K3s: the parent process of K3s passes it to its child. If it is set"
+            " from outside, K3s does not start"
         )
     if name.upper() in VARIABLES:
-        return f"it is written {name.upper()}"
+        return f"its name is {name.upper()}, in capitals"
     # Imported here because the benchmarks limit the time of `env list`, and few environments
     # contain an unknown name.
     import difflib
@@ -149,8 +149,8 @@ def unknown(name: str) -> str:
     close = difflib.get_close_matches(name.upper(), VARIABLES, n=1)
     guess = f"; did you mean {close[0]}?" if close else ""
     if name.startswith(PREFIX):
-        return f"K3s knows no such variable{guess}"
-    return f"it is none of the variables kept here{guess}"
+        return f"K3s has no such variable{guess}"
+    return f"it is not a variable that k3s-rootless manages{guess}"
 
 
 def directories(value: str) -> tuple[str, ...]:
@@ -163,16 +163,22 @@ def directories(value: str) -> tuple[str, ...]:
     return tuple(go_values.clean(entry) for entry in value.split(","))
 
 
+def _fatal(cause: str) -> Judgement:
+    return Judgement(Effect.FATAL, f"K3s exits with this value, because {cause}")
+
+
+def _ignored(cause: str, default: str) -> Judgement:
+    return Judgement(Effect.IGNORED, f"{cause}, so K3s uses its default: {default}")
+
+
 def _mtu(value: str, _: Surroundings) -> Judgement:
     number = go_values.integer(value)
     if number is None:
-        return Judgement(Effect.IGNORED, "K3s reads no number in it, and uses its default of 65520")
+        return _ignored("it is not a number", "65520")
     if number < 0:
-        return Judgement(Effect.FATAL, "K3s dies of a negative MTU")
+        return _fatal("the MTU is negative")
     if number > LARGEST_MTU:
-        return Judgement(
-            Effect.FATAL, f"K3s dies of it: slirp4netns takes an MTU of up to {LARGEST_MTU}"
-        )
+        return _fatal(f"slirp4netns accepts an MTU of at most {LARGEST_MTU}")
     if number == 0:
         return Judgement(warnings=("0 means the default of 65520",))
     return Judgement()
@@ -181,17 +187,15 @@ def _mtu(value: str, _: Surroundings) -> Judgement:
 def _cidr(value: str, around: Surroundings) -> Judgement:
     found = go_values.network(value)
     if found is None:
-        return Judgement(Effect.FATAL, "K3s dies of it: it is no network such as 10.41.0.0/16")
+        return _fatal("it is not a network such as 10.41.0.0/16")
     address, length = found
     if address.version != 4:
-        return Judgement(Effect.FATAL, "K3s dies of it: slirp4netns takes an IPv4 network alone")
+        return _fatal("slirp4netns accepts only an IPv4 network")
     network = ipaddress.IPv4Network((int(address), length), strict=False)
     if network.network_address != address:
-        return Judgement(
-            Effect.FATAL, f"K3s dies of it: it names a host, and the network is {network}"
-        )
+        return _fatal(f"it is the address of a host; its network is {network}")
     if not 1 <= length <= 25:
-        return Judgement(Effect.FATAL, "K3s dies of it: slirp4netns takes prefixes of 1 to 25")
+        return _fatal("slirp4netns accepts only prefixes from 1 to 25")
     return Judgement(warnings=tuple(_overlaps(network, around.networks)))
 
 
@@ -199,18 +203,15 @@ def _overlaps(network: ipaddress.IPv4Network, others: tuple[Network, ...]) -> It
     for other in others:
         if network.overlaps(ipaddress.IPv4Network(other.text)):
             yield (
-                f"{network} covers addresses of {other.text} ({other.holder}), which K3s and its"
-                " Pods then cannot reach"
+                f"{network} overlaps with {other.text} ({other.owner}): K3s and its Pods cannot"
+                " reach the addresses that are in both"
             )
 
 
 def _boolean(default: str) -> Callable[[str, Surroundings], Judgement]:
     def judged(value: str, _: Surroundings) -> Judgement:
         if go_values.boolean(value) is None:
-            return Judgement(
-                Effect.IGNORED,
-                f"K3s reads neither true nor false in it, and uses its default: {default}",
-            )
+            return _ignored("it is neither true nor false", default)
         return Judgement()
 
     return judged
@@ -218,11 +219,8 @@ def _boolean(default: str) -> Callable[[str, Surroundings], Judgement]:
 
 def _host_loopback(value: str, around: Surroundings) -> Judgement:
     if go_values.boolean(value) is False:
-        return Judgement(
-            warnings=(
-                f"each Pod can reach services on 127.0.0.1 of this host, at {around.gateway}",
-            )
-        )
+        warning = f"every Pod can reach services on 127.0.0.1 of this host, at {around.gateway}"
+        return Judgement(warnings=(warning,))
     return _boolean("true")(value, around)
 
 
@@ -230,27 +228,28 @@ def _port_driver(value: str, _: Surroundings) -> Judgement:
     # Go's ToLower converts U+0130 to `i`, Python converts it to two characters.
     if value.replace("\u0130", "i").lower() in {"builtin", "slirp4netns"}:
         return Judgement()
-    return Judgement(
-        Effect.IGNORED, "K3s knows builtin and slirp4netns, and uses its default: builtin"
-    )
+    return _ignored("it is neither builtin nor slirp4netns", "builtin")
 
 
 def _copy_up(value: str, around: Surroundings) -> Judgement:
     warnings = []
     for entry, directory in zip(value.split(","), directories(value), strict=True):
         if directory == "/tmp":  # noqa: S108 (a value of rootlesskit)
-            return Judgement(Effect.FATAL, "K3s dies of it: /tmp cannot be copied up")
+            return _fatal(f"{directory} cannot be copied up")
         if directory == ".":
             warnings.append(
-                "an empty entry means the directory that K3s runs in, your home directory"
+                "an empty entry means the working directory of K3s, which is your home directory"
             )
             continue
         there = around.directories.get(directory)
         if isinstance(there, Known) and not there.value:
-            spaced = "; K3s does not take blanks away" if entry != entry.strip() else ""
-            return Judgement(Effect.FATAL, f"K3s dies of it: `{directory}` is no directory{spaced}")
+            spaces = "; K3s does not remove spaces around commas" if entry != entry.strip() else ""
+            return _fatal(f"`{directory}` is not a directory{spaces}")
         if there is not None and not isinstance(there, Known):
-            warnings.append(f"K3s dies unless `{directory}` is a directory: {there.reason}")
+            warnings.append(
+                f"K3s exits if `{directory}` is not a directory, and this cannot be checked:"
+                f" {there.reason}"
+            )
     return Judgement(warnings=tuple(warnings))
 
 
@@ -262,23 +261,24 @@ def _proxy(value: str, around: Surroundings) -> Judgement:
     if proxy is None:
         return Judgement(
             Effect.IGNORED,
-            "Go cannot read it as the address of a proxy, and sends requests directly",
+            "it is not the address of a proxy, so Go's HTTP library sends requests directly",
         )
     if not proxy.host:
-        return Judgement(warnings=("Go reads no host in it, and each request fails",))
+        return Judgement(warnings=("it contains no host, so every request fails",))
     warnings = []
     if proxy.scheme not in proxies.SCHEMES:
-        warnings.append(f"Go knows proxies by {', '.join(proxies.SCHEMES)}, not `{proxy.scheme}`")
+        schemes = ", ".join(proxies.SCHEMES)
+        warnings.append(f"Go supports proxies with {schemes}, and not with `{proxy.scheme}`")
     if proxy.host in proxies.SCHEMES:
-        warnings.append(f"Go reads the host `{proxy.host}` in it, which is hardly meant")
+        warnings.append(f"its host is `{proxy.host}`, which is probably not what you want")
     if proxies.loopback(proxy.host):
-        how = "" if around.loopback_open else f" and {PREFIX}DISABLE_HOST_LOOPBACK=false"
+        how = "" if around.loopback_open else f" with {PREFIX}DISABLE_HOST_LOOPBACK=false"
         warnings.append(
-            "K3s's namespace has a loopback of its own, and no proxy of this host on it: use an"
-            f" address of this host's network, or {around.gateway}{how}"
+            f"{proxy.host} is an address in K3s's namespace, where no proxy of this host listens:"
+            f" use an address of this host's network, or {around.gateway}{how}"
         )
     if proxy.host == around.gateway and not around.loopback_open:
-        warnings.append(f"{proxy.host} leads nowhere without {PREFIX}DISABLE_HOST_LOOPBACK=false")
+        warnings.append(f"K3s can reach {proxy.host} only with {PREFIX}DISABLE_HOST_LOOPBACK=false")
     return Judgement(warnings=tuple(warnings))
 
 
@@ -289,44 +289,36 @@ def _no_proxy(value: str, _: Surroundings) -> Judgement:
     unmatched = ", ".join(f"`{entry}`" for entry in proxies.unmatched(value))
     if not unmatched:
         return Judgement()
-    known = "it knows names, addresses, networks, `*` and `*.name`"
-    return Judgement(warnings=(f"Go matches nothing by {unmatched}: {known}",))
+    forms = "an entry is a name, an address, a network, `*` or `*.name`"
+    return Judgement(warnings=(f"no host matches {unmatched}: {forms}",))
 
 
 def _table() -> Iterator[Variable]:
     known, later = features.ROOTLESS_VARIABLES, features.COPY_UP_DIRECTORIES
     yield Variable(
-        f"{PREFIX}MTU", f"1 to {LARGEST_MTU}", "65520", "MTU of the child's network", _mtu, known
+        f"{PREFIX}MTU", f"1 to {LARGEST_MTU}", "65520", "MTU of the child network", _mtu, known
     )
-    yield Variable(
-        f"{PREFIX}CIDR",
-        "an IPv4 network, prefix 1 to 25",
-        CHILD_NETWORK,
-        "the child's network",
-        _cidr,
-        known,
-    )
-    ipv6 = "true if --node-ip is of both families, else false"
-    yield Variable(
-        f"{PREFIX}ENABLE_IPV6", "true or false", ipv6, "IPv6 inside", _boolean(ipv6), known
-    )
+    networks, purpose = "an IPv4 network, prefix 1 to 25", "network of the child namespace"
+    yield Variable(f"{PREFIX}CIDR", networks, CHILD_NETWORK, purpose, _cidr, known)
+    purpose = "IPv6 in the child namespace"
+    ipv6 = "true if --node-ip has an IPv4 and an IPv6 address, otherwise false"
+    yield Variable(f"{PREFIX}ENABLE_IPV6", "true or false", ipv6, purpose, _boolean(ipv6), known)
     drivers = "builtin or slirp4netns"
-    yield Variable(
-        f"{PREFIX}PORT_DRIVER", drivers, "builtin", "who forwards ports", _port_driver, known
-    )
-    loopback = "keeps K3s from 127.0.0.1 of this host"
+    purpose = "program that forwards ports"
+    yield Variable(f"{PREFIX}PORT_DRIVER", drivers, "builtin", purpose, _port_driver, known)
+    loopback = "blocks connections from K3s to 127.0.0.1 of this host"
     yield Variable(
         f"{PREFIX}DISABLE_HOST_LOOPBACK", "true or false", "true", loopback, _host_loopback, known
     )
     yield Variable(
         f"{PREFIX}COPYUPDIRS",
-        "directories, by commas",
+        "directories, separated by commas",
         "",
-        "directories made writable inside",
+        "directories that are writable in the child namespace",
         _copy_up,
         later,
     )
-    for before, user in (("", "K3s and containerd"), ("CONTAINERD_", "containerd alone")):
+    for before, user in (("", "K3s and containerd"), ("CONTAINERD_", "containerd only")):
         for scheme in ("HTTP", "HTTPS"):
             purpose = f"proxy of {user} for {scheme.lower()}://"
             yield Variable(
@@ -334,9 +326,9 @@ def _table() -> Iterator[Variable]:
             )
         yield Variable(
             f"{before}NO_PROXY",
-            "names and networks, by commas",
+            "names and networks, separated by commas",
             None,
-            f"what is asked directly, by {user}",
+            f"hosts that are reached without a proxy, by {user}",
             _no_proxy,
         )
 

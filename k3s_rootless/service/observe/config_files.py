@@ -16,7 +16,7 @@ from k3s_rootless.observation import Known, Unknown
 from k3s_rootless.service.observe import files
 
 _MOST_FILES = 1000
-_URL = "it is a URL: K3s fetches none, it looks for a local file of that name"
+_URL = "it is a URL, which K3s does not fetch: it looks for a local file with that name"
 
 
 def read(location: str, directory: Path, root: Path = Path("/")) -> tuple[ConfigFile, ...]:
@@ -95,10 +95,10 @@ def _drop_ins(directory: Path) -> tuple[ConfigFile, ...]:
     try:
         chosen = _chosen(directory)
     except OSError as error:
-        reason = f"cannot look into `{directory}`: {atomic.reason(error)}"
+        reason = f"cannot list `{directory}`: {atomic.reason(error)}"
         return (ConfigFile(directory, Unknown(reason)),)
     if len(chosen) > _MOST_FILES:
-        reason = f"`{directory}` holds more than {_MOST_FILES} files"
+        reason = f"`{directory}` contains more than {_MOST_FILES} files"
         return (ConfigFile(directory, Unknown(reason)),)
     found = map(_read, chosen)
     return tuple(one for one in found if one is not None)

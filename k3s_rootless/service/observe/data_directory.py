@@ -55,14 +55,14 @@ def identify(directory: Path, home: Path, uid: int) -> Identity:
             raise UsageError(f"cannot purge {directory}: it belongs to uid {found.st_uid}")
         identity = _identity(found)
         if identity in home_and_above(home):
-            raise UsageError(f"cannot purge {directory}: it holds more than K3s's data")
+            raise UsageError(f"cannot purge {directory}: it is your home directory, or contains it")
         if not _is_usable(descriptor):
             raise UsageError(
-                f"cannot purge {directory}: it is not empty, and holds no file by which a data"
-                " directory of K3s is known",
+                f"cannot purge {directory}: it is not empty, and contains no file that identifies a"
+                " data directory of K3s",
                 hint=(
-                    "docs/reference/paths.md lists these files; leave --purge out, and remove the"
-                    " directory yourself"
+                    "run the command without --purge, and remove the directory yourself;"
+                    " docs/reference/paths.md lists these files"
                 ),
             )
         return identity
@@ -81,7 +81,7 @@ def unusable(directory: Path, home: Path) -> str:
         return f"it cannot be opened: {reason(error)}"
     try:
         if _identity(os.fstat(descriptor)) in home_and_above(home):
-            return "it is your home directory, or holds it"
+            return "it is your home directory, or contains it"
         if not _is_usable(descriptor):
             return "it is neither empty nor a data directory of K3s"
         return ""
@@ -116,7 +116,7 @@ def _opened(directory: Path) -> Iterator[int]:
         descriptor = os.open(directory, OPEN)
     except OSError as error:
         if directory.is_symlink():
-            hint = f"name what it leads to: {directory.resolve()}"
+            hint = f"use the target of the link: {directory.resolve()}"
             raise UsageError(f"cannot purge {directory}: it is a link", hint=hint) from None
         raise UsageError(f"cannot purge {directory}: {reason(error)}") from None
     try:

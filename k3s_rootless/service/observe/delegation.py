@@ -21,7 +21,7 @@ from k3s_rootless.service.systemd import system, user
 
 _PROBE_MICROSECONDS = 15_000_000
 _SHARED_OUT = frozenset({"cpu", "cpuset", "io", "memory", "pids"})
-_NOT_NEEDED = Unknown("nothing is lacking that it could explain")
+_NOT_NEEDED = Unknown("not read, because no controller is missing")
 
 
 def reach(
@@ -76,7 +76,7 @@ def _controllers(directory: Path) -> Observed[frozenset[str]]:
     try:
         return Known(frozenset(path.read_text("ascii").split()), str(path))
     except OSError as error:
-        return Unknown(f"{path} cannot be read: {error.strerror}")
+        return Unknown(f"cannot read {path}: {error.strerror}")
 
 
 def _configured(uid: int) -> Observed[frozenset[str]]:
@@ -97,19 +97,19 @@ def _of_own(
     found = _controllers(mount / own.control_group.lstrip("/"))
     if isinstance(found, Unknown) or not found.value >= offered:
         return None
-    return Known(found.value, f"cgroup.controllers of {own.name}, which runs")
+    return Known(found.value, f"cgroup.controllers of {own.name}, which is running")
 
 
 def _of_transient(manager: user.UserManager, mount: Path) -> Observed[frozenset[str]]:
     sleep = shutil.which("sleep", path=os.defpath + ":/run/current-system/sw/bin")
     if sleep is None:
-        return Unknown("there is no `sleep` to start a transient unit with")
+        return Unknown("cannot start a transient unit: `sleep` was not found")
     name = f"k3s-rootless-check-{os.getpid()}-{os.urandom(4).hex()}.service"
     try:
         state = manager.start_transient(
             name,
             {
-                "Description": ("s", "a look by k3s-rootless at which controllers a unit is given"),
+                "Description": ("s", "k3s-rootless: check which cgroup controllers a unit has"),
                 "Type": ("s", "exec"),
                 "ExecStart": ("a(sasb)", [[sleep, [sleep, "infinity"], False]]),
                 "Delegate": ("b", True),
@@ -120,7 +120,7 @@ def _of_transient(manager: user.UserManager, mount: Path) -> Observed[frozenset[
             },
         )
         try:
-            found: Observed[frozenset[str]] = Unknown("no cgroup")
+            found: Observed[frozenset[str]] = Unknown("the transient unit has no cgroup")
             if state.control_group:
                 found = _controllers(mount / state.control_group.lstrip("/"))
         finally:
@@ -128,7 +128,7 @@ def _of_transient(manager: user.UserManager, mount: Path) -> Observed[frozenset[
             with suppress(RootlessError):
                 manager.stop(name)
     except RootlessError as error:
-        return Unknown(f"a transient unit could not show it: {error.message}")
+        return Unknown(f"cannot check it with a transient unit: {error.message}")
     if isinstance(found, Unknown):
         return found
     return Known(found.value, "cgroup.controllers of a transient unit with Delegate=yes")

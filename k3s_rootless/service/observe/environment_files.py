@@ -57,7 +57,7 @@ def _matched(pattern: str) -> list[Path]:
 
 
 def _missing(path: Path) -> FoundFile:
-    problem = f"`{path}` is missing, and the unit does not start without it"
+    problem = f"`{path}` does not exist, and the unit does not start without it"
     return FoundFile(path, None, problem=problem)
 
 

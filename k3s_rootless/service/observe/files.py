@@ -62,9 +62,9 @@ def _content(path: Path) -> tuple[bytes, os.stat_result]:
         if stat.S_ISCHR(found.st_mode) and found.st_rdev == _NULL:
             return b"", found
         if stat.S_ISDIR(found.st_mode):
-            raise RootlessError(f"cannot read `{path}`: is a directory")
+            raise RootlessError(f"cannot read `{path}`: it is a directory")
         if not stat.S_ISREG(found.st_mode):
-            raise RootlessError(f"cannot read `{path}`: it is no regular file")
+            raise RootlessError(f"cannot read `{path}`: it is not a regular file")
         return file.read(_LARGEST + 1), found
 
 
@@ -106,7 +106,7 @@ def names(directory: Path) -> frozenset[str] | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise RootlessError(f"cannot look into `{directory}`: {atomic.reason(error)}") from error
+        raise RootlessError(f"cannot list `{directory}`: {atomic.reason(error)}") from error
 
 
 def last_changed(directory: Path, state: UnitState) -> datetime | None:

@@ -10,7 +10,7 @@ import stat
 from pathlib import Path
 
 from k3s_rootless.k3s import issued, layout
-from k3s_rootless.k3s.issued import Baked
+from k3s_rootless.k3s.issued import OwnKubeconfig
 from k3s_rootless.observation import Known, Observed, Unknown
 
 _LARGEST = 16 * 1024
@@ -18,7 +18,7 @@ _LARGEST = 16 * 1024
 _MOST = 50
 
 
-def read(data: Path, uid: int) -> Observed[tuple[Baked, ...]]:
+def read(data: Path, uid: int) -> Observed[tuple[OwnKubeconfig, ...]]:
     """Read the kubeconfigs in a data directory of user `uid`; a new directory has none.
 
     A kubeconfig without its certificate is left out, because the next start writes it again.
@@ -28,25 +28,25 @@ def read(data: Path, uid: int) -> Observed[tuple[Baked, ...]]:
     try:
         paths = sorted(one for one in directory.iterdir() if one.suffix == ".kubeconfig")
         for path in paths[:_MOST]:
-            one = _baked(path, uid, data / layout.TLS)
+            one = _kubeconfig(path, uid, data / layout.TLS)
             if one is not None:
                 found.append(one)
     except FileNotFoundError:
         return Known((), str(directory))
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        return Unknown(f"{directory} cannot be read: {reason.lower()}")
+        return Unknown(f"cannot read {directory}: {reason.lower()}")
     return Known(tuple(found), str(directory))
 
 
-def _baked(path: Path, uid: int, tls: Path) -> Baked | None:
+def _kubeconfig(path: Path, uid: int, tls: Path) -> OwnKubeconfig | None:
     port, certificate = issued.parse(path.name, _text(path, uid))
     named = Path(certificate)
     own = tls / named.name
     if not (own.exists() and own.with_suffix(".key").exists()):
         return None
     elsewhere = not (named.exists() and named.samefile(own))
-    return Baked(path.name, port, certificate, elsewhere)
+    return OwnKubeconfig(path.name, port, certificate, elsewhere)
 
 
 def _text(path: Path, uid: int) -> str:

@@ -32,7 +32,7 @@ def started_with(
     unchanged (rootlesskit pkg/network/slirp4netns; Go's os/exec without an Env).
     """
     if not pid:
-        return Unknown("it does not run")
+        return Unknown("it is not running")
     own = _environ(pid, proc)
     if isinstance(own, Known):
         if invocation and own.value.get("INVOCATION_ID") != invocation:
@@ -65,13 +65,13 @@ def _environ(pid: int, proc: Path) -> Observed[Mapping[str, str]]:
     try:
         data = path.read_bytes()
     except OSError as error:
-        return Unknown(f"{path} cannot be read: {(error.strerror or str(error)).lower()}")
+        return Unknown(f"cannot read {path}: {(error.strerror or str(error)).lower()}")
     pairs = [pair.partition(b"=") for pair in data.split(b"\0") if b"=" in pair]
     # A process title may overwrite only a part of the environment. systemd sets these two variables
     # for each service.
     names = {name for name, _, _ in pairs}
     if not {b"PATH", b"INVOCATION_ID"} <= names:
-        return Unknown(f"{path} was written over by the process itself")
+        return Unknown(f"the process has overwritten {path}")
     decoded = {
         name.decode("utf-8", "surrogateescape"): value.decode("utf-8", "surrogateescape")
         for name, _, value in pairs

@@ -45,7 +45,7 @@ class Outage:
             return f"K3s must restart for the downgrade {change}; {doubt}"
         if self.before and self.after and self.before != self.after:
             return f"K3s must restart for the upgrade {change}"
-        return f"K3s must restart, and all pods stop, because {self.cause}"
+        return f"K3s must restart, and all pods stop: {self.cause}"
 
     def document(self) -> dict[str, Any]:
         """Return the outage in its JSON form."""
@@ -68,7 +68,7 @@ def of(steps: Sequence[Step], state: UnitState, text: str | None, release: str) 
     after these steps.
     """
     stops = [step for step in steps if isinstance(step, Restart | Stop)]
-    if not stops or state.dead:
+    if not stops or state.failed:
         return None
     causes = (WriteUnit, WriteDropIn, Remove, Reexecute)
     first = next((step for step in steps if isinstance(step, causes)), stops[0])

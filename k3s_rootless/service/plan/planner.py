@@ -26,7 +26,7 @@ from k3s_rootless.service.plan.steps import (
     WriteDropIn,
     WriteUnit,
 )
-from k3s_rootless.service.unit import shipped, standing
+from k3s_rootless.service.unit import pending_changes, shipped
 from k3s_rootless.service.unit.seal import Author, author, digest
 from k3s_rootless.service.unit.text import written_for
 
@@ -49,7 +49,7 @@ def up(
     """
     steps: list[Step] = []
     if found.reexecute:
-        steps.append(Reexecute("it was started before its cgroup got all controllers"))
+        steps.append(Reexecute("systemd --user does not use the new cgroup controllers yet"))
     written = install(desired, found, drop_ins, force=force)
     changed = any(isinstance(step, WriteUnit | WriteDropIn | Remove) for step in written)
     unread = found.state.needs_reload and not _changed_by_others(found)
@@ -74,8 +74,8 @@ def install(
     state = found.state
     if state.load_state == "masked":
         raise WouldOverwrite(
-            f"cannot start `{state.name}`: it is masked, and somebody wanted it so",
-            hint=f"systemctl --user unmask {state.name}",
+            f"cannot start `{state.name}`: it is masked",
+            hint=f"unmask it: systemctl --user unmask {state.name}",
         )
     # The drop-ins come first: if a run is killed before the unit is written, the unit is still the
     # old one, and the next run continues.
@@ -87,9 +87,9 @@ def install(
     if cause is not None:
         steps.append(Reload(cause))
     elif drop_ins:
-        steps.append(Reload("its drop-ins changed"))
+        steps.append(Reload("the drop-ins changed"))
     if state.file_state not in {"enabled", "enabled-runtime"}:
-        steps.append(Enable(state.name, "it does not start with the user manager"))
+        steps.append(Enable(state.name, "it does not start with the user manager yet"))
     return tuple(steps)
 
 
@@ -102,7 +102,7 @@ def down(state: UnitState, *, disable: bool) -> tuple[Step, ...]:
     if state.active_state not in {"inactive", "failed", ""}:
         steps.append(Stop(state.name, f"it is {state.active_state}"))
     if state.active_state == "failed":
-        steps.append(ResetFailed(state.name, "it failed before"))
+        steps.append(ResetFailed(state.name, "it failed"))
     if disable and state.file_state == "enabled":
         steps.append(Disable(state.name, "it would start with the user manager"))
     return tuple(steps)
@@ -116,13 +116,13 @@ def restart(state: UnitState, leftovers: tuple[Path, ...] = ()) -> tuple[Step, .
     # This resets the count of starts, so that systemd does not refuse another start:
     # StartLimitBurst of the unit is 3 per minute, and a manual restart counts like one after a
     # failure (observed with systemd 257).
-    cause = "restarts by hand count against its start limit"
+    cause = "manual restarts count against its start limit"
     if state.active_state == "failed" or state.sub_state.startswith("auto-restart"):
-        cause = "it failed before"
+        cause = "it failed"
     steps.append(ResetFailed(state.name, cause))
     if leftovers:
-        return (*steps, *_cleared(state, leftovers), Start(state.name, "it was asked for"))
-    return (*steps, Restart(state.name, "it was asked for"))
+        return (*steps, *_cleared(state, leftovers), Start(state.name, "it was requested"))
+    return (*steps, Restart(state.name, "it was requested"))
 
 
 def renewal(desired: DesiredDropIn, found: FoundFile, *, force: bool = False) -> tuple[Step, ...]:
@@ -133,9 +133,9 @@ def renewal(desired: DesiredDropIn, found: FoundFile, *, force: bool = False) ->
     writer = _author(found)
     if not force and writer is not Author.OURS:
         return ()
-    cause = "it builds on the unit, which is another now"
+    cause = "the unit that it is based on changed"
     if writer is not None and writer is not Author.OURS:
-        cause = f"--force: the drop-in there was {writer.value}"
+        cause = f"--force: the existing drop-in was {writer.value}"
     return drop_in(desired, found, cause, force=force)
 
 
@@ -151,7 +151,7 @@ def drop_in(
     if found.problem:
         raise WouldOverwrite(
             f"cannot replace `{found.path}`: {found.problem}",
-            hint=f"look at it: ls -l {found.path}",
+            hint=f"check it with: ls -l {found.path}",
         )
     writer = _author(found)
     kept = None
@@ -169,7 +169,7 @@ def drop_in(
         return (WriteDropIn(found.path, desired.text, "it is a link", kept, desired.mode),)
     # The mode may be stricter than the desired mode, but not wider.
     if found.mode & ~desired.mode:
-        cause = f"others can use it: its mode is {found.mode:04o}"
+        cause = f"other users can access it: its mode is {found.mode:04o}"
         return (SetMode(found.path, desired.mode, cause),)
     return ()
 
@@ -180,20 +180,20 @@ def _require_unchanged(desired: DesiredDropIn, found: FoundFile, writer: Author)
         return
     verb = "remove" if desired.text is None else "write"
     raise WouldOverwrite(
-        f"cannot {verb} `{found.path}`: the drop-in there was {writer.value}",
+        f"cannot {verb} `{found.path}`: the existing drop-in was {writer.value}",
         hint=(
-            "keep your changes by moving them to a drop-in of your own (`systemctl --user edit"
-            " k3s-rootless`), or replace it with `--force`, which keeps a copy"
+            "to keep your changes, move them to a drop-in of your own (`systemctl --user edit"
+            " k3s-rootless`); to replace the existing one, use `--force`, which keeps a copy"
         ),
     )
 
 
 def emptied(
-    steps: tuple[Step, ...], there: Mapping[Path, frozenset[str] | None], state: UnitState
+    steps: tuple[Step, ...], entries: Mapping[Path, frozenset[str] | None], state: UnitState
 ) -> tuple[RemoveDirectory, ...]:
     """Return the steps that remove the drop-in directories that `steps` empties.
 
-    `there` maps each directory to the names of its entries, None if it does not exist. The result
+    `entries` maps each directory to the names of its entries, None if it does not exist. The result
     is empty while K3s runs: the time of the directory then shows that K3s was started with a
     drop-in that no longer exists (`files.last_changed`).
     """
@@ -201,8 +201,8 @@ def emptied(
         return ()
     gone = {step.path for step in steps if isinstance(step, Remove) and step.backup is None}
     return tuple(
-        RemoveDirectory(directory, "nothing is left in it")
-        for directory, names in there.items()
+        RemoveDirectory(directory, "it is empty")
+        for directory, names in entries.items()
         if names is not None and names <= {path.name for path in gone if path.parent == directory}
     )
 
@@ -240,16 +240,17 @@ def _write(desired: DesiredUnit, found: Found, *, force: bool) -> WriteUnit | No
         return WriteUnit(desired.path, desired.text, _lagging(found.text, desired))
     if not force:
         raise WouldOverwrite(
-            f"cannot write `{desired.path}`: the unit there was {writer.value}",
+            f"cannot write `{desired.path}`: the existing unit was {writer.value}",
             hint=(
-                "keep it by moving your changes to a drop-in (`systemctl --user edit"
-                " k3s-rootless`), or replace it with `k3s-rootless up --force`, which keeps a copy"
+                "to keep your changes, move them to a drop-in (`systemctl --user edit"
+                " k3s-rootless`); to replace the unit, run `k3s-rootless up --force`, which keeps a"
+                " copy"
             ),
         )
     return WriteUnit(
         desired.path,
         desired.text,
-        f"--force: the unit there was {writer.value}",
+        f"--force: the existing unit was {writer.value}",
         backup(desired.path, found.text),
     )
 
@@ -257,10 +258,10 @@ def _write(desired: DesiredUnit, found: Found, *, force: bool) -> WriteUnit | No
 def _lagging(text: str, desired: DesiredUnit) -> str:
     earlier = written_for(text)
     if desired.given:
-        return "it was asked for"
+        return "it was requested"
     if earlier != desired.version:
-        return f"it was written for K3s {earlier}, and {desired.version} is installed"
-    return "it is not what this k3s-rootless writes for the K3s that is installed"
+        return f"it was written for K3s {earlier}, but {desired.version} is installed"
+    return "it differs from the unit that this k3s-rootless writes for the installed K3s"
 
 
 def _stale(desired: DesiredUnit, found: Found, *, written: bool) -> str | None:
@@ -277,19 +278,19 @@ def _stale(desired: DesiredUnit, found: Found, *, written: bool) -> str | None:
 def _cleared(state: UnitState, leftovers: tuple[Path, ...]) -> tuple[Step, ...]:
     if not leftovers:
         return ()
-    clear = ClearState(leftovers, "an earlier K3s was killed, and nothing lives there any more")
+    clear = ClearState(leftovers, "a K3s that was killed left them, and no process uses them")
     # systemd must not restart the unit while its state directory is being cleared.
     if state.sub_state.startswith("auto-restart"):
-        return (Stop(state.name, "it waits to be restarted"), clear)
+        return (Stop(state.name, "systemd is about to restart it"), clear)
     return (clear,)
 
 
 def _running(found: Found, *, changed: bool) -> tuple[Step, ...]:
     state = found.state
     cleared = _cleared(state, found.leftovers)
-    if state.active_state == "failed" or (state.dead and cleared):
+    if state.active_state == "failed" or (state.failed and cleared):
         return (
-            ResetFailed(state.name, "it failed before"),
+            ResetFailed(state.name, "it failed"),
             *cleared,
             Start(state.name, "it is not running"),
         )
@@ -297,13 +298,13 @@ def _running(found: Found, *, changed: bool) -> tuple[Step, ...]:
         # Earlier failures count against the start limit, also for a requested restart (systemd
         # 257).
         return (
-            ResetFailed(state.name, "it failed before"),
-            Restart(state.name, "it waits to be restarted after a failure"),
+            ResetFailed(state.name, "it failed"),
+            Restart(state.name, "systemd is about to restart it after a failure"),
         )
     if state.active_state in {"inactive", "", "deactivating"}:
         return (*cleared, Start(state.name, "it is not running"))
     if changed:
-        return (Restart(state.name, "it runs as it was before these changes"),)
-    if standing.outdated(state.started, found.written):
-        return (Restart(state.name, "it runs since before its unit was written"),)
+        return (Restart(state.name, "the running K3s was started before these changes"),)
+    if pending_changes.outdated(state.started, found.written):
+        return (Restart(state.name, "the running K3s was started before its unit was written"),)
     return ()

@@ -71,7 +71,7 @@ def files(
             steps += _drop_in(found, force=force)
     gone = {step.path.name for step in steps if isinstance(step, Remove) and step.backup is None}
     if names is not None and names <= gone:
-        steps.append(RemoveDirectory(directory, "nothing is left in it"))
+        steps.append(RemoveDirectory(directory, "it is empty"))
     return (*steps, *of_unit)
 
 
@@ -104,10 +104,10 @@ def _refuse(unit: FoundFile, writer: Author | None) -> NoReturn:
     if writer is not None and not unit.link:
         state = f"was {writer.value}"
     raise WouldOverwrite(
-        f"cannot remove `{unit.path}`: the unit there {state}",
+        f"cannot remove `{unit.path}`: the existing unit {state}",
         hint=(
-            "keep it and stop K3s with `k3s-rootless down --disable`, or remove it with"
-            " --force, which keeps a copy"
+            "to keep it, stop K3s with `k3s-rootless down --disable`; to remove it, use"
+            " `--force`, which keeps a copy"
         ),
     )
 
@@ -126,7 +126,7 @@ def forgetting(state: UnitState | None, steps: Sequence[Step]) -> tuple[Step, ..
         return ()
     rest: list[Step] = []
     if steps or state.needs_reload:
-        rest.append(Reload("its files are gone"))
+        rest.append(Reload("the unit's files were removed"))
     if state.active_state == "failed":
-        rest.append(ResetFailed(state.name, "it failed before"))
+        rest.append(ResetFailed(state.name, "it failed"))
     return tuple(rest)

@@ -22,7 +22,7 @@ class Reexecute:
 
     def describe(self) -> str:
         """Return a description of the step."""
-        return "let the user manager re-execute itself; running services go on"
+        return "re-execute systemd --user (running services are not affected)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class WriteFile:
         """Return a description of the step."""
         if self.backup is None:
             return f"write {self.path}"
-        return f"write {self.path}, keeping the old one as {self.backup.name}"
+        return f"write {self.path}, keeping the old file as {self.backup.name}"
 
 
 class WriteUnit(WriteFile):

@@ -38,11 +38,11 @@ with warnings.catch_warnings():
 
 CONNECT_SECONDS = 5.0
 CALL_SECONDS = 10.0
-LOST_HINT = "see how the user manager fares: systemctl --user status"
+LOST_HINT = "check the user manager with: systemctl --user status"
 _LONGEST_LINE = 16384
 # `struct ucred` of unix(7): a pid, a uid and a gid. uid and gid are unsigned, at most 2^32 - 2.
 _UCRED = struct.Struct("iII")
-_AUTH_WORDS = frozenset({"OK", "REJECTED", "DATA", "ERROR", "AGREE_UNIX_FD"})
+_AUTH_COMMANDS = frozenset({"OK", "REJECTED", "DATA", "ERROR", "AGREE_UNIX_FD"})
 SYSTEM_BUS = "/run/dbus/system_bus_socket"
 
 Handler = Callable[[Message], None]
@@ -94,7 +94,7 @@ class Bus(MessageBus):  # type: ignore[misc]
         # Every error that breaks the connection, invalid data included, ends all waiting calls in
         # the same way.
         if err is not None and not isinstance(err, EOFError | OSError):
-            err = OSError(f"the bus sent what is no message: {err}")
+            err = OSError(f"the bus sent an invalid message: {err}")
         super()._finalize(err)
         self.on_loss()
         if self._disconnect_future.done():
@@ -134,7 +134,7 @@ class Bus(MessageBus):  # type: ignore[misc]
         if not self.unique_name.startswith(":"):
             # If the reply to Hello is an error, dbus-next uses the text of the error as the unique
             # name.
-            raise BusError(f"the bus refused to say hello: {self.unique_name}")
+            raise BusError(f"the bus rejected the call Hello: {self.unique_name}")
 
     async def _auth_readline(self) -> str:
         line = b""
@@ -145,10 +145,10 @@ class Bus(MessageBus):  # type: ignore[misc]
                 raise AuthError("the bus closed the connection during authentication")
             line += byte
             if len(line) > _LONGEST_LINE:
-                raise AuthError("an authentication line that never ends")
+                raise AuthError("the bus sent an authentication line that is too long")
         text = line[:-2].decode("ascii", "replace")
-        if text.split(" ")[0] not in _AUTH_WORDS:
-            raise AuthError(f"the bus answered the authentication with {text[:80]!r}")
+        if text.split(" ")[0] not in _AUTH_COMMANDS:
+            raise AuthError(f"the bus sent an unknown authentication reply: {text[:80]!r}")
         return text
 
     async def request(
@@ -158,11 +158,11 @@ class Bus(MessageBus):  # type: ignore[misc]
         signature: str = "",
         body: Sequence[Any] = (),
         seconds: float = CALL_SECONDS,
-        gives: str = "",
+        returns: str = "",
     ) -> list[Any]:
         """Call a method and return the body of the reply.
 
-        `to` is the destination, the object path and the interface; `gives` is the expected
+        `to` is the destination, the object path and the interface; `returns` is the expected
         signature of the reply. `seconds` limits the time of the call.
 
         Raises SystemdError for an error reply. Raises BusError if there is no reply in time, if the
@@ -183,23 +183,24 @@ class Bus(MessageBus):  # type: ignore[misc]
             reply = await asyncio.wait_for(self.call(message), seconds)
         except TimeoutError:
             raise BusError(
-                f"{destination} gave no answer to {member} within {seconds:g} s", hint=LOST_HINT
+                f"{destination} did not reply to {member} within {seconds:g} s", hint=LOST_HINT
             ) from None
         except (EOFError, OSError) as error:
             raise BusError(
                 f"the bus closed the connection during {member}", hint=LOST_HINT
             ) from error
         except (SignatureBodyMismatchError, UnicodeEncodeError) as error:
-            raise BusError(f"cannot put {member} on the bus: {error}") from error
+            raise BusError(f"cannot send {member} on the bus: {error}") from error
         if reply.message_type is MessageType.ERROR:
             text = str(reply.body[0]) if reply.body else "no reason given"
             raise SystemdError(
                 text.rstrip(".").lower() if text.isupper() else text.rstrip("."),
                 name=reply.error_name or "",
             )
-        if reply.signature != gives:
+        if reply.signature != returns:
             raise BusError(
-                f"{destination} answered {member} with `{reply.signature}` instead of `{gives}`"
+                f"{destination} replied to {member} with the type `{reply.signature}` instead of"
+                f" `{returns}`"
             )
         return list(reply.body)
 
@@ -266,7 +267,7 @@ def _readable(address: str) -> str:
 
 def _reason(error: Exception) -> str:
     if isinstance(error, TimeoutError | BlockingIOError):
-        return f"no answer within {CONNECT_SECONDS:g} s"
+        return f"no reply within {CONNECT_SECONDS:g} s"
     if isinstance(error, OSError) and error.errno:
         return os.strerror(error.errno).lower()
     return str(error) or "the connection was closed"

@@ -31,7 +31,7 @@ def unit(name: str, runtime: Path) -> UnitState | None:
     The time limit is `SECONDS`. A bus of another user is not queried, and neither is a bus that
     only the environment names.
     """
-    printed = _asked(
+    printed = _query(
         runtime,
         "call",
         _UNITS + escaped(name),
@@ -48,7 +48,7 @@ def environment(runtime: Path) -> dict[str, str] | None:
 
     Returns None under the same conditions as `unit`.
     """
-    printed = _asked(
+    printed = _query(
         runtime, "get-property", _MANAGER, "org.freedesktop.systemd1.Manager", "Environment"
     )
     if printed is None:
@@ -62,7 +62,7 @@ def environment(runtime: Path) -> dict[str, str] | None:
         return None
 
 
-def _asked(runtime: Path, verb: str, *words: str) -> str | None:
+def _query(runtime: Path, verb: str, *arguments: str) -> str | None:
     bus = runtime / "bus"
     try:
         if bus.lstat().st_uid != os.getuid():
@@ -74,10 +74,10 @@ def _asked(runtime: Path, verb: str, *words: str) -> str | None:
         rb"[^-0-9A-Za-z_/.]", lambda found: b"%%%02x" % ord(found[0]), os.fsencode(bus)
     ).decode()
     address = f"unix:path={path}"
-    asked = (verb, "org.freedesktop.systemd1", *words)
+    request = (verb, "org.freedesktop.systemd1", *arguments)
     try:
         output = command.run(
-            ("busctl", f"--address={address}", "--json=short", *asked), timeout=SECONDS
+            ("busctl", f"--address={address}", "--json=short", *request), timeout=SECONDS
         )
     except CommandFailed:
         return None

@@ -58,7 +58,7 @@ class Conversation:
     def __init__(self, addresses: Sequence[str], uid: int) -> None:
         self.signals = Signals()
         self.own: Mapping[str, Any] = {}
-        """Properties of the manager, as read by `open` or by the last `look_at_itself`."""
+        """Properties of the manager, as read by `open` or by the last `reread_manager`."""
         self.bus: Bus | None = None
         self._addresses = addresses
         self._uid = uid
@@ -74,8 +74,8 @@ class Conversation:
                 self.bus.on_loss = self.signals.wake
                 # If the name of systemd has no owner, this is another bus, and there is no reason
                 # to wait.
-                self.own = await self._again(
-                    lambda: self._ask_all(ROOT, MANAGER, CONNECT_SECONDS), {NO_REPLY}
+                self.own = await self._with_retry(
+                    lambda: self._query_all(ROOT, MANAGER, CONNECT_SECONDS), {NO_REPLY}
                 )
             except BusError as error:
                 # A bus without systemd (dbus-run-session) is not the bus of the user manager: try
@@ -84,10 +84,10 @@ class Conversation:
                 await self.close()
             else:
                 return
-        told = "; ".join(dict.fromkeys(problems))
+        reasons = "; ".join(dict.fromkeys(problems))
         raise BusError(
-            f"cannot talk to the user manager: {told}",
-            hint="log in directly, or see `k3s-rootless check`",
+            f"cannot connect to the user manager: {reasons}",
+            hint="log in directly, or find the cause with: k3s-rootless check",
         )
 
     async def reopen(self, name: str) -> None:
@@ -118,7 +118,7 @@ class Conversation:
         member: str,
         kind: str,
         body: list[Any],
-        gives: str,
+        returns: str,
         seconds: float = CALL_SECONDS,
         *,
         once: bool = False,
@@ -129,8 +129,8 @@ class Conversation:
         that must not be made twice. Raises SystemdError, BusError.
         """
         to = (SYSTEMD, ROOT, MANAGER)
-        return await self._again(
-            lambda: self.connection.request(to, member, kind, body, seconds, gives),
+        return await self._with_retry(
+            lambda: self.connection.request(to, member, kind, body, seconds, returns),
             frozenset() if once else _LEFT,
         )
 
@@ -139,9 +139,9 @@ class Conversation:
 
         Raises SystemdError, BusError.
         """
-        return await self._again(lambda: self._ask_all(path, interface, CALL_SECONDS))
+        return await self._with_retry(lambda: self._query_all(path, interface, CALL_SECONDS))
 
-    async def look_at_itself(self) -> None:
+    async def reread_manager(self) -> None:
         """Re-read the properties of the manager."""
         self.own = await self.get_all(ROOT, MANAGER)
 
@@ -192,8 +192,8 @@ class Conversation:
         while job not in self.signals.jobs:
             left = deadline - time.monotonic()
             if left <= 0:
-                raise _goes_on_too_long(member, body[0], seconds)
-            if self.signals.owner_changes != owners and not await self._goes_on(job):
+                raise _timeout(member, body[0], seconds)
+            if self.signals.owner_changes != owners and not await self._is_queued(job):
                 return self.signals.jobs.get(job) or await self._became(
                     body[0], stops=member == "StopUnit"
                 )
@@ -218,13 +218,13 @@ class Conversation:
         while self.signals.owner_changes == before:
             if time.monotonic() > deadline:
                 raise BusError(
-                    f"the user manager did not come back within {RELOAD_SECONDS:g} s of its"
-                    " re-execution"
+                    "the user manager did not return to the bus within"
+                    f" {RELOAD_SECONDS:g} s after it was re-executed"
                 )
             await self.wait_change(1.0)
-        await self.look_at_itself()
+        await self.reread_manager()
 
-    async def _ask_all(self, path: str, interface: str, seconds: float) -> Mapping[str, Any]:
+    async def _query_all(self, path: str, interface: str, seconds: float) -> Mapping[str, Any]:
         (values,) = await self.connection.request(
             (SYSTEMD, path, _PROPERTIES), "GetAll", "s", [interface], seconds, "a{sv}"
         )
@@ -237,7 +237,7 @@ class Conversation:
             if error.name != f"{SYSTEMD}.AlreadySubscribed":
                 raise
 
-    async def _goes_on(self, job: str) -> bool:
+    async def _is_queued(self, job: str) -> bool:
         try:
             await self.request("GetJob", "u", [int(job.rpartition("/")[2])], "o")
         except SystemdError as error:
@@ -250,13 +250,13 @@ class Conversation:
         state = await self.unit(name)
         return "done" if (state.active_state in {"inactive", "failed"}) == stops else "failed"
 
-    async def _again(
-        self, ask: Callable[[], Awaitable[T]], left: frozenset[str] | set[str] = _LEFT
+    async def _with_retry(
+        self, call: Callable[[], Awaitable[T]], left: frozenset[str] | set[str] = _LEFT
     ) -> T:
         deadline = time.monotonic() + RETURN_SECONDS
         while True:
             try:
-                return await ask()
+                return await call()
             except SystemdError as error:
                 if error.name not in left or not await self._returned(deadline):
                     raise
@@ -265,19 +265,22 @@ class Conversation:
         await self.connection.watch(_OWNER, self.signals.note_owner)
         while True:
             self.signals.owned.clear()
-            (there,) = await self.connection.request(
-                _DAEMON, "NameHasOwner", "s", [SYSTEMD], gives="b"
+            (owned,) = await self.connection.request(
+                _DAEMON, "NameHasOwner", "s", [SYSTEMD], returns="b"
             )
             remaining = deadline - time.monotonic()
-            if there or remaining <= 0:
-                return bool(there) and remaining > 0
+            if owned or remaining <= 0:
+                return bool(owned) and remaining > 0
             with suppress(TimeoutError):
                 await asyncio.wait_for(self.signals.owned.wait(), remaining)
 
 
-def _goes_on_too_long(member: str, name: str, seconds: float) -> SystemdError:
+def _timeout(member: str, name: str, seconds: float) -> SystemdError:
     # K3s may wait without end for a child process that is gone, and its unit has no time limit
     # (observed early in a start).
-    ends = f"end it: systemctl --user kill --signal=SIGKILL {name}"
-    hint = ends if member == "StopUnit" else f"look at it with: systemctl --user status {name}"
-    return SystemdError(f"systemd's job goes on after {seconds:g} s", name="timeout", hint=hint)
+    hint = f"check the unit with: systemctl --user status {name}"
+    if member == "StopUnit":
+        hint = f"kill its processes: systemctl --user kill --signal=SIGKILL {name}"
+    return SystemdError(
+        f"systemd's job did not finish within {seconds:g} s", name="timeout", hint=hint
+    )

@@ -35,7 +35,7 @@ def lingers(user: str, root: Path = Path("/")) -> Observed[bool]:
     except FileNotFoundError:
         return Known(value=False, source=str(flag))
     except OSError as error:
-        return Unknown(f"{flags} cannot be looked into: {error.strerror}")
+        return Unknown(f"cannot read {flags}: {error.strerror}")
     return Known(value=True, source=str(flag))
 
 
@@ -48,21 +48,21 @@ def set_lingering(uid: int, user: str, *, on: bool) -> None:
     import asyncio
 
     try:
-        asyncio.run(_ask("SetUserLinger", "ubb", [uid, on, False]))
+        asyncio.run(_call("SetUserLinger", "ubb", [uid, on, False]))
     except SystemdError as error:
         if error.name not in _REFUSALS:
             raise
         verb = "enable" if on else "disable"
         raise AdministratorNeeded(
-            f"cannot {verb} lingering of {user}: {error.message.lower()}",
-            hint=f"give this to an administrator: sudo loginctl {verb}-linger {user}",
+            f"cannot {verb} lingering for {user}: {error.message.lower()}",
+            hint=f"ask an administrator to run: sudo loginctl {verb}-linger {user}",
         ) from error
     except BusError as error:
-        error.message = f"cannot ask systemd-logind: {error.message}"
+        error.message = f"cannot reach systemd-logind: {error.message}"
         raise
 
 
-async def _ask(member: str, signature: str, body: list[Any]) -> None:
+async def _call(member: str, signature: str, body: list[Any]) -> None:
     # Imported here because `status` only checks whether a file exists.
     from k3s_rootless.service.systemd.bus import SYSTEM_BUS, connect
 

@@ -20,7 +20,7 @@ class Signals:
     """
 
     def __init__(self) -> None:
-        self._stirred = asyncio.Event()
+        self._event = asyncio.Event()
         self._changed = False
         self.jobs: dict[str, str] = {}
         self.owned = asyncio.Event()
@@ -29,11 +29,11 @@ class Signals:
     def change(self) -> None:
         """Record a change, as each signal does."""
         self._changed = True
-        self._stirred.set()
+        self._event.set()
 
     def wake(self) -> None:
         """End `wait` without a change."""
-        self._stirred.set()
+        self._event.set()
 
     async def wait(self, seconds: float) -> bool:
         """Wait for a change, or for `wake`; return whether anything changed since the last call.
@@ -41,8 +41,8 @@ class Signals:
         `seconds` limits the wait.
         """
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._stirred.wait(), seconds)
-        self._stirred.clear()
+            await asyncio.wait_for(self._event.wait(), seconds)
+        self._event.clear()
         changed, self._changed = self._changed, False
         return changed
 

@@ -37,9 +37,11 @@ def active(name: str) -> bool:
 async def _property(unit: str, interface: str, name: str) -> Any:  # noqa: ANN401 (any D-Bus type)
     bus = await connect([f"unix:path={SYSTEM_BUS}"])
     try:
-        (path,) = await bus.request(_MANAGER, "GetUnit", "s", [unit], gives="o")
+        (path,) = await bus.request(_MANAGER, "GetUnit", "s", [unit], returns="o")
         to = (_SYSTEMD, path, _PROPERTIES)
-        (found,) = await bus.request(to, "Get", "ss", [f"{_SYSTEMD}.{interface}", name], gives="v")
+        (found,) = await bus.request(
+            to, "Get", "ss", [f"{_SYSTEMD}.{interface}", name], returns="v"
+        )
     finally:
         await bus.close()
     return found.value

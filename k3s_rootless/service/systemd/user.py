@@ -118,7 +118,7 @@ class UserManager:
         """
         body = [list(unset), [f"{name}={value}" for name, value in assign.items()]]
         self._runner.run(self._with.request("UnsetAndSetEnvironment", "asas", body, ""))
-        self._runner.run(self._with.look_at_itself())
+        self._runner.run(self._with.reread_manager())
 
     def enable(self, name: str) -> None:
         """Let the unit start with the user manager."""
@@ -190,9 +190,9 @@ class UserManager:
             error.message = f"cannot {verb} `{name}`: {error.message}"
             raise
         if result != "done":
-            hint = "see `k3s-rootless status` and `k3s-rootless logs`"
+            hint = "check with `k3s-rootless status` and `k3s-rootless logs`"
             raise SystemdError(
-                f"cannot {verb} `{name}`: systemd's job ended with `{result}`",
+                f"cannot {verb} `{name}`: systemd's job ended with the result `{result}`",
                 name=result,
                 hint=hint,
             )

@@ -15,8 +15,8 @@ _MARK = "# k3s-rootless sha256:"
 class Author(Enum):
     """Author of a file that was read."""
 
-    OURS = "written by k3s-rootless, and untouched since"
-    EDITED = "written by k3s-rootless, and edited since"
+    OURS = "written by k3s-rootless and not edited since"
+    EDITED = "written by k3s-rootless and edited since"
     FOREIGN = "not written by k3s-rootless"
 
 

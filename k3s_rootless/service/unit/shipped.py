@@ -14,7 +14,7 @@ from k3s_rootless import unit_file
 from k3s_rootless.errors import UsageError
 from k3s_rootless.service.facts import UnitSettings
 from k3s_rootless.service.unit.seal import sealed
-from k3s_rootless.service.unit.text import about, render, require_nameable, written_for
+from k3s_rootless.service.unit.text import about, render, require_startable, written_for
 from k3s_rootless.unit_file import quoted
 
 _PROGRAM = re.compile(r'^ExecStart=(?:"[^"]*"|\S+)')
@@ -37,18 +37,25 @@ def adopted(text: str, settings: UnitSettings, source: str) -> str:
     for shipped, found in zip_longest(directives(render(settings)), directives(text)):
         if shipped != found:
             has = f"it has `{found}`" if found else "it ends"
-            expected = f"where K3s ships `{shipped}`" if shipped else "where K3s's ends"
+            expected = f"where K3s ships `{shipped}`" if shipped else "where the unit of K3s ends"
             raise UsageError(
                 f"cannot use {source}: it is not the unit of K3s {settings.version}: {has}"
                 f" {expected}",
-                hint="leave out --from: the unit of each release is built in",
+                hint="omit --from: the unit of each release is built in",
             )
-    require_nameable(settings.binary)
+    require_startable(settings.binary)
     lines = [
         _with_paths(line, settings) for line in text.replace("\r\n", "\n").rstrip("\n").split("\n")
     ]
     return sealed(
-        "\n".join((about(settings.version), "# Its text is the one that K3s ships.", *lines, ""))
+        "\n".join(
+            (
+                about(settings.version),
+                "# The text below is the unit file of K3s, with the paths of this host.",
+                *lines,
+                "",
+            )
+        )
     )
 
 

@@ -23,7 +23,7 @@ def render(settings: UnitSettings) -> str:
 
     Raises PreflightFailed for a path that cannot be written in a unit.
     """
-    require_nameable(settings.binary)
+    require_startable(settings.binary)
     template = _template()
     body = rendering.text(
         template,
@@ -44,21 +44,19 @@ def is_rendered_from(text: str, settings: UnitSettings) -> bool:
     return author(text) is Author.OURS and _origin(_template(), settings) in text.splitlines()
 
 
-def require_nameable(binary: str) -> None:
+def require_startable(binary: str) -> None:
     """Raise PreflightFailed for a program path that cannot be written in a unit."""
     if _NO_PROGRAM.search(binary) or any(map(unreadable, binary)):
         raise PreflightFailed(
-            f"cannot name {binary!a} in a unit: systemd starts no program with quotes, backslashes"
-            " or unprintable characters in its path",
-            hint="install k3s at a plain path, such as ~/.local/bin/k3s",
+            f"cannot use {binary!a} in a unit: systemd cannot start a program with quotes,"
+            " backslashes or unprintable characters in its path",
+            hint="install k3s in a path without these characters, such as ~/.local/bin/k3s",
         )
 
 
 def about(version: str) -> str:
     """Return the line from which `written_for` reads the release."""
-    origin = (
-        f"Written by k3s-rootless for K3s {version}; it holds what K3s ships with that release."
-    )
+    origin = f"Written by k3s-rootless for K3s {version}; with the directives of its own unit."
     return f"# K3s for this user, without root. {origin}"
 
 

@@ -11,7 +11,7 @@ from k3s_rootless.cli.display.report import Report
 from k3s_rootless.observation import Known, Unknown
 from k3s_rootless.operations.environment import document
 from k3s_rootless.operations.environment.change import Changed, ChangedVariable
-from k3s_rootless.operations.environment.look import Seen
+from k3s_rootless.operations.environment.reading import ObservedEnvironment
 from k3s_rootless.paths import UNIT
 from k3s_rootless.service.environment.precedence import Origin, Sources
 from k3s_rootless.service.environment.variables import Surroundings
@@ -25,7 +25,7 @@ IN_DROP_IN = (FoundFile(OWN, f"[Service]\nEnvironment={MTU}=1400\n"),)
 
 def seen(
     sources: Sources, started_with: dict[str, str] | None = None, *, installed: bool = True
-) -> Seen:
+) -> ObservedEnvironment:
     state = UnitState(
         UNIT,
         "loaded" if installed else "not-found",
@@ -33,11 +33,13 @@ def seen(
         "dead" if started_with is None else "running",
         fragment=DIRECTORY / UNIT if installed else None,
     )
-    running = Unknown("K3s does not run") if started_with is None else Known(started_with, "/proc")
-    return Seen(state, DIRECTORY, sources, running, None)
+    running = (
+        Unknown("K3s is not running") if started_with is None else Known(started_with, "/proc")
+    )
+    return ObservedEnvironment(state, DIRECTORY, sources, running, None)
 
 
-def listed(found: Seen, capsys: pytest.CaptureFixture[str]) -> list[str]:
+def listed(found: ObservedEnvironment, capsys: pytest.CaptureFixture[str]) -> list[str]:
     answer = document.document(found, Surroundings(), reveal=False)
     environment.show_list(Report(), answer)
     return capsys.readouterr().out.split("\n")
@@ -51,12 +53,12 @@ def line_of(name: str, lines: list[str]) -> list[str]:
 def test_a_drop_in_is_shown_by_its_name(capsys: pytest.CaptureFixture[str]) -> None:
     lines = listed(seen(Sources(unit={MTU: "1400"}, files=IN_DROP_IN)), capsys)
 
-    assert ["VARIABLE", "NEXT", "START", "FROM"] == lines[0].split()
+    assert ["VARIABLE", "NEXT", "START", "ORIGIN"] == lines[0].split()
     assert ["1400", "drop-in", OWN.name] == line_of(MTU, lines)
     assert ["-"] == line_of("HTTP_PROXY", lines)
 
 
-def test_what_k3s_runs_with_is_a_column_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_running_values_have_their_own_column(capsys: pytest.CaptureFixture[str]) -> None:
     sources = Sources(unit={MTU: "1400", "NO_PROXY": "a"}, files=IN_DROP_IN)
 
     lines = listed(seen(sources, {MTU: ""}), capsys)
@@ -64,33 +66,35 @@ def test_what_k3s_runs_with_is_a_column_of_its_own(capsys: pytest.CaptureFixture
     assert "RUNNING" == lines[0].split()[-1]
     assert ["1400", "drop-in", OWN.name, "(empty)"] == line_of(MTU, lines)
     assert ["a", "unit", "not", "set"] == line_of("NO_PROXY", lines)
-    assert ["10.41.0.0/16", "default", "the", "same"] == line_of("K3S_ROOTLESS_CIDR", lines)
+    assert ["10.41.0.0/16", "default", "same"] == line_of("K3S_ROOTLESS_CIDR", lines)
     assert (
-        f"restart needed: {MTU}, NO_PROXY changed after K3s was started:"
-        " k3s-rootless restart applies it"
+        f"restart required: {MTU}, NO_PROXY changed after K3s was started; apply it with:"
+        " k3s-rootless restart"
     ) in lines
 
 
-def test_notes_stand_below_the_table(capsys: pytest.CaptureFixture[str]) -> None:
+def test_notes_are_below_the_table(capsys: pytest.CaptureFixture[str]) -> None:
     lines = listed(seen(Sources(manager={"_K3S_ROOTLESS_SOCK": "/x", MTU: "-1"})), capsys)
 
-    assert f"{MTU}: K3s dies of a negative MTU" in lines
+    assert f"{MTU}: K3s exits with this value, because the MTU is negative" in lines
     assert (
-        "take it out of the user manager with: k3s-rootless env unset --runtime _K3S_ROOTLESS_SOCK"
+        "remove it from the user manager with: k3s-rootless env unset --runtime _K3S_ROOTLESS_SOCK"
     ) in lines
 
 
 def test_an_unknown_process_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
     found = seen(Sources(), {})
-    unknown = Seen(found.state, DIRECTORY, Sources(), Unknown("permission denied"), None)
+    unknown = ObservedEnvironment(
+        found.state, DIRECTORY, Sources(), Unknown("permission denied"), None
+    )
 
     lines = listed(unknown, capsys)
 
-    assert "unknown what K3s runs with: permission denied" in lines
+    assert "the environment of the running K3s is unknown: permission denied" in lines
     assert "RUNNING" not in lines[0]
 
 
-def test_the_value_alone_is_the_answer(capsys: pytest.CaptureFixture[str]) -> None:
+def test_only_the_value_is_printed_on_stdout(capsys: pytest.CaptureFixture[str]) -> None:
     found = seen(Sources(unit={"HTTP_PROXY": "http://a:b@c"}))
     row = document.row(found, Surroundings(), "HTTP_PROXY", reveal=False)
 
@@ -99,7 +103,7 @@ def test_the_value_alone_is_the_answer(capsys: pytest.CaptureFixture[str]) -> No
     shown = capsys.readouterr()
     assert "http://a:***@c\n" == shown.out
     assert (
-        "the password is left out; with it: k3s-rootless env get --reveal HTTP_PROXY\n"
+        "the password is not shown; show it with: k3s-rootless env get --reveal HTTP_PROXY\n"
     ) == shown.err
 
 
@@ -121,7 +125,7 @@ def test_the_value_alone_is_the_answer(capsys: pytest.CaptureFixture[str]) -> No
             Origin.MANAGER,
             False,
             "is set",
-            "is shadowed by unit",
+            "is overridden by unit",
         ),
         (
             True,
@@ -129,14 +133,14 @@ def test_the_value_alone_is_the_answer(capsys: pytest.CaptureFixture[str]) -> No
             Origin.DROP_IN,
             False,
             "is set",
-            "is taken away by UnsetEnvironment",
+            "is removed by UnsetEnvironment",
         ),
         (True, Sources(), None, True, "is unset", ""),
         (True, Sources(), None, False, "is not set by k3s-rootless", ""),
         (True, Sources(unit={MTU: "2"}), None, True, "is unset", "is still set by unit"),
     ],
 )
-def test_what_a_change_made_of_a_variable(
+def test_a_change_reports_the_state_of_the_variable(
     capsys: pytest.CaptureFixture[str],
     sources: Sources,
     origin: Origin | None,

@@ -35,20 +35,20 @@ SOCKET = (PhaseReached(phases.SOCKET, 0.5, 0.5),)
     [
         (
             Started(STARTED, 2.5, NODE),
-            "K3s is ready (2.5 s); see `k3s-rootless ports` for what the host reaches",
+            "K3s is ready (2.5 s); list its ports with: k3s-rootless ports",
         ),
-        (Started((), 0.5, SOCKET), "K3s is on its way (0.5 s): it reached `API socket`"),
+        (Started((), 0.5, SOCKET), "K3s is starting (0.5 s); last phase reached: API socket"),
         (
             Started(STARTED, 0.1, None),
-            "K3s was started; check whether it is ready with `k3s-rootless status`",
+            "K3s was started; check whether it is ready with: k3s-rootless status",
         ),
         (
             Started((), 0.1, None),
-            "K3s was already running; check whether it is ready with `k3s-rootless status`",
+            "K3s was already running; check whether it is ready with: k3s-rootless status",
         ),
     ],
 )
-def test_up_says_how_far_k3s_is(
+def test_up_reports_the_state_of_k3s(
     started: Started, line: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     launch.show_up(Report(), started)
@@ -60,11 +60,11 @@ def test_up_says_how_far_k3s_is(
     ("reached", "line"),
     [
         (NODE, "K3s is ready (3.0 s)"),
-        (SOCKET, "K3s is on its way (3.0 s): it reached `API socket`"),
-        (None, "K3s was started anew; see k3s-rootless status"),
+        (SOCKET, "K3s is starting (3.0 s); last phase reached: API socket"),
+        (None, "K3s was restarted; check whether it is ready with: k3s-rootless status"),
     ],
 )
-def test_restart_says_how_far_k3s_is(
+def test_restart_reports_the_state_of_k3s(
     reached: tuple[PhaseReached, ...] | None, line: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     launch.show_restart(Report(), Started(STARTED, 3.0, reached))
@@ -79,7 +79,7 @@ def test_restart_says_how_far_k3s_is(
         (
             "enabled",
             Known(value=True),
-            "K3s is stopped. It starts again at the next boot, since lingering is on.",
+            "K3s is stopped. It starts again at the next boot, because lingering is on.",
         ),
         (
             "enabled",
@@ -89,11 +89,7 @@ def test_restart_says_how_far_k3s_is(
         (
             "enabled",
             Unknown("no permission"),
-            (
-                "K3s is stopped. It starts again at your next login, or at the next boot if"
-                " lingering"
-                " is on."
-            ),
+            "K3s is stopped. It starts again at your next login (or at boot, if lingering is on).",
         ),
     ],
 )
@@ -115,7 +111,7 @@ def test_down_says_when_k3s_starts_again(
         ),
     ],
 )
-def test_install_says_whether_it_did_something(
+def test_install_reports_whether_anything_changed(
     steps: tuple[Step, ...], line: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     desired = DesiredUnit(Path("/units") / UNIT, "[Service]\n", "v1.33.4+k3s1")
@@ -125,7 +121,7 @@ def test_install_says_whether_it_did_something(
     assert f"{line}\n" == capsys.readouterr().out
 
 
-def test_a_plan_is_numbered_and_names_what_it_stops(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_plan_is_numbered_and_names_the_restart(capsys: pytest.CaptureFixture[str]) -> None:
     stops = Outage("its unit changed", parse("v1.33.4+k3s1"), parse("v1.33.4+k3s1"))
     steps = (Restart(UNIT, "its unit changed"),)
 
@@ -135,18 +131,15 @@ def test_a_plan_is_numbered_and_names_what_it_stops(capsys: pytest.CaptureFixtur
     assert [
         f"1. restart {UNIT}: its unit changed",
         (
-            "K3s must restart, and all pods stop, because its unit changed; `up` asks first, or"
-            " needs"
-            " --restart"
+            "K3s must restart, and all pods stop: its unit changed; `up` asks for"
+            " confirmation, or needs --restart"
         ),
         "nothing to do",
     ] == capsys.readouterr().out.splitlines()
 
 
 @pytest.mark.parametrize("lingers", [True, False])
-def test_lingering_is_a_line_and_a_document(
-    capsys: pytest.CaptureFixture[str], *, lingers: bool
-) -> None:
+def test_lingering_is_reported(capsys: pytest.CaptureFixture[str], *, lingers: bool) -> None:
     launch.show_lingering(Report(), lingers=lingers)
     line = capsys.readouterr().out
 

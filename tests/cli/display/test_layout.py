@@ -19,7 +19,7 @@ ROWS = st.lists(st.tuples(CELLS, CELLS, CELLS), min_size=1, max_size=5)
 
 
 @given(WORDS, st.integers(0, 6), st.integers(30, 120), st.none() | st.integers(0, 20))
-def test_words_stay_whole_and_in_order(
+def test_words_are_not_broken_or_reordered(
     words: list[str], indent: int, room: int, hang: int | None
 ) -> None:
     text = " " * indent + " ".join(words)
@@ -32,7 +32,7 @@ def test_words_stay_whole_and_in_order(
 
 
 @given(ROWS, st.integers(20, 120))
-def test_a_stacked_row_has_each_cell_beside_its_label(
+def test_a_stacked_row_shows_each_cell_next_to_its_label(
     rows: list[tuple[str, ...]], room: int
 ) -> None:
     head = ("HOST", "REACHES", "URL")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from dataclasses import replace
+
+import pytest
 
 from k3s_rootless.cli.display.report import Report
 from k3s_rootless.operations.events import Event
@@ -19,10 +21,9 @@ from k3s_rootless.operations.readiness import phases
 from k3s_rootless.paths import UNIT
 from k3s_rootless.service.facts import UnitState
 
-if TYPE_CHECKING:
-    import pytest
-
-FAILED = UnitState(UNIT, "loaded", "failed", "failed", result="exit-code", exit_status=1)
+FAILED = UnitState(
+    UNIT, "loaded", "failed", "failed", result="exit-code", exit_code=1, exit_status=1
+)
 STOPPING = UnitState(UNIT, "loaded", "deactivating", "stop-sigterm")
 EVENTS: tuple[Event, ...] = (
     StartAhead(),
@@ -34,35 +35,59 @@ EVENTS: tuple[Event, ...] = (
 )
 
 
-def hear(report: Report, *events: Event) -> None:
+def send(report: Report, *events: Event) -> None:
     for event in events:
         report.handle(event)
 
 
-def test_in_a_pipe_each_event_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
-    hear(Report(), *EVENTS)
+def test_a_pipe_gets_a_line_for_each_event(capsys: pytest.CaptureFixture[str]) -> None:
+    send(Report(), *EVENTS)
 
     assert [
         f"start {UNIT}: it is not running",
         "   0.2 s  unit active (0.2 s)",
         (
-            "  16.2 s  it died while waiting for `child namespace`: the unit is failed (failed),"
-            " its"
-            " result `exit-code`; looking for the cause"
+            "K3s exited after 16.2 s, before its network namespace was ready (exit code 1); reading"
+            " its log"
         ),
     ] == capsys.readouterr().err.splitlines()
 
 
-def test_a_unit_that_was_stopped_has_ended(capsys: pytest.CaptureFixture[str]) -> None:
-    hear(Report(), EVENTS[2], Died(phases.NAMESPACE, 1.0, STOPPING))
+def test_a_unit_that_was_stopped_is_not_reported_as_failed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    send(Report(), EVENTS[2], Died(phases.NAMESPACE, 1.0, STOPPING))
 
-    assert "it ended while waiting for `child namespace`" in capsys.readouterr().err
+    assert (
+        "K3s stopped after 1.0 s, before its network namespace was ready (unit state"
+        " deactivating/stop-sigterm); reading its log\n"
+    ) == capsys.readouterr().err
 
 
-def test_for_a_program_each_event_is_a_document(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("state", "text"),
+    [
+        (replace(FAILED, exit_code=2, exit_status=9), "exited after 1.0 s, {} (signal 9)"),
+        (replace(FAILED, result="timeout", exit_code=0), "exited after 1.0 s, {} (result timeout)"),
+        (
+            UnitState(UNIT, "loaded", "active", "running"),
+            "was restarted after 1.0 s, {} (unit state active/running)",
+        ),
+    ],
+)
+def test_the_end_of_a_start_shows_how_the_process_ended(
+    state: UnitState, text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    send(Report(), EVENTS[2], Died(phases.NODE, 1.0, state))
+
+    line = text.format("before its node was ready")
+    assert f"K3s {line}; reading its log\n" == capsys.readouterr().err
+
+
+def test_a_program_gets_a_document_for_each_event(capsys: pytest.CaptureFixture[str]) -> None:
     report = Report()
     report.json_for = "up"
-    hear(report, *EVENTS)
+    send(report, *EVENTS)
 
     found = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
     assert ["notice", "phase", "exited"] == [one["event"] for one in found]

@@ -40,7 +40,7 @@ def test_a_table_that_does_not_fit_shows_what_changed_and_counts_the_rest() -> N
     assert "evil\ufffd[2J0" in first
     assert "700" not in first.partition("HOST")[2].partition("a note")[0]
     assert "+   evil\ufffd[2J700" in second.replace("\x1b[1m", "").replace("\x1b[0m", "")
-    assert "and 987 more; see: k3s-rootless ports" in second
+    assert "and 987 more rows; list all with: k3s-rootless ports" in second
     assert len(second.splitlines()) <= 20
     assert "\x1b[2J" not in drawn.decode()
     assert "\x1b]0" not in drawn.decode()

@@ -1,4 +1,4 @@
-"""Tests of a look of `status` as text, and of the output of a watch."""
+"""Tests of the output of `status` as text, and of the output of a watch."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from k3s_rootless.cli.display.report import Report
 from k3s_rootless.errors import NotRunning
 from k3s_rootless.journal.facts import Cause
 from k3s_rootless.observation import Known
-from k3s_rootless.operations.status.model import Certificate, Seen
+from k3s_rootless.operations.status.model import Certificate, Snapshot
 from k3s_rootless.service.facts import Usage
+from k3s_rootless.service.unit.pending_changes import Part, Pending
 from k3s_rootless.service.unit.seal import Author
-from k3s_rootless.service.unit.standing import Part, Pending
 from tests.operations.status import records
 from tests.operations.status.records import (
     CAUSE,
@@ -30,14 +30,14 @@ from tests.operations.status.records import (
     STATE,
     failed,
     kubeconfig,
-    seen,
+    snapshot_with,
     stopped,
 )
 
 ABSENT = NotRunning("K3s is not installed for this user", hint="install it")
 
 
-def test_a_ready_k3s_is_one_screen() -> None:
+def test_a_ready_k3s_has_all_lines() -> None:
     assert [
         "K3s          ready",
         "unit         active (running), enabled, since 2 h",
@@ -45,105 +45,111 @@ def test_a_ready_k3s_is_one_screen() -> None:
         f"release      {records.RELEASE}",
         "start        node ready 30.0 s",
         "node         host, ready, since 1 h",
-        "memory       1024 MiB, at most 2048 MiB",
+        "memory       1024 MiB, peak 2048 MiB",
         "cpu          4.5 s, 0.1% of one CPU since the start",
-        "forwards     1 (see: k3s-rootless ports)",
+        "forwards     1 (details: k3s-rootless ports)",
         "kubeconfig   /h/k3s.yaml, 2 h old, mode 0600",
-        "certificates client until 2027-09-16",
+        "certificates client valid until 2027-09-16",
         "linger       on",
     ] == list(status.lines(READY))
 
 
-def test_a_stopped_k3s_shows_less() -> None:
+def test_a_stopped_k3s_has_fewer_lines() -> None:
     labels = [line.split()[0] for line in status.lines(stopped(lingers=SILENT))]
 
     assert ["K3s", "unit", "restarts", "release", "kubeconfig", "certificates", "unknown"] == labels
 
 
-def lines(look: Seen, label: str) -> list[str]:
-    return [line for line in status.lines(look) if line.startswith(label)]
+def lines(snapshot: Snapshot, label: str) -> list[str]:
+    return [line for line in status.lines(snapshot) if line.startswith(label)]
 
 
 @pytest.mark.parametrize(
-    ("look", "line"),
+    ("snapshot", "line"),
     [
         (
-            seen(kit=SILENT),
-            f"K3s          running, not ready: child namespace and API socket: {SILENT.reason}",
+            snapshot_with(kit=SILENT),
+            (
+                f"K3s          running, not ready: {SILENT.reason} (phase: child namespace and API"
+                " socket)"
+            ),
         ),
         (
-            seen(state=None, problem=LOST),
-            "processes    rootlesskit answers, and its child is process 0",
+            snapshot_with(state=None, problem=LOST),
+            "processes    rootlesskit is running; its child is PID 0",
         ),
         (
             failed(),
             "unit         failed (failed), enabled, since 2 h, last result exit-code",
         ),
         (
-            seen(state=replace(STATE, file_state="", started=None)),
+            snapshot_with(state=replace(STATE, file_state="", started=None)),
             "unit         active (running), not enabled",
         ),
         (
-            seen(state=replace(STATE, restarts=3), period=Known(90.0)),
-            "restarts     3: K3s died again and again, every 1 min; it has run since then",
+            snapshot_with(state=replace(STATE, restarts=3), period=Known(90.0)),
+            "restarts     3, restart loop, every 1 min; K3s has been running since then",
         ),
         (
-            seen(state=replace(FAILED, restarts=3)),
-            "restarts     3: K3s died again and again; systemd has given up",
+            snapshot_with(state=replace(FAILED, restarts=3)),
+            "restarts     3, restart loop; systemd no longer restarts K3s",
         ),
         (
-            seen(state=replace(records.RESTARTING, restarts=3)),
-            "restarts     3: K3s dies again and again",
+            snapshot_with(state=replace(records.RESTARTING, restarts=3)),
+            "restarts     3, restart loop",
         ),
         (
-            seen(installed=Known("v1.34.1+k3s1")),
+            snapshot_with(installed=Known("v1.34.1+k3s1")),
             (
-                "release      the unit was written for v1.33.4+k3s1, installed is v1.34.1+k3s1,"
-                " running is v1.33.4+k3s1"
+                "release      running v1.33.4+k3s1, installed v1.34.1+k3s1, unit written for"
+                " v1.33.4+k3s1"
             ),
         ),
         (stopped(version=None, installed=SILENT), "release      unknown"),
         (
-            seen(usage=Usage(memory=20 * 2**30, memory_limit=2**30)),
-            "memory       20.0 GiB, of 1024 MiB",
+            snapshot_with(usage=Usage(memory=20 * 2**30, memory_limit=2**30)),
+            "memory       20.0 GiB, limit 1024 MiB",
         ),
         (
-            seen(usage=Usage(cpu=1.0, cpu_limit=2.0), state=replace(STATE, started=None)),
-            "cpu          1.0 s, limited to 2 CPUs",
+            snapshot_with(usage=Usage(cpu=1.0, cpu_limit=2.0), state=replace(STATE, started=None)),
+            "cpu          1.0 s, limit 2 CPUs",
         ),
         (
-            seen(kubeconfig=kubeconfig(START - timedelta(days=3), 0o644)),
-            "kubeconfig   /h/k3s.yaml, 3 d old, mode 0644, readable by others, of an earlier start",
+            snapshot_with(kubeconfig=kubeconfig(START - timedelta(days=3), 0o644)),
+            (
+                "kubeconfig   /h/k3s.yaml, 3 d old, mode 0644, readable by other users, written by"
+                " an earlier start"
+            ),
         ),
         (
-            seen(kubeconfig=SILENT),
-            "kubeconfig   it gave no answer in time; a restart writes it: k3s-rootless restart",
+            snapshot_with(kubeconfig=SILENT),
+            (f"kubeconfig   {SILENT.reason}; a restart writes it again: k3s-rootless restart"),
         ),
         (
-            seen(certificates=(Certificate("server", Known(NOW)),)),
+            snapshot_with(certificates=(Certificate("server", Known(NOW)),)),
             "certificates server expired on 2026-11-20",
         ),
         (
-            seen(certificates=(Certificate("server", Known(NOW + timedelta(days=2))),)),
-            "certificates server until 2026-11-22 (in 2 d)",
+            snapshot_with(certificates=(Certificate("server", Known(NOW + timedelta(days=2))),)),
+            "certificates server valid until 2026-11-22 (in 2 d)",
         ),
         (
-            seen(lingers=Known(value=False)),
+            snapshot_with(lingers=Known(value=False)),
             "linger       off: K3s stops when your last session ends",
         ),
         (
-            seen(files=Known((Part(records.FRAGMENT, NOW, Author.EDITED),))),
-            "drift        `/u/k3s-rootless.service` was written by k3s-rootless, and edited since",
+            snapshot_with(files=Known((Part(records.FRAGMENT, NOW, Author.EDITED),))),
+            "drift        `/u/k3s-rootless.service` was written by k3s-rootless and edited since",
         ),
         (
-            seen(pending=(Pending("restart", "it changed", "k3s-rootless restart"),)),
-            "pending      restart: it changed: k3s-rootless restart",
+            snapshot_with(pending=(Pending("restart", "it changed", "k3s-rootless restart"),)),
+            "pending      restart required: it changed; apply it with: k3s-rootless restart",
         ),
-        (seen(installed=SILENT), "unknown      installed release: it gave no answer in time"),
+        (snapshot_with(installed=SILENT), f"unknown      installed release: {SILENT.reason}"),
     ],
 )
-def test_a_line_of_the_screen(look: Seen, line: str) -> None:
-    assert [line] == lines(look, line.split(maxsplit=1)[0])
+def test_a_line_of_the_screen(snapshot: Snapshot, line: str) -> None:
+    assert [line] == lines(snapshot, line.split(maxsplit=1)[0])
 
 
 def test_a_cause_is_shown_with_its_line() -> None:
@@ -152,7 +158,7 @@ def test_a_cause_is_shown_with_its_line() -> None:
     assert [
         "cause        no /dev/net/tun (device.tun)",
         "             level=fatal tun",
-        "             see what mends it: k3s-rootless diagnose",
+        "             how to fix it: k3s-rootless diagnose",
     ] == found[3:6]
 
 
@@ -161,7 +167,7 @@ def test_a_cause_is_shown_with_its_line() -> None:
     [
         (
             replace(CAUSE, earlier=True, check=""),
-            "earlier      the start before this one failed: no /dev/net/tun (tun)",
+            "earlier      the previous start failed: no /dev/net/tun (tun)",
         ),
         (replace(CAUSE, id="unknown", line=""), "cause        no /dev/net/tun"),
     ],
@@ -170,19 +176,21 @@ def test_the_title_of_a_cause(cause: Cause, line: str) -> None:
     assert line in status.lines(failed(cause=Known(cause)))
 
 
-def test_the_same_reason_is_not_shown_twice() -> None:
-    waiting = seen(nodes=SILENT)
-    moved = seen(kubeconfig=SILENT)
-    lost = seen(state=None, problem=LOST)
+def test_a_reason_is_shown_only_once() -> None:
+    waiting = snapshot_with(nodes=SILENT)
+    moved = snapshot_with(kubeconfig=SILENT)
+    lost = snapshot_with(state=None, problem=LOST)
 
-    assert [[], [], []] == [lines(look, "unknown") for look in (waiting, moved, lost)]
+    assert [[], [], []] == [lines(snapshot, "unknown") for snapshot in (waiting, moved, lost)]
 
 
 def shown(
-    capsys: pytest.CaptureFixture[str], looks: Iterable[Seen | NotRunning], json_for: str | None
+    capsys: pytest.CaptureFixture[str],
+    snapshots: Iterable[Snapshot | NotRunning],
+    json_for: str | None,
 ) -> tuple[list[str], list[str]]:
     """Return the lines of stdout without the time, and those of stderr."""
-    status_watch.show(Report(json_for=json_for), looks)
+    status_watch.show(Report(json_for=json_for), snapshots)
     found = capsys.readouterr()
     out = found.out.splitlines()
     if json_for is None:
@@ -191,10 +199,12 @@ def shown(
 
 
 def test_a_watch_prints_a_line_for_each_change(capsys: pytest.CaptureFixture[str]) -> None:
-    later = seen(time=NOW + timedelta(seconds=9), usage=Usage(memory=1))
+    later = snapshot_with(time=NOW + timedelta(seconds=9), usage=Usage(memory=1))
     pending = (Pending("restart", "it changed", "x"),)
 
-    out, err = shown(capsys, [READY, later, seen(kit=SILENT, pending=pending), failed()], None)
+    out, err = shown(
+        capsys, [READY, later, snapshot_with(kit=SILENT, pending=pending), failed()], None
+    )
 
     invocation = "a" * 32
     assert [
@@ -202,8 +212,8 @@ def test_a_watch_prints_a_line_for_each_change(capsys: pytest.CaptureFixture[str
         f"unit: active (running), invocation {invocation}",
         "restarts: 0",
         "forwards: 1",
-        f"K3s: running, not ready: child namespace and API socket: {SILENT.reason}",
-        "pending: restart: it changed",
+        f"K3s: running, not ready: {SILENT.reason} (phase: child namespace and API socket)",
+        "pending: restart required: it changed",
         "forwards: -",
         "K3s: failed",
         f"unit: failed (failed), invocation {invocation}",
@@ -214,14 +224,17 @@ def test_a_watch_prints_a_line_for_each_change(capsys: pytest.CaptureFixture[str
 
 
 def test_a_watch_reports_a_lost_user_manager_once(capsys: pytest.CaptureFixture[str]) -> None:
-    lost = seen(state=None, problem=LOST)
+    lost = snapshot_with(state=None, problem=LOST)
 
     _, err = shown(capsys, [READY, lost, lost, READY], None)
 
-    assert [f"lost the user manager: {LOST.message}", "the user manager answers again"] == err
+    assert [
+        f"lost the connection to the user manager: {LOST.message}",
+        "reconnected to the user manager",
+    ] == err
 
 
-def test_a_watch_prints_the_absence_once(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_watch_prints_once_that_k3s_is_not_installed(capsys: pytest.CaptureFixture[str]) -> None:
     out, _ = shown(capsys, [ABSENT, ABSENT, stopped()], None)
 
     assert [f"K3s: {ABSENT.message}", "K3s: not running"] == out[:2]
@@ -229,7 +242,7 @@ def test_a_watch_prints_the_absence_once(capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_a_watch_prints_a_document_for_each_change(capsys: pytest.CaptureFixture[str]) -> None:
-    later = seen(time=NOW + timedelta(seconds=9), usage=Usage(memory=1))
+    later = snapshot_with(time=NOW + timedelta(seconds=9), usage=Usage(memory=1))
 
     out, _ = shown(capsys, [ABSENT, ABSENT, READY, later, stopped()], "status")
 

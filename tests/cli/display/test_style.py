@@ -32,7 +32,7 @@ def terminal() -> Iterator[TextIO]:
     ],
     ids=["usual", "empty NO_COLOR", "NO_COLOR", "dumb", "unknown", "no TERM"],
 )
-def test_a_terminal_is_used_as_its_environment_says(
+def test_colours_and_redrawing_depend_on_the_environment(
     monkeypatch: pytest.MonkeyPatch,
     terminal: TextIO,
     variables: dict[str, str],
@@ -50,14 +50,14 @@ def test_a_terminal_is_used_as_its_environment_says(
     assert ("\x1b[31mx\x1b[0m" if coloured else "x") == style.styled("x", fg="red")
 
 
-def test_a_pipe_has_neither(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pipe_gets_neither_colours_nor_redrawing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm")
 
     assert not style.is_coloured(io.StringIO())
     assert not style.can_redraw(io.StringIO())
 
 
-def test_the_console_prints_text_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_console_does_not_change_text(capsys: pytest.CaptureFixture[str]) -> None:
     style.console(40, stderr=True).print("[bold]:smile: 1.5")
 
     assert ("", "[bold]:smile: 1.5\n") == capsys.readouterr()

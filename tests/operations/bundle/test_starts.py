@@ -74,7 +74,7 @@ def test_a_start_is_followed_to_its_cause(host: Host) -> None:
     found = starts.observe(0, FIRST)
 
     first = datetime.fromtimestamp(1795469711, UTC)
-    assert (first, {"K3s begins in its namespace": first}) == (found.first, found.reached)
+    assert (first, {"K3s started in its namespace": first}) == (found.first, found.reached)
     assert found.log.cause is not None
     assert "mtu-invalid" == found.log.cause.id
 

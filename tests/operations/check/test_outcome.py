@@ -16,7 +16,7 @@ from k3s_rootless.finding import Finding, FixableBy, Remedy, Severity, Verdict
 from k3s_rootless.observation import Known, Unknown
 from k3s_rootless.operations.check import outcome, selection
 from k3s_rootless.operations.events import Event, Notice
-from k3s_rootless.operations.launch.events import Lacking
+from k3s_rootless.operations.launch.events import ChecksFailed
 from k3s_rootless.preflight.records import Problem
 from k3s_rootless.preflight.remedies import host
 from tests.operations.check.hosts import context
@@ -131,7 +131,7 @@ def test_without_k3s_nothing_is_installed(tmp_path: Path) -> None:
         outcome.require_k3s(context(tmp_path, events.append), found)
 
     (lacking,) = events
-    assert isinstance(lacking, Lacking)
+    assert isinstance(lacking, ChecksFailed)
     assert {"k3s"} == {one.check.partition(".")[0] for one in lacking.findings}
     assert "systemd.booted" not in raised.value.message
 

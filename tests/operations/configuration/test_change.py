@@ -58,9 +58,9 @@ def test_a_setting_is_known_by_any_spelling(name: str, known: str) -> None:
 @pytest.mark.parametrize(
     ("name", "reason", "hint"),
     [
-        ("rootless", "without it K3s needs root", "config list"),
-        ("node-lable", "there is no setting `node-lable`", "did you mean `node-label`?"),
-        ("xyz", "there is no setting `xyz`", "other flags of K3s go into a drop-in"),
+        ("rootless", "because K3s needs root without it", "config list"),
+        ("node-lable", "unknown setting `node-lable`", "did you mean `node-label`?"),
+        ("xyz", "unknown setting `xyz`", "set other flags of K3s in a drop-in"),
     ],
 )
 def test_a_setting_that_cannot_be_set_is_refused_with_the_reason(
@@ -92,7 +92,7 @@ def test_a_flag_is_written_reloaded_and_read_back(installed: ManagedHost) -> Non
     assert not changed(installed, disable=("traefik", "metrics-server")).changed
 
 
-def test_an_unset_flag_is_k3ss_default_again(installed: ManagedHost) -> None:
+def test_an_unset_flag_has_k3ss_default(installed: ManagedHost) -> None:
     take(installed, "--disable=traefik")
     changed(installed, disable="traefik")
     take(installed)
@@ -130,20 +130,20 @@ def test_a_flag_needs_a_unit_or_a_k3s(host: ManagedHost) -> None:
 def test_a_unit_without_a_command_is_refused(host: ManagedHost) -> None:
     host.install("[Service]\nNice=1\n")
 
-    with pytest.raises(RootlessError, match="it has no ExecStart="):
+    with pytest.raises(RootlessError, match="the unit has no ExecStart="):
         changed(host, disable="traefik")
 
 
-def test_what_systemd_does_not_take_is_undone(installed: ManagedHost) -> None:
+def test_a_change_that_systemd_does_not_apply_is_undone(installed: ManagedHost) -> None:
     take(installed, "--disable=other")
 
     with pytest.raises(
-        RootlessError, match="systemd did not take it: disable is other, and not traefik"
+        RootlessError, match="systemd did not apply the change: disable is other instead of traefik"
     ):
         changed(installed, disable="traefik")
 
     assert {} == installed.files()
-    assert "undone: every drop-in is as it was before" == installed.notices[-1]
+    assert "the change was undone: the drop-ins are as before" == installed.notices[-1]
 
 
 def test_an_edited_drop_in_stays_without_force(host: ManagedHost) -> None:
@@ -163,15 +163,15 @@ def test_an_edited_drop_in_stays_without_force(host: ManagedHost) -> None:
 @pytest.mark.parametrize(
     ("name", "values", "reason"),
     [
-        ("cluster-init", ("true", "false"), "to 2 values: it takes one"),
-        ("cluster-init", ("maybe",), "it is true or false"),
+        ("cluster-init", ("true", "false"), "to 2 values: it accepts only one"),
+        ("cluster-init", ("maybe",), "it must be true or false"),
         ("CPUWeight", ("0",), "cannot set CPUWeight to `0`"),
         ("MemoryMax", ("1M",), "cannot set MemoryMax to `1M`"),
-        ("data-dir", ("relative",), "it is no absolute path"),
+        ("data-dir", ("relative",), "it is not an absolute path"),
         ("data-dir", ("~",), "it is your home directory"),
     ],
 )
-def test_a_value_that_cannot_be_is_refused_before_anything_is_written(
+def test_an_invalid_value_is_refused_before_anything_is_written(
     installed: ManagedHost, name: str, values: tuple[str, ...], reason: str
 ) -> None:
     with pytest.raises(UsageError, match=reason):
@@ -184,7 +184,7 @@ def test_a_value_that_cannot_be_is_refused_before_anything_is_written(
 def test_a_data_directory_below_a_file_is_refused(installed: ManagedHost) -> None:
     (installed.home / "file").touch()
 
-    with pytest.raises(UsageError, match=r"you cannot write into .*/file"):
+    with pytest.raises(UsageError, match=r"you cannot write to .*/file"):
         changed(installed, data_dir=str(installed.home / "file/data"))
 
 
@@ -198,22 +198,30 @@ def test_a_tilde_is_the_home_directory(installed: ManagedHost) -> None:
     assert any("data-dir: " in notice for notice in installed.notices)
 
 
-@pytest.mark.skipif(sockets.unprivileged_from() < 2, reason="each port is free to users here")
+@pytest.mark.skipif(sockets.unprivileged_from() < 2, reason="users can listen on every port")
 def test_a_port_of_root_is_refused(installed: ManagedHost) -> None:
-    with pytest.raises(UsageError, match="this host lets only root listen on ports below"):
+    with pytest.raises(UsageError, match="only root can listen on ports below"):
         changed(installed, https_listen_port="443")
 
 
 @pytest.mark.parametrize(
     ("name", "values", "notice"),
     [
-        ("disable", ("servicelb",), "disable: without servicelb K3s forwards the API's port"),
-        ("disable", ("mine",), "disable: K3s packs no component `mine`"),
-        ("https-listen-port", ("10443",), "https-listen-port: traefik's port 443 wants host port"),
-        ("node-label", ("a=b",), "node-label: K3s sets it when its node registers"),
+        (
+            "disable",
+            ("servicelb",),
+            "disable: without servicelb, K3s forwards only the port of the API server",
+        ),
+        ("disable", ("mine",), "disable: K3s has no packaged component `mine`"),
+        (
+            "https-listen-port",
+            ("10443",),
+            "https-listen-port: K3s also forwards port 443 of traefik to host port 10443",
+        ),
+        ("node-label", ("a=b",), "node-label: K3s sets it only when its node registers"),
     ],
 )
-def test_what_follows_from_a_change_is_reported(
+def test_the_consequences_of_a_change_are_reported(
     installed: ManagedHost, name: str, values: tuple[str, ...], notice: str
 ) -> None:
     take(installed, *(f"--{name}={value}" for value in values))
@@ -223,12 +231,12 @@ def test_what_follows_from_a_change_is_reported(
     assert installed.notices[0].startswith(notice)
 
 
-def test_a_port_of_traefik_is_free_where_traefik_is_disabled(installed: ManagedHost) -> None:
+def test_a_port_of_traefik_is_free_if_traefik_is_disabled(installed: ManagedHost) -> None:
     take(installed, "--disable=traefik", "--https-listen-port=10443")
 
     changed(installed, disable="traefik", https_listen_port="10443")
 
-    assert not [notice for notice in installed.notices if "traefik's port" in notice]
+    assert not [notice for notice in installed.notices if "of traefik" in notice]
 
 
 def test_a_low_limit_is_set_with_a_warning(host: ManagedHost) -> None:
@@ -247,4 +255,4 @@ def test_a_running_k3s_needs_a_restart_for_a_newer_drop_in(installed: ManagedHos
 
     again = changed(installed, disable="traefik")
 
-    assert "its unit or a drop-in changed after K3s was started" == again.restart_needed
+    assert "the unit or a drop-in changed after K3s was started" == again.restart_needed

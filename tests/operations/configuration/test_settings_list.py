@@ -131,7 +131,7 @@ def test_a_variable_of_the_manager_is_named(host: ManagedHost) -> None:
     assert "K3S_DATA_DIR" in found.places
 
 
-def test_before_the_unit_is_installed_what_was_set_counts(host: ManagedHost) -> None:
+def test_before_the_unit_is_installed_its_drop_in_counts(host: ManagedHost) -> None:
     write_ours(host, "disable=traefik", "CPUWeight=50")
 
     disable, weight = setting(host, "disable"), setting(host, "CPUWeight")
@@ -153,7 +153,7 @@ def test_a_limit_of_an_installed_unit_is_systemds(
     assert (("50",), origin, (ours,)) == (found.values, found.origin, found.set_to)
 
 
-def test_the_files_that_k3s_reads_and_what_it_skips_are_noted(host: ManagedHost) -> None:
+def test_the_files_that_k3s_reads_and_the_ignored_keys_are_noted(host: ManagedHost) -> None:
     path = configure(host, "no-such-option: 1\n")
     host.install()
     own = write_ours(host)
@@ -162,7 +162,7 @@ def test_the_files_that_k3s_reads_and_what_it_skips_are_noted(host: ManagedHost)
 
     assert [
         f"K3s also reads {path}",
-        f"K3s skips `no-such-option` ({path}:1): this release has no such option",
+        f"K3s ignores `no-such-option` ({path}:1): this release has no such option",
     ] == settings_list.notes(answer.resolved)
     found = document.list_document(answer)
     assert [{"name": "no-such-option", "path": str(path), "line": 1}] == found["skipped"]
@@ -178,7 +178,7 @@ def test_a_missing_configuration_file_is_noted(host: ManagedHost) -> None:
     answer: Answer = settings_list.read(host.context)
 
     (note,) = settings_list.notes(answer.resolved)
-    assert note.startswith("K3s takes nothing from ")
+    assert note.startswith("K3s reads no settings from ")
     assert [True] == [
         bool(one["missing"]) for one in document.list_document(answer)["config_files"]
     ]
@@ -196,6 +196,6 @@ def test_a_file_that_changed_after_the_start_needs_a_restart(host: ManagedHost) 
 
     cause = settings_list.read(host.context).restart_needed
     assert cause in {
-        "its unit or a drop-in changed after K3s was started",
+        "the unit or a drop-in changed after K3s was started",
         f"`{path}` changed after K3s was started",
     }

@@ -46,8 +46,8 @@ def test_a_variable_is_written_reloaded_and_read_back(installed: ManagedHost) ->
     assert 0o600 == stat.S_IMODE(path.stat().st_mode)
     own = installed.bus.directory / "user" / path.parent.name / OURS
     assert [
-        f"write {own}: {MTU}, NO_PROXY set",
-        "reload the user manager: its drop-ins changed",
+        f"write {own}: set {MTU}, NO_PROXY",
+        "reload the user manager: the drop-ins changed",
     ] == installed.notices
     assert 1 == installed.members.count("Reload")
 
@@ -93,23 +93,23 @@ def test_before_the_unit_is_installed_a_variable_is_kept_for_it(host: ManagedHos
 @pytest.mark.parametrize(
     ("values", "reason"),
     [
-        ({MTU: "1400", CIDR: "10.99.0.1/16"}, "the network is 10.99.0.0/16"),
-        ({MTU: "-5"}, "K3s dies of a negative MTU"),
+        ({MTU: "1400", CIDR: "10.99.0.1/16"}, "its network is 10.99.0.0/16"),
+        ({MTU: "-5"}, "K3s exits with this value, because the MTU is negative"),
     ],
 )
 @pytest.mark.parametrize("runtime", [False, True])
-def test_a_value_that_k3s_dies_of_is_refused_before_anything_is_written(
+def test_a_value_with_which_k3s_exits_is_refused_before_anything_is_written(
     installed: ManagedHost, values: dict[str, str], reason: str, *, runtime: bool
 ) -> None:
     with pytest.raises(UsageError, match=reason) as refused:
         change.set_variables(installed.context, values, runtime=runtime)
 
-    assert "or go without: k3s-rootless env unset" in (refused.value.hint or "")
+    assert "to use K3s's default: k3s-rootless env unset" in (refused.value.hint or "")
     assert {} == installed.files()
     assert not {"Reload", "UnsetAndSetEnvironment"} & set(installed.members)
 
 
-def test_a_value_that_k3s_does_not_take_is_set_with_a_warning(installed: ManagedHost) -> None:
+def test_a_value_that_k3s_ignores_is_set_with_a_warning(installed: ManagedHost) -> None:
     done = change.set_variables(installed.context, {MTU: "abc"})
 
     (one,) = done.variables
@@ -119,7 +119,7 @@ def test_a_value_that_k3s_does_not_take_is_set_with_a_warning(installed: Managed
     assert "ignored" == change_document(done)["variables"][0]["effect"]
 
 
-def test_the_installed_release_judges_where_the_unit_names_none(host: ManagedHost) -> None:
+def test_the_installed_release_counts_if_the_unit_names_none(host: ManagedHost) -> None:
     k3s = host.provide_k3s("v1.20.15+k3s1")
     context = host.context_with(environ={"PATH": str(k3s.parent)})
 
@@ -130,7 +130,7 @@ def test_the_installed_release_judges_where_the_unit_names_none(host: ManagedHos
     assert Effect.UNREAD is one.judgement.effect
 
 
-def test_at_runtime_the_user_manager_is_changed_and_a_drop_in_shadows_it(
+def test_runtime_changes_the_user_manager_and_a_drop_in_overrides_it(
     installed: ManagedHost,
 ) -> None:
     change.set_variables(installed.context, {MTU: "1400"})
@@ -157,7 +157,7 @@ def test_at_runtime_the_user_manager_is_changed_and_a_drop_in_shadows_it(
 def test_a_variable_that_another_drop_in_sets_stays_and_is_reported(installed: ManagedHost) -> None:
     installed.write_drop_in("override.conf", f"Environment={MTU}=1")
 
-    with pytest.raises(RootlessError, match=r"override\.conf as well, which comes later"):
+    with pytest.raises(RootlessError, match=rf"override\.conf also sets {MTU}, and is read later"):
         change.set_variables(installed.context, {MTU: "1400"})
     done = change.unset_variables(installed.context, [MTU])
 
@@ -167,23 +167,25 @@ def test_a_variable_that_another_drop_in_sets_stays_and_is_reported(installed: M
     assert str(change_document(done)["variables"][0]["shadowed_by"]).startswith("drop-in ")
 
 
-def test_what_systemd_does_not_take_is_undone(installed: ManagedHost) -> None:
+def test_a_change_that_systemd_does_not_apply_is_undone(installed: ManagedHost) -> None:
     change.set_variables(installed.context, {MTU: "1400"})
     before = installed.files()
     installed.bus.order(deaf=True)
     installed.events.clear()
 
-    with pytest.raises(RootlessError, match="systemd did not take it: K3S_ROOTLESS_MTU is set by"):
+    with pytest.raises(
+        RootlessError, match=r"systemd did not apply the change: .* also sets K3S_ROOTLESS_MTU"
+    ):
         change.set_variables(installed.context, {MTU: "1300"})
-    assert "undone: every drop-in is as it was before" == installed.notices[-1]
-    with pytest.raises(RootlessError, match=f"it has no such {CIDR}"):
+    assert "the change was undone: the drop-ins are as before" == installed.notices[-1]
+    with pytest.raises(RootlessError, match=f"it does not set {CIDR}"):
         change.set_variables(installed.context, {CIDR: "10.99.0.0/16"})
-    with pytest.raises(RootlessError, match=f"it still has {MTU}"):
+    with pytest.raises(RootlessError, match=f"it still sets {MTU}"):
         change.unset_variables(installed.context, [MTU])
-    with pytest.raises(RootlessError, match=f"the user manager did not take {CIDR}") as refused:
+    with pytest.raises(RootlessError, match=f"the user manager did not accept {CIDR}") as refused:
         change.set_variables(installed.context, {CIDR: "10.99.0.0/16"}, runtime=True)
 
-    assert "systemctl --user show-environment" == refused.value.hint
+    assert ("check its environment with: systemctl --user show-environment") == refused.value.hint
     assert before == installed.files()
 
 
@@ -232,12 +234,12 @@ def test_a_password_is_in_no_document(installed: ManagedHost) -> None:
 def test_a_change_waits_for_another_command_and_reports_that(installed: ManagedHost) -> None:
     waiting = threading.Event()
 
-    def hear(event: Event) -> None:
+    def listen(event: Event) -> None:
         installed.events.append(event)
         if event == Notice(WAITING):
             waiting.set()
 
-    context = installed.context_with(hear)
+    context = installed.context_with(listen)
     with locked_until(installed, waiting):
         done = change.set_variables(context, {MTU: "1400"})
 

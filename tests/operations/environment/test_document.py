@@ -8,7 +8,7 @@ from typing import Any
 from k3s_rootless.k3s import version
 from k3s_rootless.observation import Known, Observed, Unknown
 from k3s_rootless.operations.environment import document
-from k3s_rootless.operations.environment.look import Seen
+from k3s_rootless.operations.environment.reading import ObservedEnvironment
 from k3s_rootless.paths import UNIT
 from k3s_rootless.service.environment.precedence import EnvironmentFile, Sources
 from k3s_rootless.service.environment.variables import VARIABLES, Surroundings
@@ -21,9 +21,9 @@ OWN = DIRECTORY / f"{UNIT}.d" / "50-k3s-rootless-environment.conf"
 
 def seen(
     sources: Sources, running: Observed[Any] | None = None, *, active: str = "inactive"
-) -> Seen:
+) -> ObservedEnvironment:
     state = UnitState(UNIT, "loaded", active, "running", fragment=DIRECTORY / UNIT)
-    return Seen(
+    return ObservedEnvironment(
         state,
         DIRECTORY,
         sources,
@@ -32,7 +32,7 @@ def seen(
     )
 
 
-def row(found: Seen, name: str, *, reveal: bool = False) -> dict[str, Any]:
+def row(found: ObservedEnvironment, name: str, *, reveal: bool = False) -> dict[str, Any]:
     return document.row(found, Surroundings(), name, reveal=reveal)
 
 
@@ -49,7 +49,7 @@ def test_an_unset_variable_has_its_default() -> None:
         "path": None,
         "ours": False,
         "sources": [],
-        "effect": "taken",
+        "effect": "used",
         "reason": "",
         "warnings": [],
         "doubt": "",

@@ -31,18 +31,18 @@ def problems(
     ("name", "value", "fatal", "reason"),
     [
         ("K3S_ROOTLESS_PORT_DRIVER", "bogus", False, "uses its default: builtin"),
-        ("K3S_ROOTLESS_MTU", "abc", False, "uses its default of 65520"),
-        ("K3S_ROOTLESS_MTU", "-5", True, "negative MTU"),
-        ("K3S_ROOTLESS_MTU", "65522", True, "up to 65521"),
-        ("K3S_ROOTLESS_CIDR", "10.41.0.1/16", True, "it names a host"),
-        ("K3S_ROOTLESS_CIDR", "fd00::/64", True, "an IPv4 network alone"),
+        ("K3S_ROOTLESS_MTU", "abc", False, "uses its default: 65520"),
+        ("K3S_ROOTLESS_MTU", "-5", True, "the MTU is negative"),
+        ("K3S_ROOTLESS_MTU", "65522", True, "at most 65521"),
+        ("K3S_ROOTLESS_CIDR", "10.41.0.1/16", True, "it is the address of a host"),
+        ("K3S_ROOTLESS_CIDR", "fd00::/64", True, "only an IPv4 network"),
         ("K3S_ROOTLESS_ENABLE_IPV6", "maybe", False, "neither true nor false"),
         ("K3S_ROOTLESS_DISABLE_HOST_LOOPBACK", "no", False, "neither true nor false"),
         ("K3S_ROOTLESS_PORTDRIVER", "builtin", False, "did you mean K3S_ROOTLESS_PORT_DRIVER?"),
-        ("_K3S_ROOTLESS_SOCK", "/x", True, "keeps K3s from starting"),
+        ("_K3S_ROOTLESS_SOCK", "/x", True, "K3s does not start"),
     ],
 )
-def test_each_value_that_k3s_does_not_take_is_found_wherever_it_is_set(
+def test_each_value_that_k3s_does_not_accept_is_found_in_every_source(
     tmp_path: Path, name: str, value: str, reason: str, *, fatal: bool
 ) -> None:
     for found in (problems(tmp_path, {name: value}), problems(tmp_path, {}, {name: value})):
@@ -59,5 +59,5 @@ def test_each_value_that_k3s_does_not_take_is_found_wherever_it_is_set(
         ("K3S_ROOTLESS_CIDR", ""),
     ],
 )
-def test_a_value_that_k3s_takes_is_none(tmp_path: Path, name: str, value: str) -> None:
+def test_a_value_that_k3s_accepts_is_no_problem(tmp_path: Path, name: str, value: str) -> None:
     assert () == problems(tmp_path, {name: value})

@@ -33,11 +33,11 @@ def test_the_networks_of_the_cluster_are_those_of_its_settings(host: ManagedHost
 def test_the_networks_of_this_host_are_known(host: ManagedHost) -> None:
     _, around = surroundings.read(host.context)
 
-    holders = {network.holder for network in around.networks} - {"Pods", "Services"}
-    assert all(holder.endswith("this host") for holder in holders)
+    owners = {network.owner for network in around.networks} - {"Pods", "Services"}
+    assert all(owner.endswith("this host") for owner in owners)
 
 
-def test_directories_are_looked_for_in_the_home_directory(tmp_path: Path) -> None:
+def test_directories_are_relative_to_the_home_directory(tmp_path: Path) -> None:
     (tmp_path / "there").mkdir()
     (tmp_path / "file").touch()
     values = {COPY_UP: f"there,gone,file,file/below,{'n' * 300}"}
@@ -53,12 +53,12 @@ def test_directories_are_looked_for_in_the_home_directory(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("name", "value", "effect", "reason"),
     [
-        ("K3S_ROOTLESS_MTU", None, Effect.TAKEN, ""),
-        ("K3S_ROOTLESS_MTU", "", Effect.TAKEN, ""),
+        ("K3S_ROOTLESS_MTU", None, Effect.USED, ""),
+        ("K3S_ROOTLESS_MTU", "", Effect.USED, ""),
         ("K3S_ROOTLESS_MTU", "-1", Effect.FATAL, "negative"),
-        ("_K3S_ROOTLESS_SOCK", "/x", Effect.FATAL, "keeps K3s from starting"),
+        ("_K3S_ROOTLESS_SOCK", "/x", Effect.FATAL, "K3s does not start"),
         ("K3S_ROOTLESS_PORTDRIVER", None, Effect.UNREAD, "did you mean"),
-        ("k3s_rootless_mtu", "1", Effect.UNREAD, "it is written K3S_ROOTLESS_MTU"),
+        ("k3s_rootless_mtu", "1", Effect.UNREAD, "its name is K3S_ROOTLESS_MTU"),
     ],
 )
 def test_each_name_is_judged(name: str, value: str | None, effect: Effect, reason: str) -> None:
@@ -68,12 +68,12 @@ def test_each_name_is_judged(name: str, value: str | None, effect: Effect, reaso
     assert reason in found.reason
 
 
-def test_the_network_of_k3s_itself_is_judged_where_none_is_set() -> None:
+def test_the_default_network_is_judged_if_none_is_set() -> None:
     around = Surroundings(networks=(Network("10.41.7.0/24", "eth0 of this host"),))
 
     for value in (None, ""):
         (warning,) = surroundings.judged(CIDR, value, around).warnings
-        assert warning.startswith("10.41.0.0/16 covers addresses of 10.41.7.0/24 (eth0")
+        assert warning.startswith("10.41.0.0/16 overlaps with 10.41.7.0/24 (eth0")
     assert Judgement() == surroundings.judged(CIDR, "10.42.0.0/24", around)
 
 
@@ -82,5 +82,5 @@ def test_a_name_in_lower_case_is_judged_like_its_capitals() -> None:
 
     found = surroundings.judged("no_proxy", "*.a", around)
 
-    assert "Go reads it where NO_PROXY is empty" == found.warnings[0]
+    assert "it is used only if NO_PROXY is empty" == found.warnings[0]
     assert surroundings.judged("NO_PROXY", "*.a", around).warnings == found.warnings[1:]

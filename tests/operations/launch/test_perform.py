@@ -64,14 +64,14 @@ def test_a_start_limit_is_reset_and_the_start_repeated(
         state = manager.unit(UNIT)
 
     assert state.running
-    (told,) = unit.notices(events)
-    assert told.startswith(f"systemd refuses, since {UNIT} was started too often")
+    (notice,) = unit.notices(events)
+    assert notice.startswith(f"resetting the start limit of {UNIT}: systemd refused the start")
     assert ["StartUnit", "ResetFailedUnit", "StartUnit"] == [
         call[0] for call in bus.calls() if call[0].endswith("Unit") and call[0] != "LoadUnit"
     ]
 
 
-def test_a_start_that_systemd_refuses_names_the_cause(
+def test_the_error_of_a_refused_start_contains_the_cause(
     context: Context, bus: Session, home: Path
 ) -> None:
     unit.write(bus, home)
@@ -87,7 +87,7 @@ def test_a_start_that_systemd_refuses_names_the_cause(
     assert "unmask" in str(refused.value.hint)
 
 
-def test_a_refused_step_that_starts_nothing_is_an_error_as_it_is(
+def test_the_error_of_another_refused_step_is_not_changed(
     context: Context, bus: Session, home: Path, events: list[Event]
 ) -> None:
     unit.write(bus, home)
@@ -108,7 +108,7 @@ def test_a_refused_step_that_starts_nothing_is_an_error_as_it_is(
         ((Restart(UNIT, "x"),), True),
     ],
 )
-def test_a_start_is_among_the_steps_or_not(
+def test_starts_is_true_if_a_step_starts_k3s(
     steps: tuple[Stop | Enable | Start | Restart, ...], *, expected: bool
 ) -> None:
     assert expected == perform.starts(steps)

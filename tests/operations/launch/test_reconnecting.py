@@ -20,7 +20,7 @@ from tests.operations import unit
 from tests.patience import HANGS
 
 
-def test_a_manager_that_comes_back_answers(
+def test_a_user_manager_that_returns_is_reconnected(
     context: Context, bus: Session, home: Path, events: list[Event]
 ) -> None:
     unit.write(bus, home)
@@ -35,12 +35,12 @@ def test_a_manager_that_comes_back_answers(
         again.join()
 
     assert before.load_state == after.load_state == "loaded"
-    (told,) = unit.notices(events)
-    assert told.startswith("lost the user manager (")
-    assert told.endswith("); looking whether it comes back")
+    (notice,) = unit.notices(events)
+    assert notice.startswith("lost the connection to the user manager (")
+    assert notice.endswith("); reconnecting")
 
 
-def test_a_manager_that_stays_away_is_an_error_at_the_deadline(
+def test_a_user_manager_that_does_not_return_is_an_error_at_the_deadline(
     context: Context, bus: Session, home: Path
 ) -> None:
     unit.write(bus, home)
@@ -51,8 +51,8 @@ def test_a_manager_that_stays_away_is_an_error_at_the_deadline(
         with pytest.raises(BusError) as lost:
             lasting.unit(UNIT)
 
-    assert "it did not come back" in str(lost.value)
-    assert "log in again, then see: k3s-rootless status" == lost.value.hint
+    assert "cannot reconnect: " in str(lost.value)
+    assert "log in again, then run: k3s-rootless status" == lost.value.hint
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from k3s_rootless.service.plan.steps import Enable, Start
         ((phases.NODE, phases.DEPLOYMENTS), True, "system Deployments available"),
     ],
 )
-def test_ready_means_a_node_that_is_ready(
+def test_k3s_is_ready_if_its_node_is_ready(
     reached: tuple[Phase, ...] | None, *, ready: bool | None, last: str
 ) -> None:
     found = None
@@ -32,6 +32,6 @@ def test_ready_means_a_node_that_is_ready(
     assert (ready, last) == (started.ready, started.last_phase)
 
 
-def test_it_was_started_by_a_step_that_starts_it() -> None:
+def test_a_start_step_means_that_this_run_started_k3s() -> None:
     assert Started((Start(UNIT, "x"),), 1.0, None).by_us
     assert not Started((Enable(UNIT, "x"),), 1.0, None).by_us

@@ -72,7 +72,7 @@ def test_each_phase_is_an_event_and_in_the_result(
     assert tuple(expected) == events[0].phases
 
 
-def test_the_wait_has_the_phases_up_to_the_one_that_was_requested(
+def test_the_wait_includes_the_phases_up_to_the_requested_one(
     context: Context, manager: UserManager
 ) -> None:
     reached = followed(context, manager, "unit")
@@ -80,16 +80,16 @@ def test_the_wait_has_the_phases_up_to_the_one_that_was_requested(
     assert [phases.UNIT] == [one.phase for one in reached]
 
 
-def test_the_end_of_the_time_names_the_phase_and_what_is_missing(
+def test_the_timeout_error_names_the_phase_and_what_is_missing(
     context: Context, manager: UserManager, events: list[Event]
 ) -> None:
     with pytest.raises(NotReady) as late:
         followed(context, manager, "node", seconds=0)
 
-    assert "it waits for `child namespace`: rootlesskit has made no namespace yet" in str(
-        late.value
-    )
-    assert "; it reached `unit active`" in str(late.value)
+    assert (
+        "K3s is not ready after 0 s: rootlesskit has not created its child namespace yet"
+        " (phase: child namespace; last reached: unit active)"
+    ) in str(late.value)
     details = late.value.details
     assert ["phase", "missing", "reached"] == list(details)
     assert "namespace" == details["phase"]
@@ -97,7 +97,7 @@ def test_the_end_of_the_time_names_the_phase_and_what_is_missing(
     assert [Waiting, PhaseReached, WaitOver] == kinds(events)[:3]
 
 
-def test_a_stop_by_someone_else_ends_the_wait_at_once(
+def test_an_external_stop_ends_the_wait_at_once(
     context: Context, manager: UserManager, bus: Session, events: list[Event]
 ) -> None:
     def listen(event: Event) -> None:
@@ -128,7 +128,7 @@ def test_a_stop_by_someone_else_ends_the_wait_at_once(
     assert (phases.NAMESPACE, "deactivating") == (died.phase, died.state.active_state)
 
 
-def test_an_interrupt_ends_the_drawing_and_says_that_k3s_goes_on(
+def test_an_interrupt_ends_the_drawing_and_reports_that_k3s_keeps_starting(
     context: Context, manager: UserManager, events: list[Event]
 ) -> None:
     def listen(event: Event) -> None:
@@ -140,12 +140,12 @@ def test_an_interrupt_ends_the_drawing_and_says_that_k3s_goes_on(
         followed(replace(context, listener=listen), manager, "node")
 
     assert WaitOver in kinds(events)
-    assert ["K3s goes on starting; see how far it is with: k3s-rootless status"] == unit.notices(
+    assert ["K3s keeps starting; check its progress with: k3s-rootless status"] == unit.notices(
         events
     )
 
 
-def test_a_manager_that_goes_and_stays_away_ends_the_wait(
+def test_a_user_manager_that_does_not_return_ends_the_wait(
     context: Context, manager: UserManager, bus: Session, events: list[Event]
 ) -> None:
     def listen(event: Event) -> None:
@@ -157,6 +157,7 @@ def test_a_manager_that_goes_and_stays_away_ends_the_wait(
         followed(replace(context, listener=listen), manager, "node", seconds=1)
 
     assert str(lost.value).startswith(
-        "lost the user manager while K3s was starting, and it did not come back:"
+        "lost the connection to the user manager while K3s was starting, and cannot reconnect:"
     )
-    assert [True] == [line.startswith("lost the user manager (") for line in unit.notices(events)]
+    (notice,) = unit.notices(events)
+    assert notice.startswith("lost the connection to the user manager (")

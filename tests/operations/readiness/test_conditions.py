@@ -89,7 +89,7 @@ def listing(kind: str, *items: dict[str, Any]) -> dict[str, Any]:
     return {"kind": f"{kind}List", "metadata": {"resourceVersion": "7"}, "items": list(items)}
 
 
-def test_a_unit_that_does_not_run_is_the_first_that_is_missing(start: Start) -> None:
+def test_a_stopped_unit_misses_the_first_phase(start: Start) -> None:
     start.state = replace(start.state, active_state="activating", sub_state="start")
 
     found = first_missing(conditions.of(start))
@@ -98,24 +98,27 @@ def test_a_unit_that_does_not_run_is_the_first_that_is_missing(start: Start) -> 
     assert ("unit", "the unit is activating") == (found[0].key, found[1])
 
 
-def test_the_namespace_is_there_with_the_file_of_this_start(start: Start) -> None:
+def test_the_namespace_is_detected_by_the_file_of_this_start(start: Start) -> None:
     namespace = of(start, "namespace")
     before = namespace.missing()
     (start.settings.data / "rootless" / "child_pid").write_text("7")
 
-    assert ("rootlesskit has made no namespace yet", None) == (before, namespace.missing())
+    assert ("rootlesskit has not created its child namespace yet", None) == (
+        before,
+        namespace.missing(),
+    )
 
 
-def test_a_file_of_the_start_before_is_no_namespace(start: Start) -> None:
+def test_a_file_of_the_previous_start_does_not_count(start: Start) -> None:
     path = start.settings.data / "rootless" / "child_pid"
     path.write_text("7")
     old = (began(60)).timestamp()
     os.utime(path, (old, old))
 
-    assert "rootlesskit has made no namespace yet" == of(start, "namespace").missing()
+    assert "rootlesskit has not created its child namespace yet" == of(start, "namespace").missing()
 
 
-def test_the_socket_is_there_once_rootlesskit_answers(start: Start) -> None:
+def test_the_socket_phase_is_reached_once_rootlesskit_answers(start: Start) -> None:
     condition = of(start, "socket")
     before = condition.missing()
     with peers.on_socket(start.settings.data / "rootless/api.sock", peers.answering(ROUTES)):
@@ -137,7 +140,7 @@ def test_the_port_is_missing_until_rootlesskit_forwards_it(start: Start) -> None
     assert ("rootlesskit does not forward port 6443 yet", None) == (before, after)
 
 
-def test_after_a_refusal_rootlesskit_is_looked_for_again(start: Start) -> None:
+def test_rootlesskit_is_searched_again_after_a_refused_connection(start: Start) -> None:
     condition = of(start, "port")
     with peers.on_socket(start.settings.data / "rootless/api.sock", peers.answering(ROUTES)):
         condition.missing()
@@ -147,7 +150,7 @@ def test_after_a_refusal_rootlesskit_is_looked_for_again(start: Start) -> None:
     assert start.rootlesskit is None
 
 
-def test_the_kubeconfig_must_be_of_this_start(start: Start, api: dict[str, Any]) -> None:
+def test_the_kubeconfig_must_be_written_by_this_start(start: Start, api: dict[str, Any]) -> None:
     assert {} == api
     condition = of(start, "kubeconfig")
     after = condition.missing()
@@ -157,7 +160,7 @@ def test_the_kubeconfig_must_be_of_this_start(start: Start, api: dict[str, Any])
     assert condition.missing() is not None
 
 
-def test_the_api_server_is_ready_by_its_own_word(start: Start, api: dict[str, Any]) -> None:
+def test_the_api_server_is_ready_if_it_reports_so(start: Start, api: dict[str, Any]) -> None:
     condition = of(start, "api")
     api[READYZ] = (500, b"[+]ping ok\n[-]etcd failed: reason withheld\n")
     before = condition.missing()
@@ -168,28 +171,26 @@ def test_the_api_server_is_ready_by_its_own_word(start: Start, api: dict[str, An
 
 def test_a_node_of_this_start_must_be_ready(start: Start, api: dict[str, Any]) -> None:
     condition = of(start, "node")
-    told = []
+    results = []
     for items in ((), (node(ready=False),), (node(ready=True),)):
         api[NODES] = listing("Node", *items)
-        told.append(condition.missing())
+        results.append(condition.missing())
 
-    assert "no node has registered yet" == told[0]
-    assert "cni plugin not initialized" in str(told[1])
-    assert told[2] is None
+    assert "no node has registered yet" == results[0]
+    assert "cni plugin not initialized" in str(results[1])
+    assert results[2] is None
 
 
-def test_deployments_wait_for_those_that_the_manifests_name(
-    start: Start, api: dict[str, Any]
-) -> None:
+def test_the_deployments_of_all_manifests_are_awaited(start: Start, api: dict[str, Any]) -> None:
     manifests = start.settings.data / "server" / "manifests"
     manifests.mkdir(parents=True)
     (manifests / "coredns.yaml").touch()
     api[DEPLOYMENTS] = listing("Deployment")
 
-    assert "coredns: it has not been made yet" == of(start, "deployments").missing()
+    assert "coredns: not created yet" == of(start, "deployments").missing()
 
 
-def test_a_look_that_finds_nothing_arms_the_watch_for_the_file(start: Start) -> None:
+def test_a_missing_file_is_watched_after_the_first_check(start: Start) -> None:
     path = start.settings.data / "rootless" / "child_pid"
     with Directories() as notified:
         condition = conditions.of(start, "namespace", notified)[-1]
@@ -203,11 +204,11 @@ def test_a_look_that_finds_nothing_arms_the_watch_for_the_file(start: Start) -> 
         writer.join()
         after = condition.missing()
 
-    assert ("rootlesskit has made no namespace yet", None) == (before, after)
+    assert ("rootlesskit has not created its child namespace yet", None) == (before, after)
     assert waited < HANGS
 
 
-def test_without_a_watch_a_wait_takes_only_its_time(start: Start) -> None:
+def test_a_wait_without_a_watch_takes_its_time_limit(start: Start) -> None:
     condition = of(start, "node")
     assert condition.wait is not None
     begun = time.monotonic()

@@ -60,26 +60,26 @@ def test_one_node_must_be_ready(nodes: tuple[Node, ...], expected: str | None) -
 
 
 @pytest.mark.parametrize(
-    ("found", "wanted", "expected"),
+    ("found", "packaged", "expected"),
     [
         ((), Known(frozenset[str]()), None),
         ((UP,), Known(frozenset({"coredns"})), None),
-        ((UP,), Known(frozenset({"coredns", "traefik"})), "traefik: it has not been made yet"),
+        ((UP,), Known(frozenset({"coredns", "traefik"})), "traefik: not created yet"),
         ((UP, DOWN), Known(frozenset({"coredns"})), "traefik: 0 of 1 available"),
         (
             (DOWN,),
             Known(frozenset({"coredns"})),
-            "traefik: 0 of 1 available; coredns: it has not been made yet",
+            "traefik: 0 of 1 available; coredns: not created yet",
         ),
         ((UP,), Unknown("no manifests"), None),
         (
             (),
             Unknown("no manifests"),
-            "there is no Deployment, and nobody can tell which are to come: no manifests",
+            "there is no Deployment yet, and the expected Deployments are not known: no manifests",
         ),
     ],
 )
-def test_all_deployments_that_k3s_brings_must_be_available(
-    found: tuple[Deployment, ...], wanted: Observed[frozenset[str]], expected: str | None
+def test_all_packaged_deployments_must_be_available(
+    found: tuple[Deployment, ...], packaged: Observed[frozenset[str]], expected: str | None
 ) -> None:
-    assert expected == missing.deployments(found, wanted)
+    assert expected == missing.deployments(found, packaged)

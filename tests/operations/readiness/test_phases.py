@@ -21,5 +21,5 @@ def test_a_list_ends_with_the_phase_of_the_key(key: str, count: int) -> None:
     assert (key, count) == (found[-1].key, len(found))
 
 
-def test_the_port_is_named() -> None:
+def test_the_name_of_the_port_phase_contains_the_port() -> None:
     assert "port 7443 forwarded" == phases.up_to("port", 7443)[-1].name

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from k3s_rootless.operations.readiness.phases import Phase
 from k3s_rootless.operations.readiness.wait import (
-    FIRST_LOOK,
+    FIRST_CHECK,
     LONGEST_PAUSE,
     Condition,
     Died,
@@ -30,41 +30,41 @@ ENDS = {
     "stopped": replace(RUNNING, active_state="inactive", sub_state="dead"),
     "stopping": replace(RUNNING, active_state="deactivating", sub_state="stop-sigterm"),
     "restarted": replace(RUNNING, restarts=1),
-    "started anew": replace(RUNNING, invocation="two"),
+    "started again": replace(RUNNING, invocation="two"),
 }
 
 
 @dataclass
 class Unit:
-    """Unit that ends at `dies`.
+    """Unit that ends at `fails_at`.
 
-    Time passes while a caller waits for a change of the unit, or looks at a phase.
+    Time passes while a caller waits for a change of the unit, or checks a phase.
     """
 
     now: float = 0.0
-    dies: float = float("inf")
-    sticks: float = float("inf")
+    fails_at: float = float("inf")
+    stuck_at: float = float("inf")
     end: UnitState = ENDS["failed"]
     signals: bool = True
     longest: float = 0.0
     reached: list[str] = field(default_factory=list)
-    _told: bool = False
+    _signalled: bool = False
 
     def unit(self, name: str) -> UnitState:
         assert name == UNIT
-        return self.end if self.now >= self.dies else RUNNING
+        return self.end if self.now >= self.fails_at else RUNNING
 
     def wait_change(self, seconds: float) -> bool:
         assert seconds > 0
         self.longest = max(self.longest, seconds)
-        if self.signals and not self._told and self.dies <= self.now + seconds:
-            self.now, self._told = max(self.now, self.dies), True
+        if self.signals and not self._signalled and self.fails_at <= self.now + seconds:
+            self.now, self._signalled = max(self.now, self.fails_at), True
             return True
         self.now += seconds
         return False
 
     def stuck(self, key: str) -> bool:
-        return self.now >= self.sticks and key == "kubeconfig"
+        return self.now >= self.stuck_at and key == "kubeconfig"
 
     def after(self, seconds: float, *, takes: float = 0.0) -> Callable[[], str | None]:
         def missing() -> str | None:
@@ -90,7 +90,7 @@ def followed(unit: Unit, *conditions: Condition, seconds: float = 60) -> Outcome
 
 
 def condition(name: str, missing: Callable[[], str | None]) -> Condition:
-    return Condition(Phase(name, name), missing)
+    return Condition(Phase(name, name, name), missing)
 
 
 def three(unit: Unit) -> Iterator[Condition]:
@@ -100,43 +100,45 @@ def three(unit: Unit) -> Iterator[Condition]:
     )
 
 
-def unlooked(unit: Unit, name: str, takes: float) -> Condition:
-    """Return a phase that a thread looks at.
+def unchecked(unit: Unit, name: str, takes: float) -> Condition:
+    """Return a phase that a thread checks.
 
     The first look takes this many seconds, and finds the phase reached.
     """
 
-    def looked() -> bool:
+    def checked() -> bool:
         return unit.now >= takes
 
-    return Condition(Phase(name, name), lambda: None if looked() else "no look yet", looked=looked)
+    return Condition(
+        Phase(name, name, name), lambda: None if checked() else "not checked yet", checked=checked
+    )
 
 
-def test_with_no_time_each_phase_is_looked_at_once() -> None:
+def test_each_phase_is_checked_once_without_any_time() -> None:
     unit = Unit()
 
     assert isinstance(
-        followed(unit, unlooked(unit, "api", 0.2), unlooked(unit, "node", 0.4), seconds=0), Ready
+        followed(unit, unchecked(unit, "api", 0.2), unchecked(unit, "node", 0.4), seconds=0), Ready
     )
     assert ["api", "node"] == unit.reached
 
 
-def test_a_first_look_that_hangs_is_not_waited_for_without_end() -> None:
+def test_the_wait_for_a_first_check_that_hangs_is_limited() -> None:
     unit = Unit()
-    outcome = followed(unit, unlooked(unit, "api", 60), seconds=0)
+    outcome = followed(unit, unchecked(unit, "api", 60), seconds=0)
 
     assert isinstance(outcome, OutOfTime)
-    assert FIRST_LOOK <= unit.now <= FIRST_LOOK + LONGEST_PAUSE
+    assert FIRST_CHECK <= unit.now <= FIRST_CHECK + LONGEST_PAUSE
 
 
-def test_a_phase_that_is_missing_at_its_first_look_ends_a_wait_of_no_time() -> None:
+def test_a_phase_missing_in_its_first_check_ends_a_wait_without_time() -> None:
     unit = Unit()
     missing = Condition(
-        Phase("node", "node"), lambda: "not registered", looked=lambda: unit.now > 0
+        Phase("node", "node", "node"), lambda: "not registered", checked=lambda: unit.now > 0
     )
 
     assert isinstance(outcome := followed(unit, missing, seconds=0), OutOfTime)
-    assert ("not registered", True) == (outcome.missing, unit.now < FIRST_LOOK)
+    assert ("not registered", True) == (outcome.missing, unit.now < FIRST_CHECK)
 
 
 def test_phases_are_reached_in_order() -> None:
@@ -149,14 +151,14 @@ def test_phases_are_reached_in_order() -> None:
     assert unit.reached == ["socket", "kubeconfig", "node"]
 
 
-def test_what_is_true_already_is_not_waited_for() -> None:
+def test_phases_that_are_already_reached_need_no_wait() -> None:
     unit = Unit()
 
     assert followed(unit, condition("socket", lambda: None)) == Ready(0.0)
     assert unit.longest == 0.0
 
 
-def test_no_turn_is_longer_than_promised() -> None:
+def test_no_pause_exceeds_its_limit() -> None:
     unit = Unit()
     followed(unit, *three(unit))
 
@@ -164,31 +166,35 @@ def test_no_turn_is_longer_than_promised() -> None:
 
 
 @pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
-@pytest.mark.parametrize(("dies", "phase"), [(0.5, "socket"), (1.5, "kubeconfig"), (2.5, "node")])
-def test_a_death_is_told_with_the_phase_it_came_in(dies: float, phase: str, end: UnitState) -> None:
-    unit = Unit(dies=dies, end=end)
+@pytest.mark.parametrize(
+    ("fails_at", "phase"), [(0.5, "socket"), (1.5, "kubeconfig"), (2.5, "node")]
+)
+def test_a_failed_start_is_reported_with_its_phase(
+    fails_at: float, phase: str, end: UnitState
+) -> None:
+    unit = Unit(fails_at=fails_at, end=end)
 
-    assert followed(unit, *three(unit)) == Died(Phase(phase, phase), end)
-    assert unit.now == dies
+    assert followed(unit, *three(unit)) == Died(Phase(phase, phase, phase), end)
+    assert unit.now == fails_at
 
 
-def test_a_death_before_the_wait_is_told_at_once() -> None:
-    unit = Unit(dies=0.0)
+def test_a_failure_before_the_wait_is_reported_at_once() -> None:
+    unit = Unit(fails_at=0.0)
 
-    assert followed(unit, *three(unit)) == Died(Phase("socket", "socket"), ENDS["failed"])
+    assert followed(unit, *three(unit)) == Died(Phase("socket", "socket", "socket"), ENDS["failed"])
     assert unit.now == 0.0
 
 
-def test_a_death_after_the_last_phase_is_no_yes() -> None:
-    unit = Unit(dies=5.0)
+def test_a_failure_after_the_last_phase_is_not_ready() -> None:
+    unit = Unit(fails_at=5.0)
 
     assert followed(unit, condition("node", unit.after(0, takes=6))) == Died(
-        Phase("node", "node"), ENDS["failed"]
+        Phase("node", "node", "node"), ENDS["failed"]
     )
 
 
-def test_a_start_that_waits_without_end_ends_the_wait_with_the_phase_it_waits_in() -> None:
-    unit = Unit(sticks=0.0)
+def test_a_stuck_start_ends_the_wait_in_its_current_phase() -> None:
+    unit = Unit(stuck_at=0.0)
 
     outcome = followed(unit, *three(unit))
 
@@ -200,25 +206,29 @@ def test_a_start_that_waits_without_end_ends_the_wait_with_the_phase_it_waits_in
     )
 
 
-def test_a_death_is_told_rather_than_that_the_start_waits() -> None:
-    unit = Unit(dies=1.5, sticks=1.5)
+def test_a_failure_takes_precedence_over_a_stuck_start() -> None:
+    unit = Unit(fails_at=1.5, stuck_at=1.5)
 
-    assert Died(Phase("kubeconfig", "kubeconfig"), ENDS["failed"]) == followed(unit, *three(unit))
+    assert Died(Phase("kubeconfig", "kubeconfig", "kubeconfig"), ENDS["failed"]) == followed(
+        unit, *three(unit)
+    )
 
 
-def test_time_that_is_up_is_told_with_what_is_missing() -> None:
+def test_a_timeout_is_reported_with_what_is_missing() -> None:
     unit = Unit()
 
     outcome = followed(unit, *three(unit), seconds=1.5)
 
-    assert outcome == OutOfTime(Phase("kubeconfig", "kubeconfig"), "not before 2.0", 1.5)
+    assert outcome == OutOfTime(
+        Phase("kubeconfig", "kubeconfig", "kubeconfig"), "not before 2.0", 1.5
+    )
 
 
-def test_a_death_that_the_last_question_outlived_is_no_lack_of_time() -> None:
-    unit = Unit(dies=1.0)
+def test_a_failure_during_the_last_query_is_not_reported_as_a_timeout() -> None:
+    unit = Unit(fails_at=1.0)
 
     assert followed(unit, condition("node", unit.after(9, takes=5)), seconds=3) == Died(
-        Phase("node", "node"), ENDS["failed"]
+        Phase("node", "node", "node"), ENDS["failed"]
     )
 
 
@@ -228,28 +238,28 @@ def test_a_death_that_the_last_question_outlived_is_no_lack_of_time() -> None:
     st.floats(0.1, 10),
     st.booleans(),
 )
-def test_there_is_never_a_yes_after_a_death(
-    dies: float,
+def test_a_failed_start_is_never_reported_as_ready(
+    fails_at: float,
     phases: list[float],
     seconds: float,
     signals: bool,  # noqa: FBT001
 ) -> None:
-    unit = Unit(dies=dies, signals=signals)
+    unit = Unit(fails_at=fails_at, signals=signals)
 
     outcome = followed(
         unit, *(condition(str(at), unit.after(at)) for at in phases), seconds=seconds
     )
 
-    if unit.now >= dies:
+    if unit.now >= fails_at:
         assert isinstance(outcome, Died)
     assert unit.now <= seconds + LONGEST_PAUSE or isinstance(outcome, Ready | Died)
 
 
-def test_the_first_thing_missing_is_given() -> None:
+def test_the_first_missing_phase_is_returned() -> None:
     phases = [
         condition("socket", lambda: None),
         condition("node", lambda: "none registered"),
-        condition("more", lambda: "never asked"),
+        condition("more", lambda: "never checked"),
     ]
 
     assert (phases[1].phase, "none registered") == first_missing(phases)

@@ -1,4 +1,4 @@
-"""Tests of the thread that looks at the phases.
+"""Tests of the thread that checks the phases.
 
 Its results can be read at any time, without waiting.
 """
@@ -36,21 +36,21 @@ class Woken:
             assert self._changed.wait_for(lambda: self.count >= count, LONG)
 
 
-API, SOCKET = Phase("api", "api"), Phase("socket", "socket")
+API, SOCKET = Phase("api", "api", "api"), Phase("socket", "socket", "socket")
 
 
 def gate(opened: threading.Event, name: str = "gate") -> Condition:
-    phase = Phase(name, name)
+    phase = Phase(name, name, name)
     return Condition(phase, lambda: None if opened.is_set() else "it is shut", opened.wait)
 
 
-def test_phases_are_looked_at_one_after_the_other() -> None:
+def test_phases_are_checked_in_order() -> None:
     woken, first, second = Woken(), threading.Event(), threading.Event()
     second.set()
     observer = Observer([gate(first, "first"), gate(second, "second")], woken)
     known = observer.conditions()
 
-    assert known[1].missing() == "nobody has looked yet"
+    assert known[1].missing() == "not checked yet"
     first.set()
     woken.wait(2)
 
@@ -59,31 +59,31 @@ def test_phases_are_looked_at_one_after_the_other() -> None:
     assert ["first", "second"] == [one.phase.key for one in known]
 
 
-def test_a_question_that_hangs_holds_nobody_up() -> None:
-    hangs, looked = threading.Event(), threading.Event()
+def test_a_query_that_hangs_does_not_block_the_caller() -> None:
+    hangs, checked = threading.Event(), threading.Event()
 
     def missing() -> str | None:
-        looked.set()
+        checked.set()
         return None if hangs.wait(LONG) else "no"
 
     observer = Observer([Condition(API, missing)], lambda: None)
     begun = time.monotonic()
 
-    looked.wait(LONG)
-    assert observer.conditions()[0].missing() == "it was asked, and has not answered yet"
+    checked.wait(LONG)
+    assert observer.conditions()[0].missing() == "no answer yet"
     assert time.monotonic() - begun < PATIENCE
     hangs.set()
 
 
-def test_what_is_missing_is_told_while_it_is() -> None:
-    looked = threading.Event()
+def test_the_missing_phase_is_reported_until_it_is_reached() -> None:
+    checked = threading.Event()
 
     def missing() -> str:
-        looked.set()
+        checked.set()
         return "etcd"
 
     observer = Observer([Condition(API, missing)], lambda: None)
-    assert looked.wait(LONG)
+    assert checked.wait(LONG)
     time.sleep(0.05)
     waiting = observer.waits_for()
     observer.stop()
@@ -92,7 +92,7 @@ def test_what_is_missing_is_told_while_it_is() -> None:
     assert ("api", "etcd") == (waiting[0].name, waiting[1])
 
 
-def test_an_error_that_nobody_foresaw_reaches_who_looks() -> None:
+def test_an_unexpected_error_reaches_the_caller() -> None:
     woken = Woken()
     observer = Observer([Condition(API, lambda: str(1 // 0))], woken)
     woken.wait(1)
@@ -101,19 +101,19 @@ def test_an_error_that_nobody_foresaw_reaches_who_looks() -> None:
         observer.conditions()[0].missing()
 
 
-def test_a_notification_that_came_early_is_followed_by_another_look_soon() -> None:
+def test_an_early_signal_is_followed_by_another_check_soon() -> None:
     """A socket is bound before the server listens.
 
     The look immediately after the notification therefore finds nothing.
     """
     answers: Iterator[str | None] = iter(["not there", "nobody listens", "nobody listens", None])
-    told = iter([True, False, False])
+    signals = iter([True, False, False])
     woken = Woken()
     waits: list[float] = []
 
     def wait(seconds: float) -> bool:
         waits.append(seconds)
-        return next(told)
+        return next(signals)
 
     Observer([Condition(SOCKET, lambda: next(answers), wait=wait)], woken)
     woken.wait(1)
@@ -122,7 +122,7 @@ def test_a_notification_that_came_early_is_followed_by_another_look_soon() -> No
     assert waits[2] < 0.25
 
 
-def test_stopped_it_ends() -> None:
+def test_a_stopped_observer_ends_its_thread() -> None:
     observer = Observer([Condition(API, lambda: "never")], lambda: None)
     observer.stop()
     deadline = time.monotonic() + LONG

@@ -1,4 +1,4 @@
-"""Records of a look for tests: those of a ready K3s, with changes."""
+"""Snapshots of `status` for tests: that of a ready K3s, with changes."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from k3s_rootless.k3s.version import parse
 from k3s_rootless.observation import Known, Unknown
 from k3s_rootless.operations.readiness.milestones import Milestone
 from k3s_rootless.operations.readiness.phases import STARTED
-from k3s_rootless.operations.status.model import Certificate, Kit, Seen
+from k3s_rootless.operations.status.model import Certificate, Kit, Snapshot
 from k3s_rootless.paths import UNIT
 from k3s_rootless.rootlesskit.facts import Forward
 from k3s_rootless.service.facts import UnitState, Usage
+from k3s_rootless.service.unit.pending_changes import Part
 from k3s_rootless.service.unit.seal import Author
-from k3s_rootless.service.unit.standing import Part
 from tests import server
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -47,8 +47,8 @@ API = Forward("tcp", "", 6443, 6443, "")
 NODE = Node("host", ready=True, version=RELEASE, since=START + timedelta(seconds=30))
 UNREADY = Node("host", ready=False, version=RELEASE, reason="no network")
 CAUSE = Cause("tun", "device.tun", "no /dev/net/tun", "level=fatal tun", NOW, None)
-LOST = BusError("cannot talk to the user manager", hint="see")
-SILENT = Unknown("it gave no answer in time")
+LOST = BusError("cannot query the user manager", hint="see")
+SILENT = Unknown("it did not answer in time")
 NOT_RUNNING = Unknown("K3s is not running")
 
 
@@ -67,7 +67,7 @@ def part(path: Path = FRAGMENT, age: timedelta = timedelta(days=1)) -> Part:
     return Part(path, NOW - age, Author.OURS)
 
 
-READY = Seen(
+READY = Snapshot(
     time=NOW,
     state=STATE,
     problem=None,
@@ -92,17 +92,17 @@ READY = Seen(
 )
 
 
-def seen(**changes: Any) -> Seen:
-    """Return a look at a ready K3s, with these changes."""
+def snapshot_with(**changes: Any) -> Snapshot:
+    """Return the snapshot of a ready K3s, with these changes."""
     return replace(READY, **changes)
 
 
-def stopped(**changes: Any) -> Seen:
-    """Return a look at a K3s that does not run."""
+def stopped(**changes: Any) -> Snapshot:
+    """Return the snapshot of a K3s that does not run."""
     nothing = {"kit": NOT_RUNNING, "ready": NOT_RUNNING, "nodes": NOT_RUNNING}
-    return seen(**{"state": STOPPED, "variables": NOT_RUNNING, **nothing, **changes})
+    return snapshot_with(**{"state": STOPPED, "variables": NOT_RUNNING, **nothing, **changes})
 
 
-def failed(**changes: Any) -> Seen:
-    """Return a look at a K3s that failed."""
+def failed(**changes: Any) -> Snapshot:
+    """Return the snapshot of a K3s that failed."""
     return stopped(**{"state": FAILED, "period": Known(None), "cause": Known(CAUSE), **changes})

@@ -14,9 +14,9 @@ import pytest
 from k3s_rootless.errors import NotRunning
 from k3s_rootless.observation import Known
 from k3s_rootless.operations.status.document import absence, document, read, without_usage
-from k3s_rootless.operations.status.model import Certificate, Seen
+from k3s_rootless.operations.status.model import Certificate, Snapshot
 from k3s_rootless.service.facts import Usage
-from k3s_rootless.service.unit.standing import Part, Pending
+from k3s_rootless.service.unit.pending_changes import Part, Pending
 from tests.operations.status import records
 from tests.operations.status.k3s import K3s
 from tests.operations.status.records import (
@@ -28,14 +28,14 @@ from tests.operations.status.records import (
     STATE,
     failed,
     kubeconfig,
-    seen,
+    snapshot_with,
     stopped,
 )
 
 SCHEMA = json.loads(
     (Path(__file__).parents[3] / "docs/reference/schemas/status-v1.json").read_text("utf-8")
 )
-UNKNOWN = seen(
+UNKNOWN = snapshot_with(
     state=None,
     problem=LOST,
     version=None,
@@ -61,7 +61,7 @@ def valid(content: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    "look",
+    "snapshot",
     [
         READY,
         UNKNOWN,
@@ -69,17 +69,17 @@ def valid(content: dict[str, Any]) -> dict[str, Any]:
         failed(),
         failed(cause=SILENT, period=SILENT),
         failed(state=replace(records.FAILED, restarts=4)),
-        seen(state=BARE),
-        seen(kit=SILENT, cause=Known(replace(records.CAUSE, time=None, check=""))),
-        seen(pending=(Pending("restart", "why", "how"),)),
-        seen(files=Known((Part(records.FRAGMENT, None, None, "no"), records.part()))),
+        snapshot_with(state=BARE),
+        snapshot_with(kit=SILENT, cause=Known(replace(records.CAUSE, time=None, check=""))),
+        snapshot_with(pending=(Pending("restart", "why", "how"),)),
+        snapshot_with(files=Known((Part(records.FRAGMENT, None, None, "no"), records.part()))),
     ],
 )
-def test_each_document_follows_the_schema(look: Seen) -> None:
-    valid(document(look))
+def test_each_document_follows_the_schema(snapshot: Snapshot) -> None:
+    valid(document(snapshot))
 
 
-def test_a_ready_k3s() -> None:
+def test_the_document_of_a_ready_k3s() -> None:
     content = document(READY)
 
     assert (True, True, True, "ready") == tuple(
@@ -104,7 +104,7 @@ def test_a_ready_k3s() -> None:
     assert [] == content["errors"] == content["unknown"]
 
 
-def test_a_k3s_of_which_nothing_is_known() -> None:
+def test_the_document_without_any_known_part() -> None:
     content = document(UNKNOWN)
 
     nothing = ("installed", "running", "ready", "unit", "release", "node", "forwards", "lingers")
@@ -118,11 +118,13 @@ def test_a_k3s_of_which_nothing_is_known() -> None:
 
 
 def test_rootlesskit_shows_that_k3s_runs_without_the_user_manager() -> None:
-    assert document(seen(state=None, problem=LOST))["running"] is True
+    assert document(snapshot_with(state=None, problem=LOST))["running"] is True
 
 
-def test_a_restart_that_is_needed_is_named_once_more() -> None:
-    content = document(seen(pending=(Pending("reload", "a", "x"), Pending("restart", "b", "y"))))
+def test_a_required_restart_has_its_own_key() -> None:
+    content = document(
+        snapshot_with(pending=(Pending("reload", "a", "x"), Pending("restart", "b", "y")))
+    )
 
     assert "b" == content["restart_needed"]
     assert ["reload", "restart"] == [one["what"] for one in content["pending"]]
@@ -132,30 +134,34 @@ def test_a_restart_that_is_needed_is_named_once_more() -> None:
 def test_a_kubeconfig_of_an_earlier_start() -> None:
     old = kubeconfig(START - timedelta(days=1))
 
-    assert document(seen(kubeconfig=old))["kubeconfig"]["of_this_start"] is False
-    assert document(seen(kubeconfig=old, state=BARE))["kubeconfig"]["of_this_start"] is None
+    assert document(snapshot_with(kubeconfig=old))["kubeconfig"]["of_this_start"] is False
+    assert (
+        document(snapshot_with(kubeconfig=old, state=BARE))["kubeconfig"]["of_this_start"] is None
+    )
 
 
 @pytest.mark.parametrize(
     ("ahead", "expired"), [(timedelta(0), True), (timedelta(seconds=1), False)]
 )
-def test_a_certificate_expires(ahead: timedelta, *, expired: bool) -> None:
-    content = document(seen(certificates=(Certificate("client", Known(NOW + ahead)),)))
+def test_a_certificate_is_expired_from_its_end_of_validity(
+    ahead: timedelta, *, expired: bool
+) -> None:
+    content = document(snapshot_with(certificates=(Certificate("client", Known(NOW + ahead)),)))
 
     assert expired == content["certificates"][0]["expired"]
 
 
-def test_time_and_resources_are_no_event() -> None:
+def test_changes_of_time_and_usage_alone_are_not_an_event() -> None:
     before = document(READY)
-    later = document(seen(time=NOW + timedelta(seconds=1), usage=Usage(memory=1, cpu=9.0)))
-    other = document(seen(state=replace(STATE, restarts=1)))
+    later = document(snapshot_with(time=NOW + timedelta(seconds=1), usage=Usage(memory=1, cpu=9.0)))
+    other = document(snapshot_with(state=replace(STATE, restarts=1)))
 
     assert without_usage(before) == without_usage(later)
     assert without_usage(before) != without_usage(other)
     assert without_usage(document(UNKNOWN))
 
 
-def test_the_absence_of_a_unit() -> None:
+def test_the_document_without_a_unit() -> None:
     error = NotRunning("K3s is not installed for this user", hint="up")
 
     assert {
@@ -164,7 +170,7 @@ def test_the_absence_of_a_unit() -> None:
     } == valid(absence(error))
 
 
-def test_a_document_can_be_read_at_once(k3s: K3s) -> None:
+def test_the_document_is_read_in_one_call(k3s: K3s) -> None:
     k3s.runs()
     with k3s.rootlesskit(), k3s.api():
         content = valid(read(k3s.context))

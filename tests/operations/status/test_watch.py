@@ -1,4 +1,4 @@
-"""Tests that a watch looks when the unit changes, and reconnects to the user manager."""
+"""Tests that a watch checks K3s when the unit changes, and reconnects to the user manager."""
 
 from __future__ import annotations
 
@@ -11,39 +11,39 @@ import pytest
 
 from k3s_rootless.errors import BusError, NotRunning
 from k3s_rootless.operations.status import watch
-from k3s_rootless.operations.status.model import Seen
+from k3s_rootless.operations.status.model import Snapshot
 from k3s_rootless.operations.status.watch import FollowedUnit
 from tests.operations.status.k3s import K3s
 from tests.patience import PATIENCE
 
 
 @contextmanager
-def looks(k3s: K3s) -> Iterator[Iterator[Seen | NotRunning]]:
+def snapshots(k3s: K3s) -> Iterator[Iterator[Snapshot | NotRunning]]:
     end = time.monotonic() + PATIENCE
-    yield watch.looks(k3s.context, lambda: time.monotonic() > end)
+    yield watch.snapshots(k3s.context, lambda: time.monotonic() > end)
 
 
 def first(
-    found: Iterator[Seen | NotRunning], wanted: Callable[[Seen | NotRunning], bool]
-) -> Seen | NotRunning:
-    return next(one for one in found if wanted(one))
+    found: Iterator[Snapshot | NotRunning], condition: Callable[[Snapshot | NotRunning], bool]
+) -> Snapshot | NotRunning:
+    return next(one for one in found if condition(one))
 
 
-def is_(word: str) -> Callable[[Seen | NotRunning], bool]:
-    return lambda one: isinstance(one, Seen) and one.word == word
+def is_(word: str) -> Callable[[Snapshot | NotRunning], bool]:
+    return lambda one: isinstance(one, Snapshot) and one.overall_state == word
 
 
 def test_a_change_of_the_unit_is_seen(k3s: K3s) -> None:
-    with looks(k3s) as found:
+    with snapshots(k3s) as found:
         first(found, is_("not running"))
         k3s.runs()
         k3s.bus.signal_change()
         first(found, is_("running, not ready"))
 
 
-def test_a_unit_that_goes_and_comes(k3s: K3s) -> None:
+def test_a_unit_that_is_removed_and_installed_again(k3s: K3s) -> None:
     text = k3s.unit.read_text()
-    with looks(k3s) as found:
+    with snapshots(k3s) as found:
         first(found, is_("not running"))
         k3s.bus.reset()
         k3s.bus.signal_change()
@@ -57,24 +57,24 @@ def test_a_unit_that_goes_and_comes(k3s: K3s) -> None:
     assert "K3s is not installed for this user" == error.message
 
 
-def test_a_user_manager_that_is_lost_is_found_again(k3s: K3s) -> None:
-    with looks(k3s) as found:
+def test_a_lost_user_manager_is_reconnected(k3s: K3s) -> None:
+    with snapshots(k3s) as found:
         first(found, is_("not running"))
         k3s.bus.kill_bus()
         lost = first(found, is_("unknown"))
         k3s.restart_bus()
         again = first(found, is_("not running"))
 
-    assert isinstance(lost, Seen)
+    assert isinstance(lost, Snapshot)
     assert lost.problem is not None
-    assert isinstance(again, Seen)
+    assert isinstance(again, Snapshot)
     assert again.problem is None
 
 
-def test_a_watch_ends_when_its_reader_has_left(k3s: K3s) -> None:
+def test_a_watch_ends_when_its_reader_has_exited(k3s: K3s) -> None:
     count = itertools.count()
 
-    found = list(watch.looks(k3s.context, lambda: next(count) >= 2))
+    found = list(watch.snapshots(k3s.context, lambda: next(count) >= 2))
 
     assert 2 == len(found)
 
@@ -90,7 +90,7 @@ def test_the_unit_is_followed_by_its_signals(k3s: K3s) -> None:
     assert "active" == followed.state().active_state
 
 
-def test_a_silent_manager_is_an_error_after_a_while(k3s: K3s) -> None:
+def test_a_silent_manager_is_an_error_after_the_time_limit(k3s: K3s) -> None:
     k3s.bus.order(mute=["GetAll", "LoadUnit"])
     followed = FollowedUnit(k3s.context)
 

@@ -191,7 +191,7 @@ def test_a_k3s_that_does_not_exit_is_killed(tmp_path: Path, body: str) -> None:
 
     found = host.k3s_binary({"PATH": f"{tmp_path}/path"}, "", tmp_path, seconds=0.2).version
 
-    assert found == Unknown(f"`{path} --version` gave no answer within 0.2 s")
+    assert found == Unknown(f"`{path} --version` did not finish within 0.2 s")
     assert time.monotonic() - start < PATIENCE
 
 

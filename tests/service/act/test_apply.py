@@ -65,19 +65,19 @@ def test_no_directory_that_is_made_can_be_written_by_others(
     tmp_path: Path, umask: int, mode: int
 ) -> None:
     place = tmp_path / "config" / "systemd" / "user"
-    told = message_of(f"""
+    message = message_of(f"""
         import os
         os.umask({umask})
         apply.write(Path({str(place / UNIT)!r}), "new")
     """)
 
-    assert "" == told
+    assert "" == message
     made = (place, place.parent, place.parent.parent)
     assert [mode] * 3 == [stat.S_IMODE(one.stat().st_mode) for one in made]
     assert 0o644 == stat.S_IMODE((place / UNIT).stat().st_mode)
 
 
-def test_what_was_written_is_read_back_with_its_time(tmp_path: Path) -> None:
+def test_a_written_file_is_read_back_with_its_time(tmp_path: Path) -> None:
     text = "a\r\nb\n\udcff"
     apply.write(tmp_path / UNIT, text)
 
@@ -88,18 +88,18 @@ def test_what_was_written_is_read_back_with_its_time(tmp_path: Path) -> None:
     assert abs((datetime.now(UTC) - found.written).total_seconds()) < 60
 
 
-def test_what_is_not_there_is_none(tmp_path: Path) -> None:
+def test_a_missing_file_has_no_text(tmp_path: Path) -> None:
     found = files.read(tmp_path / "no" / UNIT)
 
     assert (None, None) == (found.text, found.written)
 
 
-def test_what_cannot_be_read_is_an_error(tmp_path: Path) -> None:
+def test_an_unreadable_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(RootlessError, match=f"cannot read `{tmp_path}`: is a directory"):
         files.read(tmp_path)
 
 
-def test_a_link_is_replaced_and_what_it_led_to_stays(tmp_path: Path) -> None:
+def test_a_link_is_replaced_and_its_target_stays(tmp_path: Path) -> None:
     (tmp_path / "mine").write_text("mine")
     (tmp_path / UNIT).symlink_to(tmp_path / "mine")
 
@@ -112,13 +112,13 @@ def test_a_link_is_replaced_and_what_it_led_to_stays(tmp_path: Path) -> None:
 def test_a_full_disk_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
     (tmp_path / UNIT).write_text("old")
 
-    told = message_of(f"""
+    message = message_of(f"""
         import resource
         resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
         apply.write(Path({str(tmp_path / UNIT)!r}), "new" * 1000)
     """)
 
-    assert told == f"cannot write `{tmp_path / UNIT}`: file too large"
+    assert message == f"cannot write `{tmp_path / UNIT}`: file too large"
     assert "old" == (tmp_path / UNIT).read_text()
     assert [UNIT] == names(tmp_path)
 
@@ -129,25 +129,25 @@ def test_a_directory_that_is_not_writable_is_an_error(tmp_path: Path) -> None:
     os.chown(tmp_path / "units", OTHER, OTHER)
     (tmp_path / "units").chmod(0o555)
 
-    told = message_of(f"""
+    message = message_of(f"""
         import os
         os.chdir({str(tmp_path)!r})
         os.setresuid({OTHER}, {OTHER}, {OTHER})
         apply.write(Path("units") / {UNIT!r}, "new")
     """)
 
-    assert f"cannot write `units/{UNIT}`: permission denied" == told
+    assert f"cannot write `units/{UNIT}`: permission denied" == message
     assert [] == names(tmp_path / "units")
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can give a directory away")
-def test_a_directory_of_another_user_is_not_written_into(tmp_path: Path) -> None:
+def test_a_directory_of_another_user_is_not_written_to(tmp_path: Path) -> None:
     os.chown(tmp_path, OTHER, OTHER)
 
     with pytest.raises(RootlessError) as caught:
         apply.write(tmp_path / UNIT, "new")
 
-    assert f"cannot write into `{tmp_path}`: it belongs to uid {OTHER}" == caught.value.message
+    assert f"cannot write to `{tmp_path}`: it belongs to uid {OTHER}" == caught.value.message
     assert caught.value.hint is not None
     assert "chown -R" not in caught.value.hint, (
         "the directory may be a link, or lie outside the home"
@@ -155,14 +155,14 @@ def test_a_directory_of_another_user_is_not_written_into(tmp_path: Path) -> None
     assert [] == names(tmp_path)
 
 
-def test_a_file_in_the_place_of_a_directory_is_an_error(tmp_path: Path) -> None:
+def test_a_file_instead_of_a_directory_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "user").write_text("")
 
     with pytest.raises(RootlessError, match="cannot write"):
         apply.write(tmp_path / "user" / UNIT, "new")
 
 
-def test_a_write_that_was_killed_leaves_what_the_next_one_sweeps(tmp_path: Path) -> None:
+def test_the_next_write_removes_files_of_a_killed_one(tmp_path: Path) -> None:
     body = f"""
         import os, signal
         from pathlib import Path
@@ -182,7 +182,7 @@ def test_a_write_that_was_killed_leaves_what_the_next_one_sweeps(tmp_path: Path)
     assert [UNIT] == names(tmp_path)
 
 
-def test_one_waits_for_the_other_until_it_dies(tmp_path: Path) -> None:
+def test_a_lock_is_waited_for_until_its_owner_exits(tmp_path: Path) -> None:
     lock = tmp_path / "lock"
     body = f"""
         import time
@@ -207,7 +207,7 @@ def test_one_waits_for_the_other_until_it_dies(tmp_path: Path) -> None:
             assert 1 == len(waited)
 
 
-def test_a_lock_that_cannot_be_had_is_an_error(tmp_path: Path) -> None:
+def test_a_lock_that_cannot_be_opened_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
 
     for path in (tmp_path / "no" / "lock", tmp_path / "link", tmp_path):
@@ -218,7 +218,7 @@ def test_a_lock_that_cannot_be_had_is_an_error(tmp_path: Path) -> None:
             pass
 
 
-def test_a_lock_is_given_back_after_an_error(tmp_path: Path) -> None:
+def test_a_lock_is_released_after_an_error(tmp_path: Path) -> None:
     with contextlib.suppress(RuntimeError), apply.locked(tmp_path / "lock", lambda: None):
         raise RuntimeError
 
@@ -238,8 +238,8 @@ def test_the_old_unit_is_kept_byte_for_byte(manager: UserManager, tmp_path: Path
     assert "new" == (tmp_path / UNIT).read_text()
 
 
-def test_each_step_does_what_it_says(manager: UserManager, fake: Session) -> None:
-    asked: list[steps.Step] = [
+def test_each_step_is_performed(manager: UserManager, fake: Session) -> None:
+    planned: list[steps.Step] = [
         steps.WriteUnit(fake.units / UNIT, "[Service]\nExecStart=/bin/true\n", ""),
         steps.Reload(""),
         steps.Enable(UNIT, ""),
@@ -251,7 +251,7 @@ def test_each_step_does_what_it_says(manager: UserManager, fake: Session) -> Non
         steps.Disable(UNIT, ""),
     ]
     manager.unit(UNIT)
-    for step in asked:
+    for step in planned:
         apply.perform(step, manager)
 
     assert [call[0] for call in fake.calls()] == [
@@ -260,7 +260,7 @@ def test_each_step_does_what_it_says(manager: UserManager, fake: Session) -> Non
     ]
 
 
-def test_a_drop_in_has_the_mode_that_was_asked_for_and_its_copy_no_wider_one(
+def test_a_drop_in_has_the_desired_mode_and_its_copy_no_wider_one(
     manager: UserManager, tmp_path: Path
 ) -> None:
     path = tmp_path / f"{UNIT}.d" / "50-k3s-rootless-environment.conf"
@@ -284,7 +284,7 @@ def test_a_mode_is_set_and_not_through_a_link(manager: UserManager, tmp_path: Pa
     assert 0o600 == stat.S_IMODE((tmp_path / "a").stat().st_mode)
 
 
-def test_what_killed_runs_left_is_swept_and_nothing_else(tmp_path: Path) -> None:
+def test_only_files_of_killed_runs_are_removed(tmp_path: Path) -> None:
     left = [
         f".{UNIT}.abcdefgh.new",
         ".50-k3s-rootless-environment.conf.x.new",
@@ -305,9 +305,7 @@ def test_what_killed_runs_left_is_swept_and_nothing_else(tmp_path: Path) -> None
     apply.sweep(tmp_path / "none")
 
 
-def test_removing_takes_a_link_and_not_what_it_leads_to(
-    manager: UserManager, tmp_path: Path
-) -> None:
+def test_a_link_is_removed_but_not_its_target(manager: UserManager, tmp_path: Path) -> None:
     directory = tmp_path / f"{UNIT}.d"
     directory.mkdir()
     (tmp_path / "mine").write_text("mine")
@@ -319,12 +317,12 @@ def test_removing_takes_a_link_and_not_what_it_leads_to(
     assert "mine" == (tmp_path / "mine").read_text()
     (directory / "a.conf.bak").rename(directory / "b.conf")
     apply.perform(steps.Remove(directory / "b.conf", ""), manager)
-    assert [] == names(directory), "the time of its last change tells that something was there"
+    assert [] == names(directory), "the time of its last change shows that a file was removed"
     apply.perform(steps.Remove(directory / "b.conf", ""), manager)
 
 
-def test_a_directory_that_everybody_may_write_into_is_not_written_into(tmp_path: Path) -> None:
+def test_a_world_writable_directory_is_not_written_to(tmp_path: Path) -> None:
     tmp_path.chmod(0o777)
 
-    with pytest.raises(RootlessError, match="every user may write there"):
+    with pytest.raises(RootlessError, match="every user can write to it"):
         apply.write(tmp_path / UNIT, "new")

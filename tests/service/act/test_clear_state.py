@@ -50,7 +50,7 @@ def names(directory: Path) -> set[str]:
     return {path.name for path in directory.iterdir()}
 
 
-def test_all_that_is_left_goes_but_for_the_lock(killed: Path) -> None:
+def test_all_remaining_files_except_the_lock_are_removed(killed: Path) -> None:
     found = leftovers(killed, UID)
     clear_state(found)
 
@@ -59,7 +59,7 @@ def test_all_that_is_left_goes_but_for_the_lock(killed: Path) -> None:
     assert () == leftovers(killed, UID)
 
 
-def test_a_held_lock_is_somebody_who_lives(locked: Path) -> None:
+def test_a_locked_directory_is_in_use(locked: Path) -> None:
     before = names(locked)
 
     assert () == leftovers(locked, UID)
@@ -69,7 +69,7 @@ def test_a_held_lock_is_somebody_who_lives(locked: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["api.sock", ".bp.sock"])
-def test_a_socket_that_answers_is_somebody_who_lives(killed: Path, name: str) -> None:
+def test_a_socket_that_answers_is_in_use(killed: Path, name: str) -> None:
     (killed / name).unlink()
     with closing(bound(killed / name, listening=True)):
         assert () == leftovers(killed, UID)
@@ -79,7 +79,7 @@ def test_a_socket_that_answers_is_somebody_who_lives(killed: Path, name: str) ->
 
 
 @pytest.mark.parametrize("uid", [UID + 1, 0 if UID else 1])
-def test_another_users_directory_is_none_of_ours(killed: Path, uid: int) -> None:
+def test_the_directory_of_another_user_is_ignored(killed: Path, uid: int) -> None:
     assert () == leftovers(killed, uid)
 
 
@@ -92,7 +92,7 @@ def test_a_directory_that_is_a_link_is_not_followed(
     assert () == leftovers(link, UID)
 
 
-def test_a_link_among_the_files_goes_and_not_what_it_leads_to(
+def test_a_link_among_the_files_is_removed_but_not_its_target(
     killed: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     precious = tmp_path_factory.mktemp("elsewhere") / "precious"
@@ -106,13 +106,13 @@ def test_a_link_among_the_files_goes_and_not_what_it_leads_to(
     assert {"lock"} == names(killed)
 
 
-def test_looking_changes_nothing(killed: Path) -> None:
+def test_the_search_for_leftovers_changes_nothing(killed: Path) -> None:
     (killed / "lock").unlink()
 
     assert 4 == len(leftovers(killed, UID))
     assert "lock" not in names(killed)
 
 
-def test_where_nothing_is_left_nothing_is_found(tmp_path: Path) -> None:
+def test_a_clean_directory_has_no_leftovers(tmp_path: Path) -> None:
     assert () == leftovers(tmp_path, UID)
     assert () == leftovers(tmp_path / "nowhere", UID)

@@ -41,14 +41,14 @@ def removed(directory: Path, only: tuple[str, ...] | None = None) -> tree_remova
     return result
 
 
-def test_everything_goes(data: Path) -> None:
+def test_a_whole_directory_is_removed(data: Path) -> None:
     result = removed(data)
 
     assert not data.exists()
     assert (4, []) == (result.removed, result.survivors)
 
 
-def test_links_go_and_what_they_lead_to_stays(data: Path, outside: Path) -> None:
+def test_links_are_removed_and_their_targets_stay(data: Path, outside: Path) -> None:
     (data / "directory").symlink_to(outside, target_is_directory=True)
     (data / "agent" / "file-link").symlink_to(outside / "below" / "precious")
     (data / "agent" / "up").symlink_to("../..")
@@ -59,14 +59,14 @@ def test_links_go_and_what_they_lead_to_stays(data: Path, outside: Path) -> None
     assert not data.exists()
 
 
-def test_a_link_in_the_place_of_the_directory_is_refused(tmp_path: Path, outside: Path) -> None:
+def test_a_link_instead_of_the_directory_is_refused(tmp_path: Path, outside: Path) -> None:
     (tmp_path / "link").symlink_to(outside)
 
-    with pytest.raises(RootlessError, match="it is a link, or no directory"):
+    with pytest.raises(RootlessError, match="it is a link, or not a directory"):
         removed(tmp_path / "link")
 
 
-def test_any_name_goes(data: Path) -> None:
+def test_entries_with_any_name_are_removed(data: Path) -> None:
     for name in (
         b"new\nline",
         b"\xff\xfe",
@@ -84,7 +84,7 @@ def test_any_name_goes(data: Path) -> None:
     assert not data.exists()
 
 
-def test_a_tree_deeper_than_any_path_goes_with_few_descriptors(data: Path) -> None:
+def test_a_very_deep_tree_is_removed_with_few_descriptors(data: Path) -> None:
     here = os.open(data, os.O_RDONLY)
     for _ in range(1000):
         os.mkdir("d" * 20, dir_fd=here)
@@ -103,14 +103,14 @@ def test_a_tree_deeper_than_any_path_goes_with_few_descriptors(data: Path) -> No
     assert time.monotonic() - begun < PATIENCE
 
 
-def test_only_what_was_named_goes(data: Path) -> None:
+def test_only_the_selected_entries_are_removed(data: Path) -> None:
     (data / "letters").mkdir()
     (data / "letters" / "to mum").write_text("")
 
     result = removed(data, ("agent", "server"))
 
     assert ["letters"] == [path.name for path in data.iterdir()]
-    assert [(str(data / "letters"), "K3s did not make it")] == result.survivors
+    assert [(str(data / "letters"), "it was not created by K3s")] == result.survivors
 
 
 @ROOT
@@ -125,7 +125,7 @@ def test_mounts_are_not_entered_even_of_the_same_file_system(data: Path, outside
         if subprocess.run(
             ["mount", "--bind", source, target], capture_output=True, check=False
         ).returncode:
-            pytest.skip("this machine lets nobody mount")
+            pytest.skip("no user can mount on this machine")
     try:
         result = removed(data)
     finally:
@@ -134,12 +134,12 @@ def test_mounts_are_not_entered_even_of_the_same_file_system(data: Path, outside
 
     assert {
         str(data / "bound"): "another file system is mounted there",
-        str(data / "agent" / "bound-file"): "something is mounted there",
+        str(data / "agent" / "bound-file"): "it is a mount point",
     } == dict(result.survivors)
 
 
 @ROOT
-def test_what_cannot_be_removed_is_named(data: Path) -> None:
+def test_an_entry_that_cannot_be_removed_is_reported(data: Path) -> None:
     (data / "agent" / "kept").write_text("")
     if subprocess.run(
         ["chattr", "+i", data / "agent" / "kept"], capture_output=True, check=False
@@ -163,14 +163,14 @@ def test_many_survivors_are_counted(data: Path) -> None:
     assert (50, 20) == (len(result.survivors), result.more)
 
 
-def test_without_a_namespace_what_can_be_removed_is(data: Path) -> None:
+def test_without_a_namespace_removable_files_are_removed(data: Path) -> None:
     result = purge.remove(tree_removal.Task(data), "there is no newuidmap")
 
     assert "there is no newuidmap" == result.outside
     assert not data.exists()
 
 
-def test_a_data_directory_that_is_in_use_is_known_by_its_lock(data: Path) -> None:
+def test_a_data_directory_in_use_is_detected_by_its_lock(data: Path) -> None:
     assert not purge.in_use(data)
     (data / "rootless").mkdir()
     (data / "rootless" / "lock").touch()
@@ -183,7 +183,7 @@ def test_a_data_directory_that_is_in_use_is_known_by_its_lock(data: Path) -> Non
     assert not purge.in_use(data)
 
 
-def test_map_programs_that_refuse_leave_it_to_the_user(data: Path) -> None:
+def test_a_failed_id_mapping_leaves_the_removal_to_the_user(data: Path) -> None:
     false = purge.Mapping("/bin/false", "/bin/false", [(100000, 65536)], [(100000, 65536)])
 
     result = purge.remove(tree_removal.Task(data), false)

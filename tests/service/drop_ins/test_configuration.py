@@ -59,7 +59,7 @@ def directives(text: str, section: str) -> list[str]:
     return found
 
 
-def test_the_drop_in_says_it_twice() -> None:
+def test_the_drop_in_contains_each_setting_twice() -> None:
     text = configuration.render(
         {"snapshotter": ("native",), "MemoryMax": ("4G",), "disable": ("traefik", "servicelb")},
         WORDS,
@@ -83,21 +83,21 @@ def test_the_drop_in_says_it_twice() -> None:
     ] == directives(text, "[Service]")
 
 
-def test_limits_alone_leave_the_command_to_the_unit() -> None:
+def test_limits_alone_do_not_change_the_command() -> None:
     text = configuration.render({"CPUQuota": ("50%",)}, ())
 
     assert text is not None
     assert "ExecStart" not in text
 
 
-def test_nothing_is_no_drop_in() -> None:
+def test_without_settings_there_is_no_drop_in() -> None:
     assert configuration.render({}, WORDS) is None
 
 
 @given(CONFIGURATIONS)
-def test_what_was_set_is_read_again(wanted: dict[str, tuple[str, ...]]) -> None:
+def test_rendered_settings_are_parsed_back(configured: dict[str, tuple[str, ...]]) -> None:
     assert set(VALUES) == {*OPTIONS, *LIMITS}
-    assert wanted == configuration.parse(configuration.render(wanted, WORDS) or "")
+    assert configured == configuration.parse(configuration.render(configured, WORDS) or "")
 
 
 @pytest.mark.parametrize(
@@ -119,12 +119,12 @@ def test_what_was_set_is_read_again(wanted: dict[str, tuple[str, ...]]) -> None:
     ],
     ids=["shipped", "ours", "folded", "CRLF, specifier, quotes", "escape", "none", "others"],
 )
-def test_the_command_of_a_unit_is_taken_as_it_stands(line: str, expected: tuple[str, ...]) -> None:
+def test_the_command_of_a_unit_is_read_unchanged(line: str, expected: tuple[str, ...]) -> None:
     assert expected == configuration.command_words(f"[Service]\n{line}")
 
 
 @pytest.mark.parametrize(
-    ("words", "wanted", "expected"),
+    ("words", "configured", "expected"),
     [
         (
             ("k3s", "--snapshotter", "overlayfs", "--debug"),
@@ -146,15 +146,15 @@ def test_the_command_of_a_unit_is_taken_as_it_stands(line: str, expected: tuple[
         ),
     ],
 )
-def test_what_was_set_takes_the_place_of_the_units_own(
-    words: tuple[str, ...], wanted: dict[str, tuple[str, ...]], expected: str
+def test_configured_flags_replace_those_of_the_unit(
+    words: tuple[str, ...], configured: dict[str, tuple[str, ...]], expected: str
 ) -> None:
-    text = configuration.render(wanted, words) or ""
+    text = configuration.render(configured, words) or ""
 
     assert expected == directives(text, "[Service]")[-1].removeprefix("ExecStart=").replace('"', "")
 
 
-def test_what_systemd_has_is_compared_with_what_was_set() -> None:
+def test_the_settings_of_systemd_are_compared_with_the_configured_ones() -> None:
     state = UnitState(
         UNIT,
         "loaded",
@@ -181,11 +181,13 @@ def test_what_systemd_has_is_compared_with_what_was_set() -> None:
     }
 
     assert configuration.differs(same | {"MemoryMax": ("4G",)}, state) is None
-    assert "snapshotter is native, and not overlayfs" == configuration.differs(
+    assert "snapshotter is native instead of overlayfs" == configuration.differs(
         {"snapshotter": ("overlayfs",)}, state
     )
-    assert "CPUWeight is not set, and not 5" == configuration.differs({"CPUWeight": ("5",)}, state)
-    assert "cluster-init is not set, and not true" == configuration.differs(
+    assert "CPUWeight is not set instead of 5" == configuration.differs(
+        {"CPUWeight": ("5",)}, state
+    )
+    assert "cluster-init is not set instead of true" == configuration.differs(
         {"cluster-init": ("true",)}, state
     )
 
@@ -202,7 +204,7 @@ def test_what_systemd_has_is_compared_with_what_was_set() -> None:
         ("MemoryHigh", "1024K", "1M"),
     ],
 )
-def test_a_limit_is_spelled_as_it_will_be_read_back(name: str, text: str, expected: str) -> None:
+def test_a_limit_has_the_form_in_which_it_is_read_back(name: str, text: str, expected: str) -> None:
     assert expected == configuration.canonical(LIMITS[name], text)
     assert expected == configuration.canonical(LIMITS[name], expected)
 
@@ -221,7 +223,7 @@ def test_a_limit_is_spelled_as_it_will_be_read_back(name: str, text: str, expect
         ),
     ],
 )
-def test_a_limit_that_systemd_would_not_take_is_refused(name: str, text: str) -> None:
+def test_a_limit_that_systemd_does_not_accept_is_refused(name: str, text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         configuration.canonical(LIMITS[name], text)
 
@@ -235,7 +237,7 @@ def test_systemd_accepts_unit_and_drop_in(tmp_path: Path, variant: UnitVariant) 
     binary.parent.mkdir()
     binary.touch(mode=0o755)
     text = render(UnitSettings("v1.36.1+k3s1", variant.value, str(binary), UNIT_PATH))
-    wanted = {
+    configured = {
         "snapshotter": ("native",),
         "node-label": ("a=b", "example.com/x="),
         "data-dir": ("/home/é/100% mine; # x",),
@@ -248,7 +250,7 @@ def test_systemd_accepts_unit_and_drop_in(tmp_path: Path, variant: UnitVariant) 
     (tmp_path / UNIT).write_text(text)
     drop_in = tmp_path / f"{UNIT}.d" / "50-k3s-rootless-config.conf"
     drop_in.parent.mkdir()
-    drop_in.write_text(configuration.render(wanted, configuration.command_words(text)) or "")
+    drop_in.write_text(configuration.render(configured, configuration.command_words(text)) or "")
 
     assert (0, "") == verified(analyze, tmp_path)
     drop_in.write_text(drop_in.read_text().replace("CPUWeight=50", "CPUWeight=many"))
@@ -279,7 +281,7 @@ def verified(analyze: str, directory: Path) -> tuple[int, str]:
         ("CPUWeight", "1", (False, False)),
     ],
 )
-def test_what_k3s_needs_at_least(name: str, value: str, expected: tuple[bool, bool]) -> None:
+def test_the_minimum_of_each_limit(name: str, value: str, expected: tuple[bool, bool]) -> None:
     limit = LIMITS[name]
     size = limit.read(value)
 

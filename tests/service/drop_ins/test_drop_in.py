@@ -26,7 +26,7 @@ def found(text: str | None, **changes: Any) -> FoundFile:
     return replace(FoundFile(PATH, text, datetime(2026, 11, 24, tzinfo=UTC), 0o644), **changes)
 
 
-def test_the_name_is_ours_and_comes_before_the_users() -> None:
+def test_our_name_sorts_before_the_users_drop_in() -> None:
     assert "50-k3s-rootless-server.conf" == drop_in.name("server")
     assert drop_in.is_ours(drop_in.name("environment", 7))
     assert not any(
@@ -38,7 +38,7 @@ def test_the_name_is_ours_and_comes_before_the_users() -> None:
     assert drop_in.name("server", 99) < "override.conf"
 
 
-def test_a_drop_in_is_recognised_until_it_is_touched() -> None:
+def test_a_drop_in_is_recognised_until_it_is_edited() -> None:
     assert [Author.OURS, Author.EDITED, Author.FOREIGN] == [
         author(text) for text in (NEW, EDITED, FOREIGN)
     ]
@@ -48,22 +48,24 @@ def test_a_drop_in_is_recognised_until_it_is_touched() -> None:
 @pytest.mark.parametrize(
     ("before", "desired", "expected"),
     [
-        (found(None), NEW, f"write {PATH}: asked"),
-        (found(OLD), NEW, f"write {PATH}: asked"),
+        (found(None), NEW, f"write {PATH}: requested"),
+        (found(OLD), NEW, f"write {PATH}: requested"),
         (found(NEW), NEW, ""),
         (
             found(NEW, mode=0o666),
             NEW,
-            f"set the mode of {PATH} to 0644: others can use it: its mode is 0666",
+            f"set the mode of {PATH} to 0644: other users can access it: its mode is 0666",
         ),
         (found(NEW, mode=0o600), NEW, ""),
-        (found(OLD), None, f"remove {PATH}: asked"),
+        (found(OLD), None, f"remove {PATH}: requested"),
         (found(None), None, ""),
     ],
     ids=["new", "changed", "same", "wide", "strict", "gone", "never there"],
 )
-def test_ours_is_made_as_desired(before: FoundFile, desired: str | None, expected: str) -> None:
-    made = planner.drop_in(DesiredDropIn(PATH, desired), before, "asked")
+def test_our_drop_in_gets_its_desired_state(
+    before: FoundFile, desired: str | None, expected: str
+) -> None:
+    made = planner.drop_in(DesiredDropIn(PATH, desired), before, "requested")
 
     assert expected == "\n".join(f"{step.describe()}: {step.cause}" for step in made)
 
@@ -74,10 +76,12 @@ def test_ours_is_made_as_desired(before: FoundFile, desired: str | None, expecte
     [found(EDITED), found(FOREIGN), found(OLD, link=True), found("", link=True)],
     ids=["edited", "foreign", "link", "mask"],
 )
-def test_what_is_not_ours_is_replaced_by_force_only(before: FoundFile, desired: str | None) -> None:
+def test_only_force_replaces_a_drop_in_that_is_not_ours(
+    before: FoundFile, desired: str | None
+) -> None:
     with pytest.raises(WouldOverwrite):
-        planner.drop_in(DesiredDropIn(PATH, desired), before, "asked")
-    (step,) = planner.drop_in(DesiredDropIn(PATH, desired), before, "asked", force=True)
+        planner.drop_in(DesiredDropIn(PATH, desired), before, "requested")
+    (step,) = planner.drop_in(DesiredDropIn(PATH, desired), before, "requested", force=True)
 
     assert isinstance(step, steps.WriteDropIn | steps.Remove)
     assert step.backup is not None
@@ -85,12 +89,12 @@ def test_what_is_not_ours_is_replaced_by_force_only(before: FoundFile, desired: 
     assert ".bak" == step.backup.suffix
 
 
-def test_what_cannot_be_read_is_not_replaced_even_by_force() -> None:
-    with pytest.raises(WouldOverwrite, match="it is no regular file"):
+def test_an_unreadable_file_is_not_replaced_even_with_force() -> None:
+    with pytest.raises(WouldOverwrite, match="it is not a regular file"):
         planner.drop_in(
             DesiredDropIn(PATH, NEW),
-            found(None, problem="it is no regular file"),
-            "asked",
+            found(None, problem="it is not a regular file"),
+            "requested",
             force=True,
         )
 
@@ -100,7 +104,7 @@ RUNNING = UnitState("k3s-rootless.service", "loaded", "active", "running", start
 
 
 @pytest.mark.parametrize(
-    ("state", "seconds", "owed"),
+    ("state", "seconds", "pending"),
     [
         (RUNNING, 1.5, True),
         (RUNNING, 0.9, False),
@@ -111,12 +115,12 @@ RUNNING = UnitState("k3s-rootless.service", "loaded", "active", "running", start
     ],
     ids=["after", "in the same second", "before", "nothing is there", "stopped", "start unknown"],
 )
-def test_a_restart_is_owed_for_what_changed_after_the_start(
-    state: UnitState, seconds: float | None, *, owed: bool
+def test_a_change_after_the_start_requires_a_restart(
+    state: UnitState, seconds: float | None, *, pending: bool
 ) -> None:
     changed = None if seconds is None else NOON + timedelta(seconds=seconds)
 
-    assert owed == (drop_in.restart_pending(state, changed) is not None)
+    assert pending == (drop_in.restart_pending(state, changed) is not None)
 
 
 @given(
@@ -124,12 +128,10 @@ def test_a_restart_is_owed_for_what_changed_after_the_start(
     st.sampled_from([None, NEW]),
     st.sampled_from([0o600, 0o644]),
 )
-def test_a_second_time_there_is_nothing_to_do(
-    before: str | None, desired: str | None, mode: int
-) -> None:
-    wanted = DesiredDropIn(PATH, desired, mode)
+def test_a_second_change_has_no_steps(before: str | None, desired: str | None, mode: int) -> None:
+    configured = DesiredDropIn(PATH, desired, mode)
     here = found(before)
-    for step in planner.drop_in(wanted, here, "asked", force=True):
+    for step in planner.drop_in(configured, here, "requested", force=True):
         match step:
             case steps.WriteDropIn():
                 here = found(step.text, mode=step.mode)
@@ -138,17 +140,17 @@ def test_a_second_time_there_is_nothing_to_do(
             case _:
                 here = found(None)
 
-    assert () == planner.drop_in(wanted, here, "asked")
+    assert () == planner.drop_in(configured, here, "requested")
 
 
 @pytest.mark.parametrize("desired", [NEW, None])
-def test_a_link_that_leads_nowhere_is_somebodys_and_no_copy_is_promised(
+def test_a_dangling_link_is_foreign_and_has_no_copy(
     desired: str | None,
 ) -> None:
     link = found(None, link=True)
 
     with pytest.raises(WouldOverwrite):
-        planner.drop_in(DesiredDropIn(PATH, desired), link, "asked")
-    (step,) = planner.drop_in(DesiredDropIn(PATH, desired), link, "asked", force=True)
+        planner.drop_in(DesiredDropIn(PATH, desired), link, "requested")
+    (step,) = planner.drop_in(DesiredDropIn(PATH, desired), link, "requested", force=True)
     assert isinstance(step, steps.WriteDropIn | steps.Remove)
     assert step.backup is None

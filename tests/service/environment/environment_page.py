@@ -16,7 +16,7 @@ _TABLE = re.compile(r"\| variable \|.*?\n\n", re.DOTALL)
 
 def table() -> str:
     """Return the table."""
-    rows = ["| variable | for | takes | without it | first releases |", "|---|---|---|---|---|"]
+    rows = ["| variable | purpose | values | default | first releases |", "|---|---|---|---|---|"]
     for one in VARIABLES.values():
         firsts = ", ".join(first.text for first in one.since.firsts) if one.since else "all"
         rows.append(

@@ -65,7 +65,7 @@ def test_an_environment_file_is_read_as_systemd_reads_it(
     assert expected == assignments.of_file(text)
 
 
-def test_what_is_unset_is_read() -> None:
+def test_unset_variables_are_read() -> None:
     text = "[Service]\nUnsetEnvironment=A B=1\nUnsetEnvironment=\nUnsetEnvironment=C\n"
 
     assert [("A", "B=1"), None, ("C",)] == list(assignments.unset_by(text))
@@ -78,14 +78,14 @@ VALUES = st.text(
 
 
 @given(st.dictionaries(st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,8}", fullmatch=True), VALUES))
-def test_what_we_quote_is_read_back(values: dict[str, str]) -> None:
+def test_quoted_values_are_read_back(values: dict[str, str]) -> None:
     lines = "".join(f"Environment={quoted(f'{name}={value}')}\n" for name, value in values.items())
 
     assert values == dict(assignments.of_drop_in(f"[Service]\n{lines}"))
 
 
 @given(st.text(st.characters() | st.sampled_from("[]Service=Environment\\\"'#;%\n\r\t ")))
-def test_whatever_it_is_it_is_read(text: str) -> None:
+def test_every_text_can_be_read(text: str) -> None:
     assignments.of_drop_in(f"[Service]\nEnvironment={text}")
     list(assignments.unset_by(text))
     assignments.of_file(text)

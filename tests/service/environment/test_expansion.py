@@ -23,7 +23,7 @@ VALUES = {"A": "one two", "Q": "'a b' c", "B": "b", "EMPTY": ""}
         (["${B}/k3s", "$B"], ["${B}/k3s", "b"]),
     ],
 )
-def test_variables_stand_where_systemd_puts_them(words: list[str], expected: list[str]) -> None:
+def test_variables_are_expanded_as_in_systemd(words: list[str], expected: list[str]) -> None:
     """Observed with systemd 252, with `printf` as the program."""
     assert expected == list(expanded(words, lambda name: VALUES.get(name, "")))
 

@@ -25,19 +25,19 @@ def ours(text: str) -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize("said", WORDS, ids=lambda said: ascii(said["text"])[:40])
-def test_a_word_is_read_as_go_reads_it(said: dict[str, Any]) -> None:
-    assert said == ours(said["text"])
+@pytest.mark.parametrize("parsed", WORDS, ids=lambda parsed: ascii(parsed["text"])[:40])
+def test_a_text_is_read_as_go_reads_it(parsed: dict[str, Any]) -> None:
+    assert parsed == ours(parsed["text"])
 
 
-def test_the_sample_has_words_of_each_kind() -> None:
+def test_the_sample_has_texts_of_each_kind() -> None:
     for kind in ("integer", "boolean", "network", "proxy"):
-        assert sum(said[kind] is not None for said in WORDS) >= 8
-        assert sum(said[kind] is None for said in WORDS) >= 8
+        assert sum(parsed[kind] is not None for parsed in WORDS) >= 8
+        assert sum(parsed[kind] is None for parsed in WORDS) >= 8
 
 
 @given(st.text())
-def test_whatever_it_is_it_is_read_without_an_exception(text: str) -> None:
+def test_every_text_is_read_without_an_exception(text: str) -> None:
     ours(text)
 
 
@@ -48,7 +48,7 @@ def test_numbers_have_64_bits(number: int, zeros: int) -> None:
     assert go_values.integer(text) == (number if -(2**63) <= number < 2**63 else None)
 
 
-def test_thousands_of_digits_take_no_time() -> None:
+def test_thousands_of_digits_are_read_quickly() -> None:
     assert go_values.integer("9" * 100_000) is None
     assert 7 == go_values.integer("0" * 100_000 + "7")
     assert go_values.network(f"10.0.0.0/{'0' * 100_000}8") is not None

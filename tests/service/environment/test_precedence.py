@@ -92,7 +92,7 @@ def test_the_strongest_counts(
     assert (found.value, found.last.origin, found.last.path) == (value, origin, path)
 
 
-def test_what_shadows_ours_is_told() -> None:
+def test_layers_that_override_ours_are_returned() -> None:
     files: Any = DROP_IN["files"]
     sources = Sources(unit={NAME: "3"}, files=files, environment_files=(environment_file("5"),))
     found = resolve(NAME, sources)
@@ -106,22 +106,20 @@ def test_what_shadows_ours_is_told() -> None:
     assert () == found.above(Origin.ENVIRONMENT_FILE)
 
 
-def test_a_file_that_cannot_be_read_leaves_a_doubt() -> None:
+def test_an_unreadable_file_makes_the_value_uncertain() -> None:
     sources = Sources(
         MANAGER["manager"], environment_files=(EnvironmentFile(FILE, Unknown("permission denied")),)
     )
 
     assert "permission denied" == resolve(NAME, sources).doubt
-    assert () == differing([NAME], sources, {NAME: "7"}), "nobody knows"
+    assert () == differing([NAME], sources, {NAME: "7"}), "an unknown value is no difference"
 
 
 @given(
     st.dictionaries(st.sampled_from("ABC"), st.text(max_size=2)),
     st.dictionaries(st.sampled_from("ABC"), st.text(max_size=2)),
 )
-def test_what_differs_is_named_and_nothing_else(
-    now: dict[str, str], started: dict[str, str]
-) -> None:
+def test_only_differences_are_returned(now: dict[str, str], started: dict[str, str]) -> None:
     found = differing("ABC", Sources(unit=now), started)
 
     assert found == tuple(
@@ -138,7 +136,7 @@ SOME = st.dictionaries(
 @given(
     SOME, SOME, st.sets(st.sampled_from(["K3S_ROOTLESS_MTU", "NO_PROXY=1", "https_proxy="])), SOME
 )
-def test_what_differs_is_found_without_the_layers_as_with_them(
+def test_differences_are_the_same_with_and_without_layers(
     manager: dict[str, str], unit: dict[str, str], unset: set[str], running: dict[str, str]
 ) -> None:
     state = UnitState(
@@ -154,7 +152,7 @@ def test_what_differs_is_found_without_the_layers_as_with_them(
     ("started", "expected"),
     [("/home/alice/.rancher/k3s/data/" + "0f" * 32, ()), ("/srv/k3s", ("K3S_DATA_DIR",)), ("", ())],
 )
-def test_where_an_older_k3s_unpacked_itself_is_no_setting(
+def test_the_unpack_directory_of_an_older_k3s_is_not_a_setting(
     started: str, expected: tuple[str, ...]
 ) -> None:
     state = UnitState("k.service", "loaded", "active", "running")
@@ -162,7 +160,7 @@ def test_where_an_older_k3s_unpacked_itself_is_no_setting(
     assert expected == pending.differing({}, state, {"K3S_DATA_DIR": started})
 
 
-def test_the_names_are_those_that_are_judged() -> None:
+def test_the_compared_names_are_those_with_a_judge() -> None:
     assert [*VARIABLES] == [name for name in pending.NAMES if name not in pending.TWINS]
     assert {*pending.TWINS} == {
         name for name in pending.NAMES if name.lower().endswith("_proxy")

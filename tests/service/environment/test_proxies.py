@@ -25,7 +25,7 @@ def test_this_machine_has_many_names(host: str) -> None:
 @pytest.mark.parametrize(
     "host", ["10.41.0.2", "proxy", "localhost.example", "128.0.0.1", "fe80::1", "127.1"]
 )
-def test_others_are_others(host: str) -> None:
+def test_other_addresses_are_not_loopback(host: str) -> None:
     assert not proxies.loopback(host)
 
 
@@ -40,5 +40,5 @@ def test_others_are_others(host: str) -> None:
         ("", []),
     ],
 )
-def test_what_matches_nothing_is_told(text: str, lost: list[str]) -> None:
+def test_entries_that_match_nothing_are_reported(text: str, lost: list[str]) -> None:
     assert lost == list(proxies.unmatched(text))

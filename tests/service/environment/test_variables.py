@@ -19,7 +19,7 @@ from k3s_rootless.service.unit.seal import Author, author
 from tests.service.environment import environment_page
 from tests.strategies import version
 
-TAKEN, IGNORED, FATAL, UNREAD = Effect.TAKEN, Effect.IGNORED, Effect.FATAL, Effect.UNREAD
+USED, IGNORED, FATAL, UNREAD = Effect.USED, Effect.IGNORED, Effect.FATAL, Effect.UNREAD
 NEW, OLD = version("v1.33.4+k3s1"), version("v1.22.5+k3s1")
 AROUND = Surroundings(
     NEW,
@@ -37,98 +37,98 @@ def judged(name: str, value: str, **values: str) -> variables.Judgement:
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "effect", "word"),
+    ("name", "value", "effect", "text"),
     [
-        ("MTU", "1500", TAKEN, ""),
-        ("MTU", "+1500", TAKEN, ""),
-        ("MTU", "65521", TAKEN, ""),
-        ("MTU", "0", TAKEN, "0 means the default of 65520"),
-        ("MTU", "65522", FATAL, "slirp4netns takes an MTU of up to 65521"),
+        ("MTU", "1500", USED, ""),
+        ("MTU", "+1500", USED, ""),
+        ("MTU", "65521", USED, ""),
+        ("MTU", "0", USED, "0 means the default of 65520"),
+        ("MTU", "65522", FATAL, "slirp4netns accepts an MTU of at most 65521"),
         ("MTU", "-1", FATAL, "negative"),
-        ("MTU", "1500 ", IGNORED, "default of 65520"),
-        ("MTU", "0x5dc", IGNORED, "default of 65520"),
-        ("MTU", "9223372036854775808", IGNORED, "default of 65520"),
-        ("CIDR", "10.99.0.0/16", TAKEN, ""),
-        ("CIDR", "10.99.0.0/25", TAKEN, ""),
-        ("CIDR", "10.99.0.0/26", FATAL, "prefixes of 1 to 25"),
-        ("CIDR", "0.0.0.0/0", FATAL, "prefixes of 1 to 25"),
-        ("CIDR", "10.99.0.1/16", FATAL, "the network is 10.99.0.0/16"),
-        ("CIDR", "10.99.0.0", FATAL, "no network"),
-        ("CIDR", "10.99.0.0/255.255.0.0", FATAL, "no network"),
+        ("MTU", "1500 ", IGNORED, "default: 65520"),
+        ("MTU", "0x5dc", IGNORED, "default: 65520"),
+        ("MTU", "9223372036854775808", IGNORED, "default: 65520"),
+        ("CIDR", "10.99.0.0/16", USED, ""),
+        ("CIDR", "10.99.0.0/25", USED, ""),
+        ("CIDR", "10.99.0.0/26", FATAL, "prefixes from 1 to 25"),
+        ("CIDR", "0.0.0.0/0", FATAL, "prefixes from 1 to 25"),
+        ("CIDR", "10.99.0.1/16", FATAL, "its network is 10.99.0.0/16"),
+        ("CIDR", "10.99.0.0", FATAL, "it is not a network"),
+        ("CIDR", "10.99.0.0/255.255.0.0", FATAL, "it is not a network"),
         ("CIDR", "fd00::/64", FATAL, "IPv4"),
-        ("CIDR", "10.42.128.0/17", TAKEN, "10.42.0.0/16 (Pods)"),
-        ("CIDR", "192.168.0.0/16", TAKEN, "192.168.1.0/24 (eth0 of this host)"),
-        ("ENABLE_IPV6", "T", TAKEN, ""),
+        ("CIDR", "10.42.128.0/17", USED, "10.42.0.0/16 (Pods)"),
+        ("CIDR", "192.168.0.0/16", USED, "192.168.1.0/24 (eth0 of this host)"),
+        ("ENABLE_IPV6", "T", USED, ""),
         ("ENABLE_IPV6", "yes", IGNORED, "--node-ip"),
-        ("PORT_DRIVER", "SLIRP4netns", TAKEN, ""),
+        ("PORT_DRIVER", "SLIRP4netns", USED, ""),
         ("PORT_DRIVER", " builtin", IGNORED, "builtin"),
-        ("PORT_DRIVER", "BU\u0130LTIN", TAKEN, ""),
-        ("DISABLE_HOST_LOOPBACK", "true", TAKEN, ""),
-        ("DISABLE_HOST_LOOPBACK", "False", TAKEN, "127.0.0.1 of this host, at 10.41.0.2"),
+        ("PORT_DRIVER", "BU\u0130LTIN", USED, ""),
+        ("DISABLE_HOST_LOOPBACK", "true", USED, ""),
+        ("DISABLE_HOST_LOOPBACK", "False", USED, "127.0.0.1 of this host, at 10.41.0.2"),
         ("DISABLE_HOST_LOOPBACK", "off", IGNORED, "default: true"),
-        ("COPYUPDIRS", "/opt", TAKEN, ""),
-        ("COPYUPDIRS", "/opt/", TAKEN, ""),
-        ("COPYUPDIRS", "/opt,", TAKEN, "your home directory"),
-        ("COPYUPDIRS", "/opt,/nowhere", FATAL, "`/nowhere` is no directory"),
+        ("COPYUPDIRS", "/opt", USED, ""),
+        ("COPYUPDIRS", "/opt/", USED, ""),
+        ("COPYUPDIRS", "/opt,", USED, "your home directory"),
+        ("COPYUPDIRS", "/opt,/nowhere", FATAL, "`/nowhere` is not a directory"),
         ("COPYUPDIRS", "/opt,/x/../tmp", FATAL, "/tmp cannot be copied up"),
-        ("COPYUPDIRS", "/closed", TAKEN, "permission denied"),
+        ("COPYUPDIRS", "/closed", USED, "permission denied"),
     ],
 )
-def test_each_value_is_judged_as_k3s_does(name: str, value: str, effect: Effect, word: str) -> None:
+def test_each_value_is_judged_as_k3s_does(name: str, value: str, effect: Effect, text: str) -> None:
     found = judged(f"K3S_ROOTLESS_{name}", value)
 
     assert found.effect is effect
-    assert any(word in told for told in found.words) if word else found.words == ()
+    assert any(text in one for one in found.messages) if text else found.messages == ()
 
 
 @pytest.mark.parametrize(
-    ("value", "effect", "word"),
+    ("value", "effect", "text"),
     [
-        ("http://proxy.example:3128", TAKEN, ""),
-        ("proxy.example:3128", TAKEN, ""),
-        ("socks5h://10.0.0.9:1080", TAKEN, ""),
-        ("http://user:secret@proxy", TAKEN, ""),
-        ("ftp://proxy", TAKEN, "not `ftp`"),
-        ("http://proxy:80x", TAKEN, "the host `http`"),
-        ("proxy host", TAKEN, "no host"),
+        ("http://proxy.example:3128", USED, ""),
+        ("proxy.example:3128", USED, ""),
+        ("socks5h://10.0.0.9:1080", USED, ""),
+        ("http://user:secret@proxy", USED, ""),
+        ("ftp://proxy", USED, "not with `ftp`"),
+        ("http://proxy:80x", USED, "its host is `http`"),
+        ("proxy host", USED, "no host"),
         ("\n", IGNORED, "directly"),
         (
             "http://127.0.0.1:3128",
-            TAKEN,
-            "or 10.41.0.2 and K3S_ROOTLESS_DISABLE_HOST_LOOPBACK=false",
+            USED,
+            "or 10.41.0.2 with K3S_ROOTLESS_DISABLE_HOST_LOOPBACK=false",
         ),
-        ("http://localhost:3128", TAKEN, "loopback of its own"),
-        ("http://10.41.0.2:3128", TAKEN, "leads nowhere without"),
+        ("http://localhost:3128", USED, "localhost is an address in K3s's namespace"),
+        ("http://10.41.0.2:3128", USED, "K3s can reach 10.41.0.2 only with"),
     ],
 )
-def test_a_proxy_is_judged_as_go_does(value: str, effect: Effect, word: str) -> None:
+def test_a_proxy_is_judged_as_go_does(value: str, effect: Effect, text: str) -> None:
     for name in variables.SECRETIVE:
         found = judged(name, value)
 
         assert found.effect is effect
-        assert any(word in told for told in found.words) if word else found.words == ()
-        assert not any("secret" in told for told in found.words)
+        assert any(text in one for one in found.messages) if text else found.messages == ()
+        assert not any("secret" in one for one in found.messages)
 
 
-def test_the_gateway_is_that_of_the_network_that_was_chosen() -> None:
+def test_the_gateway_is_that_of_the_configured_network() -> None:
     values = {"K3S_ROOTLESS_CIDR": "172.31.240.0/24", "K3S_ROOTLESS_DISABLE_HOST_LOOPBACK": "0"}
 
-    assert () == judged("HTTP_PROXY", "http://172.31.240.2:3128", **values).words
-    (told,) = judged("HTTP_PROXY", "http://127.0.0.1:3128", **values).words
-    assert told.endswith("or 172.31.240.2")
+    assert () == judged("HTTP_PROXY", "http://172.31.240.2:3128", **values).messages
+    (message,) = judged("HTTP_PROXY", "http://127.0.0.1:3128", **values).messages
+    assert message.endswith("or 172.31.240.2")
 
 
 def test_a_no_proxy_is_judged_entry_by_entry() -> None:
-    assert () == judged("NO_PROXY", "10.0.0.0/8,.svc,*.example").words
-    assert "`10.0.*`" in judged("NO_PROXY", "a,10.0.*").words[0]
+    assert () == judged("NO_PROXY", "10.0.0.0/8,.svc,*.example").messages
+    assert "`10.0.*`" in judged("NO_PROXY", "a,10.0.*").messages[0]
 
 
 @pytest.mark.parametrize("name", VARIABLES)
-def test_empty_is_as_good_as_none(name: str) -> None:
+def test_an_empty_value_counts_as_not_set(name: str) -> None:
     assert judged(name, "") == variables.Judgement()
 
 
-def test_a_release_that_does_not_read_it_is_told() -> None:
+def test_a_release_that_does_not_read_a_variable_is_reported() -> None:
     for name in VARIABLES:
         found = judge(name, "1", Surroundings(OLD))
         assert (found.effect is UNREAD) == name.startswith("K3S_ROOTLESS_")
@@ -136,37 +136,37 @@ def test_a_release_that_does_not_read_it_is_told() -> None:
         "v1.22.5+k3s1 does not read it" in judge("K3S_ROOTLESS_MTU", "x", Surroundings(OLD)).reason
     )
     assert judge("K3S_ROOTLESS_MTU", "-1", Surroundings(None)).effect is FATAL, (
-        "of an unknown release nothing is believed"
+        "an unknown release counts as one that reads the variable"
     )
     before = version("v1.29.9+k3s1")
     assert judge("K3S_ROOTLESS_COPYUPDIRS", "/opt", Surroundings(before)).effect is UNREAD
-    assert judge("K3S_ROOTLESS_MTU", "1400", Surroundings(before)).effect is TAKEN
+    assert judge("K3S_ROOTLESS_MTU", "1400", Surroundings(before)).effect is USED
 
 
 @given(
     st.sampled_from(sorted(VARIABLES)),
     st.text(st.characters() | st.sampled_from(":/@,.%0123456789abcfilnstu")),
 )
-def test_whatever_the_value_there_is_an_answer(name: str, value: str) -> None:
+def test_every_value_has_a_judgement(name: str, value: str) -> None:
     found = judged(name, value)
 
     assert found.effect is not UNREAD
-    assert bool(found.reason) == (found.effect is not TAKEN)
+    assert bool(found.reason) == (found.effect is not USED)
 
 
 @pytest.mark.parametrize(
-    ("name", "word"),
+    ("name", "text"),
     [
         ("K3S_ROOTLESS_PORTDRIVER", "did you mean K3S_ROOTLESS_PORT_DRIVER?"),
-        ("K3S_ROOTLESS_XYZZY_PLUGH", "K3s knows no such variable"),
+        ("K3S_ROOTLESS_XYZZY_PLUGH", "K3s has no such variable"),
         ("HTTP_PROXI", "did you mean HTTP_PROXY?"),
-        ("http_proxy", "it is written HTTP_PROXY"),
-        ("_K3S_ROOTLESS_SOCK", "keeps K3s from starting"),
-        ("PATH", "none of the variables kept here"),
+        ("http_proxy", "its name is HTTP_PROXY, in capitals"),
+        ("_K3S_ROOTLESS_SOCK", "K3s does not start"),
+        ("PATH", "it is not a variable that k3s-rootless manages"),
     ],
 )
-def test_a_name_that_is_none_is_refused_with_what_was_meant(name: str, word: str) -> None:
-    assert word in variables.unknown(name)
+def test_an_unknown_name_is_refused_with_a_suggestion(name: str, text: str) -> None:
+    assert text in variables.unknown(name)
 
 
 TEXTS = st.text(
@@ -186,10 +186,10 @@ def test_our_drop_in_is_read_back_as_it_was_written(values: dict[str, str]) -> N
 
 
 @pytest.mark.parametrize(
-    ("value", "word"),
+    ("value", "text"),
     [
         ("a\0b", "NUL"),
-        ("a\udcffb", "no UTF-8"),
+        ("a\udcffb", "not valid UTF-8"),
         ("a\ufffeb", "U+FFFE"),
         ("a\ufdd0b", "U+FDD0"),
         ("a\U0010ffffb", "U+10FFFF"),
@@ -197,21 +197,21 @@ def test_our_drop_in_is_read_back_as_it_was_written(values: dict[str, str]) -> N
         ("\U0001f600" * 32_768, "131071 bytes"),
     ],
 )
-def test_what_systemd_cannot_carry_is_known_before(value: str, word: str) -> None:
-    assert word in (environment.uncarried("NO_PROXY", value) or "")
+def test_a_value_that_systemd_cannot_pass_on_is_refused(value: str, text: str) -> None:
+    assert text in (environment.refusal("NO_PROXY", value) or "")
 
 
 @given(TEXTS)
-def test_what_it_can_carry_has_no_bad_character(value: str) -> None:
+def test_a_value_that_systemd_can_pass_on_has_no_bad_character(value: str) -> None:
     bad = "\0" in value or any(map(unit_file.unreadable, value))
 
-    assert (environment.uncarried("NO_PROXY", value) is None) == (not bad)
+    assert (environment.refusal("NO_PROXY", value) is None) == (not bad)
 
 
 def test_the_page_has_the_table_of_the_code() -> None:
     text = environment_page.PAGE.read_text("utf-8")
 
     assert text == environment_page.renewed(text), (
-        "renew it: python -m tests.service.environment.environment_page"
+        "update it: python -m tests.service.environment.environment_page"
     )
     assert text.count("| `") >= len(VARIABLES)

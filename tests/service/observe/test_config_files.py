@@ -11,7 +11,7 @@ from k3s_rootless.k3s.config_file import DEFAULT, merged
 from k3s_rootless.observation import Known, Unknown
 from k3s_rootless.service.observe import config_files
 
-URL_REASON = "it is a URL: K3s fetches none, it looks for a local file of that name"
+URL_REASON = "it is a URL, which K3s does not fetch: it looks for a local file with that name"
 
 
 def write(path: Path, text: str) -> Path:
@@ -36,12 +36,12 @@ def test_the_default_file_and_its_drop_ins_are_read_in_order(tmp_path: Path) -> 
     assert ["https-listen-port=3"] == read(DEFAULT, tmp_path)
 
 
-def test_without_a_file_there_is_nothing(tmp_path: Path) -> None:
+def test_without_a_file_the_result_is_empty(tmp_path: Path) -> None:
     assert () == config_files.read(DEFAULT, tmp_path, tmp_path)
     assert () == config_files.read("", tmp_path, tmp_path)
 
 
-def test_a_relative_location_begins_in_the_working_directory(tmp_path: Path) -> None:
+def test_a_relative_location_starts_in_the_working_directory(tmp_path: Path) -> None:
     write(tmp_path / "k3s/config.yaml", "data-dir: /a\n")
 
     assert ["data-dir=/a"] == read("k3s/config.yaml", tmp_path)
@@ -65,7 +65,7 @@ def test_a_url_is_reported_and_not_fetched(url: str, tmp_path: Path) -> None:
     assert config_files.last_changed(url, tmp_path) is None
 
 
-def test_what_cannot_be_read_is_unknown_and_says_why(tmp_path: Path) -> None:
+def test_an_unreadable_file_is_unknown_with_a_reason(tmp_path: Path) -> None:
     write(tmp_path / "a.yaml", "- a list\n")
     write(tmp_path / "a.yaml.d/1.yaml", "data-dir: /a\n")
     (tmp_path / "a.yaml.d/2.yaml").symlink_to(tmp_path)
@@ -82,7 +82,7 @@ def test_what_cannot_be_read_is_unknown_and_says_why(tmp_path: Path) -> None:
     assert "is a directory" in third.entries.reason
     assert isinstance(pipe.entries, Unknown)
     assert isinstance(beside.entries, Unknown)
-    assert "cannot look into" in beside.entries.reason
+    assert "cannot list" in beside.entries.reason
 
 
 def test_the_newest_change_is_that_of_the_inode(tmp_path: Path) -> None:
@@ -99,7 +99,7 @@ def test_the_newest_change_is_that_of_the_inode(tmp_path: Path) -> None:
     assert again[1] >= found[1]
 
 
-def test_a_drop_in_that_was_removed_leaves_its_trace(tmp_path: Path) -> None:
+def test_a_removed_drop_in_counts_as_a_change(tmp_path: Path) -> None:
     write(tmp_path / "a.yaml", "")
     drop_in = write(tmp_path / "a.yaml.d/1.yaml", "")
     drop_in.unlink()

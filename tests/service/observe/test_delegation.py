@@ -31,7 +31,7 @@ def value(seen: Observed[frozenset[str]]) -> str:
     return " ".join(sorted(seen.value))
 
 
-def test_what_reaches_a_unit_is_seen_in_a_unit(
+def test_the_controllers_of_a_unit_are_read_from_a_unit(
     fake: Session, manager: UserManager, mount: Path
 ) -> None:
     fake.order(effective="memory pids")
@@ -41,10 +41,10 @@ def test_what_reaches_a_unit_is_seen_in_a_unit(
     assert "cpu cpuset hugetlb io memory pids" == value(found.kernel)
     assert "cpu cpuset io memory pids" == value(found.realized)
     assert "memory pids" == value(found.effective)
-    assert Unknown("nothing is lacking that it could explain") == found.configured
+    assert Unknown("not read, because no controller is missing") == found.configured
 
 
-def test_what_is_configured_is_asked_where_a_controller_reaches_nobody(
+def test_the_configuration_is_queried_if_a_controller_is_missing(
     fake: Session, manager: UserManager, mount: Path
 ) -> None:
     (mount / "user.slice/user-1500.slice/user@1500.service/cgroup.controllers").write_text(
@@ -57,10 +57,10 @@ def test_what_is_configured_is_asked_where_a_controller_reaches_nobody(
     # This user does not exist, and most test machines have no system bus: the query was made, and
     # its result is unknown.
     assert isinstance(found.configured, Unknown)
-    assert found.configured != Unknown("nothing is lacking that it could explain")
+    assert found.configured != Unknown("not read, because no controller is missing")
 
 
-def test_the_unit_that_was_looked_at_is_delegated_to_and_stopped(
+def test_the_transient_unit_is_delegated_to_and_stopped(
     fake: Session, manager: UserManager, mount: Path
 ) -> None:
     delegation.reach(manager, 65533, mount=mount)
@@ -90,7 +90,7 @@ def given(mount: Path) -> Path:
     return mount / OWN.control_group.lstrip("/") / "cgroup.controllers"
 
 
-def test_a_k3s_that_runs_and_lacks_nothing_shows_it_itself(
+def test_the_unit_of_a_running_k3s_is_read_if_it_has_all_controllers(
     fake: Session, manager: UserManager, mount: Path, given: Path
 ) -> None:
     given.write_text(f"{ALL}\n")
@@ -98,7 +98,7 @@ def test_a_k3s_that_runs_and_lacks_nothing_shows_it_itself(
     found = delegation.reach(manager, 65533, OWN, mount)
 
     assert found.effective == Known(
-        frozenset(ALL.split()), "cgroup.controllers of k3s-rootless.service, which runs"
+        frozenset(ALL.split()), "cgroup.controllers of k3s-rootless.service, which is running"
     )
     assert [] == fake.calls()
 
@@ -113,9 +113,9 @@ def test_a_k3s_that_runs_and_lacks_nothing_shows_it_itself(
         (replace(OWN, active_state="activating", sub_state="auto-restart"), f"{ALL}\n"),
         (replace(OWN, control_group=""), f"{ALL}\n"),
     ],
-    ids=["lacks one", "shows nothing", "not delegated to", "nobody knows", "died", "in no group"],
+    ids=["lacks one", "unreadable", "not delegated to", "unknown", "exited", "in no group"],
 )
-def test_otherwise_only_another_unit_can_show_it(
+def test_otherwise_a_transient_unit_is_read(
     fake: Session, manager: UserManager, mount: Path, given: Path, own: UnitState, has: str | None
 ) -> None:
     given.unlink(missing_ok=True)
@@ -135,14 +135,14 @@ def test_otherwise_only_another_unit_can_show_it(
     assert "StartTransientUnit" in [call[0] for call in fake.calls()]
 
 
-def test_no_controllers_are_known_to_be_none(manager: UserManager, mount: Path) -> None:
+def test_an_empty_list_of_controllers_is_known(manager: UserManager, mount: Path) -> None:
     assert (
         Known(frozenset(), "cgroup.controllers of a transient unit with Delegate=yes")
         == delegation.reach(manager, 65533, mount=mount).effective
     )
 
 
-def test_a_unit_that_cannot_be_started_shows_nothing(
+def test_controllers_are_unknown_if_the_unit_cannot_be_started(
     fake: Session, manager: UserManager, mount: Path
 ) -> None:
     fake.order(
@@ -151,17 +151,21 @@ def test_a_unit_that_cannot_be_started_shows_nothing(
 
     found = delegation.reach(manager, 65533, mount=mount)
 
-    assert Unknown("a transient unit could not show it: Access denied") == found.effective
+    assert Unknown("cannot check it with a transient unit: Access denied") == found.effective
     assert "cpu cpuset io memory pids" == value(found.realized)
 
 
-def test_a_unit_that_failed_shows_nothing(fake: Session, manager: UserManager, mount: Path) -> None:
+def test_controllers_are_unknown_if_the_unit_failed(
+    fake: Session, manager: UserManager, mount: Path
+) -> None:
     fake.order(results={"StartTransientUnit": "failed"})
 
-    assert Unknown("no cgroup") == delegation.reach(manager, 65533, mount=mount).effective
+    found = delegation.reach(manager, 65533, mount=mount)
+
+    assert Unknown("the transient unit has no cgroup") == found.effective
 
 
-def test_what_was_seen_counts_though_the_unit_ended_by_itself(
+def test_the_controllers_count_even_if_the_unit_has_ended(
     fake: Session, manager: UserManager, mount: Path
 ) -> None:
     gone = ("org.freedesktop.systemd1.NoSuchUnit", "Unit not loaded.")
@@ -178,12 +182,12 @@ def test_without_cgroup_v2_everything_is_unknown(fake: Session, manager: UserMan
     assert isinstance(found.kernel, Unknown)
     assert isinstance(found.realized, Unknown)
     assert isinstance(found.effective, Unknown)
-    assert found.kernel.reason.endswith(
-        "/nowhere/cgroup.controllers cannot be read: No such file or directory"
+    assert found.kernel.reason == (
+        f"cannot read {fake.directory}/nowhere/cgroup.controllers: No such file or directory"
     )
 
 
-def test_a_bus_that_dies_while_looking_leaves_what_was_seen(own: Session) -> None:
+def test_a_lost_bus_leaves_the_controllers_that_were_read(own: Session) -> None:
     (own.mount / "cgroup.controllers").write_text(f"{ALL}\n")
     own.order(exit_at="StartTransientUnit")
     with UserManager({}, own.runtime, os.getuid()) as manager:
@@ -193,7 +197,7 @@ def test_a_bus_that_dies_while_looking_leaves_what_was_seen(own: Session) -> Non
     assert isinstance(found.effective, Unknown)
 
 
-def test_without_a_manager_the_kernel_is_left(mount: Path) -> None:
+def test_without_a_manager_only_the_kernel_is_known(mount: Path) -> None:
     found = delegation.unreachable("there is no bus", mount)
 
     assert "cpu cpuset hugetlb io memory pids" == value(found.kernel)
@@ -210,9 +214,9 @@ def test_without_a_manager_the_kernel_is_left(mount: Path) -> None:
         (Unknown("no"), Known(frozenset()), False),
         (Known(frozenset({"cpu"})), Unknown("no"), False),
     ],
-    ids=["lost on the way", "all there", "not delegated", "not needed", "unseen", "unproven"],
+    ids=["not passed on", "complete", "not delegated", "not needed", "unread", "unproven"],
 )
-def test_reexecution_helps_where_the_cgroup_has_what_units_lack(
+def test_reexecution_helps_if_only_the_units_lack_a_controller(
     realized: Observed[frozenset[str]], effective: Observed[frozenset[str]], *, expected: bool
 ) -> None:
     found = ControllerReach(Unknown(""), Unknown(""), realized, effective)

@@ -13,7 +13,7 @@ def write(path: Path, text: str = "A=1\n", mode: int = 0o644) -> Path:
     return path
 
 
-def test_what_is_named_is_read_in_order(tmp_path: Path) -> None:
+def test_named_files_are_read_in_order(tmp_path: Path) -> None:
     first, second = write(tmp_path / "b.env", "A=b\n"), write(tmp_path / "a.env", "A=a\n")
 
     found = environment_files.named([(str(first), False), (str(tmp_path / "*.env"), True)])
@@ -25,17 +25,17 @@ def test_what_is_named_is_read_in_order(tmp_path: Path) -> None:
     ]
 
 
-def test_a_missing_file_counts_only_where_it_must_be_there(tmp_path: Path) -> None:
+def test_a_missing_file_is_reported_only_if_it_is_required(tmp_path: Path) -> None:
     paths = (str(tmp_path / "none"), str(tmp_path / "none*"))
 
     assert () == environment_files.named([(path, True) for path in paths])
     found = environment_files.named([(path, False) for path in paths])
     assert [one.problem for one in found] == [
-        f"`{path}` is missing, and the unit does not start without it" for path in paths
+        f"`{path}` does not exist, and the unit does not start without it" for path in paths
     ]
 
 
-def test_what_is_no_file_is_a_problem_of_its_own(tmp_path: Path) -> None:
+def test_a_path_that_is_not_a_file_is_a_problem(tmp_path: Path) -> None:
     (found,) = environment_files.named([(str(tmp_path), False)])
 
     assert found.text is None
@@ -43,7 +43,7 @@ def test_what_is_no_file_is_a_problem_of_its_own(tmp_path: Path) -> None:
     assert () == environment_files.named([(str(tmp_path), True)])
 
 
-def test_environment_d_is_read_by_name_and_the_users_hides_others(tmp_path: Path) -> None:
+def test_environment_d_is_read_by_name_and_the_users_file_replaces_others(tmp_path: Path) -> None:
     users = write(tmp_path / "config/environment.d/50-a.conf")
     write(tmp_path / "etc/environment.d/50-a.conf")
     late = write(tmp_path / "usr/lib/environment.d/99-z.conf")
@@ -55,7 +55,7 @@ def test_environment_d_is_read_by_name_and_the_users_hides_others(tmp_path: Path
     assert [one.path for one in found] == [early, users, late]
 
 
-def test_what_it_amounts_to_is_asked_of_systemds_own_program(tmp_path: Path) -> None:
+def test_environment_d_is_expanded_by_systemds_own_program(tmp_path: Path) -> None:
     place = "usr/lib/systemd/user-environment-generators/30-systemd-environment-d-generator"
     assert isinstance(environment_files.generated({}, tmp_path), Unknown)
     program = write(tmp_path / place, '#!/bin/sh\necho "A=$B/x"\necho C=1=2\n', 0o755)

@@ -24,7 +24,7 @@ def test_a_file_is_read_with_its_mode(tmp_path: Path) -> None:
     assert ("caf\udce9\r\n", 0o640, False) == (found.text, found.mode, found.link)
 
 
-def test_a_link_is_told_of_wherever_it_leads(tmp_path: Path) -> None:
+def test_a_link_is_reported_with_its_target(tmp_path: Path) -> None:
     (tmp_path / "real").write_text("real")
     for name, target in (("there", "real"), ("gone", "nowhere"), ("masked", "/dev/null")):
         (tmp_path / name).symlink_to(target)
@@ -37,11 +37,11 @@ def test_a_link_is_told_of_wherever_it_leads(tmp_path: Path) -> None:
     assert all(one.link for one in found.values())
 
 
-def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "directory").mkdir()
 
-    for name, reason in (("pipe", "it is no regular file"), ("directory", "is a directory")):
+    for name, reason in (("pipe", "it is not a regular file"), ("directory", "is a directory")):
         with pytest.raises(RootlessError, match=reason):
             files.read(tmp_path / name)
 
@@ -54,7 +54,7 @@ def test_a_file_without_end_is_refused(tmp_path: Path) -> None:
         files.read(tmp_path / "large")
 
 
-def test_drop_ins_are_those_that_systemd_read_and_those_that_it_will(tmp_path: Path) -> None:
+def test_drop_ins_are_the_loaded_and_the_new_ones(tmp_path: Path) -> None:
     elsewhere = tmp_path / "etc" / "10-admin.conf"
     directory = tmp_path / f"{UNIT}.d"
     for path in (
@@ -85,10 +85,10 @@ def test_drop_ins_are_those_that_systemd_read_and_those_that_it_will(tmp_path: P
     assert () == files.drop_ins(tmp_path / "none", state())
 
 
-def test_a_directory_that_cannot_be_looked_into_is_told(tmp_path: Path) -> None:
+def test_a_directory_that_cannot_be_listed_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
 
-    with pytest.raises(RootlessError, match="cannot look into"):
+    with pytest.raises(RootlessError, match="cannot list"):
         files.names(tmp_path / "file")
     assert files.names(tmp_path / "none") is None
     assert frozenset({"file"}) == files.names(tmp_path)

@@ -62,27 +62,27 @@ def stale(data: Path, port: int) -> str | None:
     return issued.stale(found.value, port)
 
 
-def test_a_new_data_directory_has_none(tmp_path: Path) -> None:
+def test_a_new_data_directory_has_no_kubeconfig(tmp_path: Path) -> None:
     assert None is stale(tmp_path, 7444)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "[::1]"])
-def test_another_port_than_that_of_the_files_is_told(tmp_path: Path, host: str) -> None:
+def test_a_port_that_differs_from_the_files_is_reported(tmp_path: Path, host: str) -> None:
     write(tmp_path, host=host)
 
     assert None is stale(tmp_path, issued.internal_port(6443))
-    assert "admin.kubeconfig names port 6444, and K3s's internal port is 7444 now" == stale(
+    assert "admin.kubeconfig contains port 6444, but K3s's internal port is now 7444" == stale(
         tmp_path, issued.internal_port(7443)
     )
     assert None is stale(tmp_path, issued.internal_port(7443, "6444"))
 
 
-def test_one_file_that_is_stale_is_enough(tmp_path: Path) -> None:
+def test_a_single_stale_file_is_reported(tmp_path: Path) -> None:
     cred = write(tmp_path)
     scheduler = cred / "scheduler.kubeconfig"
     scheduler.write_text(scheduler.read_text().replace("6444", "7444"))
 
-    assert "scheduler.kubeconfig names port 7444" in (stale(tmp_path, 6444) or "")
+    assert "scheduler.kubeconfig contains port 7444" in (stale(tmp_path, 6444) or "")
 
 
 def test_files_that_the_next_start_writes_again_do_not_count(tmp_path: Path) -> None:
@@ -94,7 +94,7 @@ def test_files_that_the_next_start_writes_again_do_not_count(tmp_path: Path) -> 
     assert None is stale(tmp_path, 7444)
 
 
-def test_a_directory_that_was_moved_or_copied_is_told_and_a_link_to_it_is_none(
+def test_a_moved_or_copied_directory_is_reported_but_a_link_is_not(
     tmp_path: Path,
 ) -> None:
     old, new, link = tmp_path / "old", tmp_path / "new", tmp_path / "link"
@@ -103,14 +103,14 @@ def test_a_directory_that_was_moved_or_copied_is_told_and_a_link_to_it_is_none(
     write(new, named=old / "server/tls")
 
     assert None is stale(link, 6444)
-    assert f"names {old}/server/tls/client-admin.crt, which is not in this data directory" in (
+    assert f"refers to {old}/server/tls/client-admin.crt, which is not in this data directory" in (
         stale(new, 6444) or ""
     )
     old.rename(tmp_path / "away")
     assert "not in this data directory" in (stale(new, 6444) or "")
 
 
-def test_what_k3s_did_not_write_is_unknown(tmp_path: Path) -> None:
+def test_a_file_in_another_format_is_unknown(tmp_path: Path) -> None:
     cred = write(tmp_path)
     path = cred / "controller.kubeconfig"
     spoils: tuple[Callable[[], object], ...] = (

@@ -45,7 +45,7 @@ def run(*argv: str) -> subprocess.Popen[str]:
     return started
 
 
-def test_a_process_shows_what_it_was_started_with() -> None:
+def test_the_environment_of_a_process_is_read() -> None:
     with run(
         sys.executable, "-c", "import time; print('ready', flush=True); time.sleep(60)"
     ) as started:
@@ -69,16 +69,16 @@ def test_before_the_program_is_executed_the_environment_is_that_of_the_manager()
     assert early == Unknown(f"process {started.pid} has not executed the program of the unit yet")
 
 
-def test_one_that_wrote_over_it_is_unknown() -> None:
+def test_an_overwritten_environment_is_unknown() -> None:
     with run(sys.executable, "-c", BLANK) as started:
         found = process.started_with(started.pid)
         started.kill()
 
-    assert found == Unknown(f"/proc/{started.pid}/environ was written over by the process itself")
+    assert found == Unknown(f"the process has overwritten /proc/{started.pid}/environ")
 
 
 @pytest.mark.parametrize(("name", "known"), [("slirp4netns", True), ("sleep", False)])
-def test_slirp4netns_bears_witness_in_its_place(
+def test_the_environment_of_slirp4netns_replaces_an_overwritten_one(
     tmp_path: Path,
     name: str,
     known: bool,  # noqa: FBT001
@@ -96,8 +96,8 @@ def test_slirp4netns_bears_witness_in_its_place(
         assert found.value["K3S_ROOTLESS_MTU"] == GIVEN["K3S_ROOTLESS_MTU"]
 
 
-def test_what_does_not_run_is_unknown(tmp_path: Path) -> None:
-    assert Unknown("it does not run") == process.started_with(0)
+def test_the_environment_of_a_stopped_process_is_unknown(tmp_path: Path) -> None:
+    assert Unknown("it is not running") == process.started_with(0)
     assert process.started_with(7, proc=tmp_path) == Unknown(
-        f"{tmp_path}/7/environ cannot be read: no such file or directory"
+        f"cannot read {tmp_path}/7/environ: no such file or directory"
     )

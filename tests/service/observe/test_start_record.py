@@ -35,7 +35,7 @@ def record(tmp_path: Path, unit: UnitState) -> Path:
     return path
 
 
-def test_a_change_is_seen_and_one_that_is_taken_back_is_none(record: Path, unit: UnitState) -> None:
+def test_a_change_is_detected_and_a_reverted_one_is_not(record: Path, unit: UnitState) -> None:
     (drop_in,) = unit.drop_ins
     assert start_record.is_as_started(record, unit)
 
@@ -56,13 +56,13 @@ def test_a_change_is_seen_and_one_that_is_taken_back_is_none(record: Path, unit:
         {"needs_reload": True},
     ],
 )
-def test_a_record_counts_for_its_own_start_and_what_systemd_has_read(
+def test_a_record_counts_for_its_own_start_and_loaded_files_only(
     record: Path, unit: UnitState, change: dict[str, object]
 ) -> None:
     assert not start_record.is_as_started(record, replace(unit, **change))  # type: ignore[arg-type]
 
 
-def test_without_a_record_nothing_is_known(tmp_path: Path, unit: UnitState) -> None:
+def test_without_a_record_the_start_is_unknown(tmp_path: Path, unit: UnitState) -> None:
     broken = tmp_path / "broken"
     broken.write_bytes(b"\xff" * 100_000)
 
@@ -70,7 +70,7 @@ def test_without_a_record_nothing_is_known(tmp_path: Path, unit: UnitState) -> N
     assert not start_record.is_as_started(broken, unit)
 
 
-def test_nothing_is_recorded_of_a_unit_that_does_not_run_as_its_files_are(unit: UnitState) -> None:
+def test_a_unit_that_does_not_run_with_its_files_is_not_recorded(unit: UnitState) -> None:
     assert start_record.text(unit) is not None
     assert start_record.text(replace(unit, needs_reload=True)) is None
     assert start_record.text(replace(unit, active_state="failed")) is None

@@ -28,23 +28,23 @@ def mount(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_the_control_group_tells_what_systemd_does_not(mount: Path) -> None:
+def test_the_control_group_has_values_that_systemd_lacks(mount: Path) -> None:
     assert Usage(607834112, 681537536, None, 487.565336, 1.5) == usage.of(None, GROUP, mount)
 
 
-def test_systemd_comes_first(mount: Path) -> None:
+def test_values_of_systemd_come_first(mount: Path) -> None:
     state = UnitState("u", "loaded", "active", "running", memory=1, cpu=3.0, memory_limit=4)
 
     assert Usage(1, 681537536, 4, 3.0, 1.5) == usage.of(state, GROUP, mount)
 
 
 @pytest.mark.parametrize("group", ["", "/gone"])
-def test_nothing_is_made_up(group: str, tmp_path: Path) -> None:
+def test_usage_is_unknown_without_a_control_group(group: str, tmp_path: Path) -> None:
     assert Usage() == usage.of(None, group, tmp_path)
 
 
 @pytest.mark.parametrize("content", ["", "max\n", "-1\n", "some words\n", "\x00"])
-def test_rubbish_is_no_number(mount: Path, content: str) -> None:
+def test_invalid_content_is_not_a_number(mount: Path, content: str) -> None:
     for name in ("memory.current", "memory.peak", "cpu.stat", "cpu.max"):
         (mount / GROUP.lstrip("/") / name).write_text(content)
 
@@ -68,5 +68,5 @@ def test_a_process_shows_the_control_group(tmp_path: Path, text: str, group: str
     assert group == usage.group_of(42, "k3s-rootless.service", tmp_path)
 
 
-def test_a_process_that_is_gone_shows_nothing(tmp_path: Path) -> None:
+def test_a_process_that_has_exited_has_no_control_group(tmp_path: Path) -> None:
     assert "" == usage.group_of(42, "k3s-rootless.service", tmp_path)

@@ -22,8 +22,8 @@ from k3s_rootless.service.unit import text
 UNIT = "k3s-rootless.service"
 RUNS = UnitState(UNIT, "loaded", "active", "running")
 WAITS = UnitState(UNIT, "loaded", "activating", "auto-restart")
-RESTART = Restart(UNIT, "it runs since before its unit was written")
-WRITE = WriteDropIn(Path("/d/50.conf"), "", "it builds on the unit, which is another now")
+RESTART = Restart(UNIT, "the running K3s was started before its unit was written")
+WRITE = WriteDropIn(Path("/d/50.conf"), "", "the unit that it is based on changed")
 
 
 def written_for(release: str) -> str:
@@ -48,12 +48,12 @@ def written_for(release: str) -> str:
         (
             "v1.34.1+k3s1",
             "v1.34.1+k3s1",
-            "because it builds on the unit, which is another now",
+            "all pods stop: the unit that it is based on changed",
             False,
         ),
     ],
 )
-def test_a_restart_names_what_changes(
+def test_a_restart_is_described_with_its_change(
     before: str, after: str, words: str, downgrade: object
 ) -> None:
     found = outage.of((WRITE, RESTART), RUNS, written_for(before), after)
@@ -69,7 +69,7 @@ def test_a_unit_that_names_no_release_is_neither_upgraded_nor_downgraded() -> No
     found = outage.of((RESTART,), RUNS, "[Service]\n", "v1.34.1+k3s1")
 
     assert found is not None
-    assert f"K3s must restart, and all pods stop, because {RESTART.cause}" == found.describe()
+    assert f"K3s must restart, and all pods stop: {RESTART.cause}" == found.describe()
     assert {
         "cause": RESTART.cause,
         "from": None,
@@ -97,7 +97,9 @@ def test_a_unit_that_names_no_release_is_neither_upgraded_nor_downgraded() -> No
         ),
     ],
 )
-def test_what_stops_no_running_k3s_costs_nothing(steps: tuple[Step, ...], state: UnitState) -> None:
+def test_steps_that_stop_no_running_k3s_cause_no_outage(
+    steps: tuple[Step, ...], state: UnitState
+) -> None:
     assert outage.of(steps, state, None, "v1.34.1+k3s1") is None
 
 

@@ -46,48 +46,46 @@ def killed(state: UnitState) -> Found:
     return replace(found(state), leftovers=(STATE / "api.sock", STATE / ".bp.sock"))
 
 
-def told(asked: Sequence[steps.Step]) -> str:
-    return "\n".join(f"{step.describe()}: {step.cause}" for step in asked)
+def described(planned: Sequence[steps.Step]) -> str:
+    return "\n".join(f"{step.describe()}: {step.cause}" for step in planned)
 
 
 STATE = Path("/home/alice/.rancher/k3s/rootless")
 CLEAR = (
-    f"remove api.sock, .bp.sock from {STATE}: an earlier K3s was killed, and nothing lives there"
-    " any more"
+    f"remove api.sock, .bp.sock from {STATE}: a K3s that was killed left them, and no process uses"
+    " them"
 )
-STOP_LOOP = f"stop {UNIT}: it waits to be restarted"
+STOP_LOOP = f"stop {UNIT}: systemd is about to restart it"
 WRITE_NEW = f"write {PATH}: the unit file does not exist"
-RENEW = f"write {PATH}: it was written for K3s v1.35.0+k3s1, and v1.36.1+k3s1 is installed"
+RENEW = f"write {PATH}: it was written for K3s v1.35.0+k3s1, but v1.36.1+k3s1 is installed"
 RELOAD_CHANGED = "reload the user manager: the unit file changed"
 RELOAD_SEEN = "reload the user manager: the unit or a drop-in changed after systemd read it"
 RELOAD_UNREAD = "reload the user manager: systemd has not read the unit file yet"
-ENABLE = f"enable {UNIT}: it does not start with the user manager"
+ENABLE = f"enable {UNIT}: it does not start with the user manager yet"
 START = f"start {UNIT}: it is not running"
-RESET = f"reset the failed state of {UNIT}: it failed before"
-RESET_COUNT = f"reset the failed state of {UNIT}: restarts by hand count against its start limit"
-RESTART = f"restart {UNIT}: it runs as it was before these changes"
-RESTART_OLD = f"restart {UNIT}: it runs since before its unit was written"
-RESTART_LOOP = f"restart {UNIT}: it waits to be restarted after a failure"
+RESET = f"reset the failed state of {UNIT}: it failed"
+RESET_COUNT = f"reset the failed state of {UNIT}: manual restarts count against its start limit"
+RESTART = f"restart {UNIT}: the running K3s was started before these changes"
+RESTART_OLD = f"restart {UNIT}: the running K3s was started before its unit was written"
+RESTART_LOOP = f"restart {UNIT}: systemd is about to restart it after a failure"
 REEXECUTE = (
-    "let the user manager re-execute itself; running services go on: it was started before its"
-    " cgroup got all controllers"
+    "re-execute systemd --user (running services are not affected): systemd --user does not use the"
+    " new cgroup controllers yet"
 )
 
 
 @pytest.mark.parametrize(
     ("before", "expected"),
     [
-        pytest.param(
-            found(ABSENT, None), [WRITE_NEW, RELOAD_CHANGED, ENABLE, START], id="nothing is there"
-        ),
-        pytest.param(found(RUNNING), [], id="all is well"),
+        pytest.param(found(ABSENT, None), [WRITE_NEW, RELOAD_CHANGED, ENABLE, START], id="no unit"),
+        pytest.param(found(RUNNING), [], id="nothing to do"),
         pytest.param(
             found(replace(RUNNING, file_state="enabled-runtime")), [], id="enabled until logout"
         ),
         pytest.param(found(replace(RUNNING, file_state="disabled")), [ENABLE], id="disabled"),
         pytest.param(found(STOPPED), [START], id="stopped"),
         pytest.param(found(FAILED), [RESET, START], id="failed"),
-        pytest.param(found(LOOPING), [RESET, RESTART_LOOP], id="dies again and again"),
+        pytest.param(found(LOOPING), [RESET, RESTART_LOOP], id="restart loop"),
         pytest.param(
             found(replace(RUNNING, active_state="deactivating", sub_state="stop-sigterm")),
             [START],
@@ -103,7 +101,7 @@ REEXECUTE = (
             found(FAILED, OLD), [RENEW, RELOAD_CHANGED, RESET, START], id="another release, failed"
         ),
         pytest.param(
-            found(RUNNING, reexecute=True), [REEXECUTE, RESTART], id="controllers lost on the way"
+            found(RUNNING, reexecute=True), [REEXECUTE, RESTART], id="controllers not passed on"
         ),
         pytest.param(found(ABSENT), [RELOAD_UNREAD, ENABLE, START], id="killed after the write"),
         pytest.param(
@@ -134,40 +132,40 @@ REEXECUTE = (
         pytest.param(found(replace(RUNNING, started=None)), [], id="start unknown"),
         pytest.param(killed(STOPPED), [CLEAR, START], id="killed, stopped"),
         pytest.param(killed(FAILED), [RESET, CLEAR, START], id="killed, failed"),
-        pytest.param(
-            killed(LOOPING), [RESET, STOP_LOOP, CLEAR, START], id="killed, dies again and again"
-        ),
+        pytest.param(killed(LOOPING), [RESET, STOP_LOOP, CLEAR, START], id="killed, restart loop"),
         pytest.param(killed(RUNNING), [], id="killed, and runs again"),
     ],
 )
-def test_up_does_what_is_missing_and_says_why(before: Found, expected: list[str]) -> None:
-    assert told(planner.up(DESIRED, before)) == "\n".join(expected)
+def test_up_performs_the_missing_steps_with_their_causes(
+    before: Found, expected: list[str]
+) -> None:
+    assert described(planner.up(DESIRED, before)) == "\n".join(expected)
 
 
 DROP_IN = steps.WriteDropIn(
-    PATH.parent / f"{UNIT}.d" / "50-k3s-rootless-config.conf", "x", "it builds on the unit"
+    PATH.parent / f"{UNIT}.d" / "50-k3s-rootless-config.conf", "x", "the unit changed"
 )
 
 
-def test_a_drop_in_of_ours_is_written_before_the_unit_it_builds_on() -> None:
-    written = f"write {DROP_IN.path}: it builds on the unit"
+def test_our_drop_in_is_written_before_the_unit_that_it_is_based_on() -> None:
+    written = f"write {DROP_IN.path}: the unit changed"
 
-    assert f"{written}\n{RENEW}\n{RELOAD_CHANGED}\n{RESTART}" == told(
+    assert f"{written}\n{RENEW}\n{RELOAD_CHANGED}\n{RESTART}" == described(
         planner.up(DESIRED, found(RUNNING, OLD), (DROP_IN,))
     )
-    assert f"{written}\nreload the user manager: its drop-ins changed\n{RESTART}" == told(
+    assert f"{written}\nreload the user manager: the drop-ins changed\n{RESTART}" == described(
         planner.up(DESIRED, found(RUNNING), (DROP_IN,))
     )
 
 
-def test_for_a_drop_in_of_somebody_else_k3s_is_not_restarted() -> None:
+def test_a_foreign_drop_in_does_not_restart_k3s() -> None:
     theirs = replace(found(replace(RUNNING, needs_reload=True)), changed=LATER)
 
-    assert RELOAD_SEEN == told(planner.up(DESIRED, theirs))
-    assert RELOAD_SEEN == told(planner.install(DESIRED, theirs))
+    assert RELOAD_SEEN == described(planner.up(DESIRED, theirs))
+    assert RELOAD_SEEN == described(planner.install(DESIRED, theirs))
 
 
-def test_a_directory_that_is_empty_then_goes_unless_k3s_runs() -> None:
+def test_a_directory_that_becomes_empty_is_removed_unless_k3s_runs() -> None:
     directory = Path("/u/k3s-rootless.service.d")
     remove, kept = (
         steps.Remove(directory / "a.conf", ""),
@@ -175,7 +173,7 @@ def test_a_directory_that_is_empty_then_goes_unless_k3s_runs() -> None:
     )
     write = steps.WriteDropIn(directory / "a.conf", "", "")
     stopped = replace(RUNNING, active_state="inactive", sub_state="dead")
-    gone = (steps.RemoveDirectory(directory, "nothing is left in it"),)
+    gone = (steps.RemoveDirectory(directory, "it is empty"),)
 
     def emptied(
         step: steps.Step | None, *names: str, state: UnitState = stopped
@@ -195,32 +193,32 @@ def test_a_directory_that_is_empty_then_goes_unless_k3s_runs() -> None:
 
 
 def test_an_install_starts_nothing() -> None:
-    assert f"{WRITE_NEW}\n{RELOAD_CHANGED}\n{ENABLE}" == told(
+    assert f"{WRITE_NEW}\n{RELOAD_CHANGED}\n{ENABLE}" == described(
         planner.install(DESIRED, found(ABSENT, None))
     )
     assert () == planner.install(DESIRED, found(FAILED))
 
 
-def test_a_unit_that_came_from_k3ss_own_file_is_let_be_until_k3s_is_another() -> None:
+def test_a_unit_from_k3ss_own_file_stays_until_the_release_changes() -> None:
     given = sealed(
         DESIRED.text.partition("\n")[2].replace("\n[Service]", "# a comment of K3s\n[Service]")
     )
 
     assert () == planner.up(DESIRED, found(RUNNING, given))
-    assert told(
+    assert described(
         planner.up(replace(DESIRED, text=OLD, version="v1.35.0+k3s1"), found(RUNNING, given))
     ).startswith("write")
-    assert told(planner.up(replace(DESIRED, given=True), found(RUNNING, given))).startswith(
-        f"write {PATH}: it was asked for"
+    assert described(planner.up(replace(DESIRED, given=True), found(RUNNING, given))).startswith(
+        f"write {PATH}: it was requested"
     )
 
 
 @pytest.mark.parametrize("state", [ABSENT, STOPPED, RUNNING, FAILED])
 @pytest.mark.parametrize(
-    ("contents", "whose"),
+    ("contents", "author"),
     [
-        (EDITED, "written by k3s-rootless, and edited since"),
-        (DESIRED.text.replace("\n", "\r\n"), "written by k3s-rootless, and edited since"),
+        (EDITED, "written by k3s-rootless and edited since"),
+        (DESIRED.text.replace("\n", "\r\n"), "written by k3s-rootless and edited since"),
         (FOREIGN, "not written by k3s-rootless"),
         (FOREIGN.replace("\n", "\r\n"), "not written by k3s-rootless"),
         ("", "not written by k3s-rootless"),
@@ -228,19 +226,19 @@ def test_a_unit_that_came_from_k3ss_own_file_is_let_be_until_k3s_is_another() ->
     ],
     ids=["edited", "edited into CRLF", "foreign", "foreign CRLF", "empty", "no text"],
 )
-def test_what_is_not_ours_is_replaced_by_force_only(
-    state: UnitState, contents: str, whose: str
+def test_only_force_replaces_a_unit_that_is_not_ours(
+    state: UnitState, contents: str, author: str
 ) -> None:
     with pytest.raises(WouldOverwrite) as caught:
         planner.up(DESIRED, found(state, contents))
     forced = planner.up(DESIRED, found(state, contents), force=True)
 
-    assert f"cannot write `{PATH}`: the unit there was {whose}" == caught.value.message
+    assert f"cannot write `{PATH}`: the existing unit was {author}" == caught.value.message
     assert isinstance(forced[0], steps.WriteUnit)
     assert forced[0].backup is not None
     assert forced[0].backup.parent == PATH.parent
     assert ".bak" == forced[0].backup.suffix
-    assert f"write {PATH}, keeping the old one as {forced[0].backup.name}" == forced[0].describe()
+    assert f"write {PATH}, keeping the old file as {forced[0].backup.name}" == forced[0].describe()
 
 
 def test_two_different_units_are_kept_under_two_names() -> None:
@@ -253,7 +251,7 @@ def test_two_different_units_are_kept_under_two_names() -> None:
 
 
 @pytest.mark.parametrize("contents", [None, DESIRED.text, OLD], ids=["absent", "the same", "ours"])
-def test_force_changes_nothing_where_none_is_needed(contents: str | None) -> None:
+def test_force_changes_nothing_if_no_change_is_necessary(contents: str | None) -> None:
     state = ABSENT if contents is None else RUNNING
 
     assert planner.up(DESIRED, found(state, contents)) == planner.up(
@@ -267,7 +265,7 @@ def test_force_changes_nothing_where_none_is_needed(contents: str | None) -> Non
         pytest.param(STOPPED, False, [], id="stopped"),
         pytest.param(ABSENT, True, [], id="absent"),
         pytest.param(RUNNING, False, [f"stop {UNIT}: it is active"], id="running"),
-        pytest.param(LOOPING, False, [f"stop {UNIT}: it is activating"], id="dies again and again"),
+        pytest.param(LOOPING, False, [f"stop {UNIT}: it is activating"], id="restart loop"),
         pytest.param(FAILED, False, [RESET], id="failed"),
         pytest.param(
             RUNNING,
@@ -278,8 +276,8 @@ def test_force_changes_nothing_where_none_is_needed(contents: str | None) -> Non
         pytest.param(replace(STOPPED, file_state="disabled"), True, [], id="disabled"),
     ],
 )
-def test_down_stops_what_runs(state: UnitState, expected: list[str], *, disable: bool) -> None:
-    assert told(planner.down(state, disable=disable)) == "\n".join(expected)
+def test_down_stops_a_running_unit(state: UnitState, expected: list[str], *, disable: bool) -> None:
+    assert described(planner.down(state, disable=disable)) == "\n".join(expected)
 
 
 @dataclass(frozen=True)
@@ -342,7 +340,7 @@ WORLDS = st.builds(World, TEXTS, TEXTS, st.booleans(), st.sampled_from(ACTIVE), 
 
 
 @given(WORLDS)
-def test_after_up_there_is_nothing_left_to_do(world: World) -> None:
+def test_a_second_up_has_nothing_to_do(world: World) -> None:
     for step in planner.up(DESIRED, world.found(), force=True):
         world = world.after(step)
 
@@ -354,17 +352,17 @@ def test_after_up_there_is_nothing_left_to_do(world: World) -> None:
 
 
 @given(WORLDS, st.lists(st.integers(0, 5), max_size=4))
-def test_up_killed_anywhere_is_finished_by_the_next(world: World, kills: list[int]) -> None:
+def test_the_next_up_completes_one_that_was_killed(world: World, kills: list[int]) -> None:
     for done in kills:
         for step in planner.up(DESIRED, world.found(), force=True)[:done]:
             world = world.after(step)
 
-    inner = test_after_up_there_is_nothing_left_to_do.hypothesis  # type: ignore[attr-defined]
+    inner = test_a_second_up_has_nothing_to_do.hypothesis  # type: ignore[attr-defined]
     inner.inner_test(world)
 
 
 @given(WORLDS, st.booleans())
-def test_after_down_there_is_nothing_left_to_do(
+def test_a_second_down_has_nothing_to_do(
     world: World,
     disable: bool,  # noqa: FBT001 (from Hypothesis)
 ) -> None:
@@ -378,25 +376,25 @@ def test_after_down_there_is_nothing_left_to_do(
 @pytest.mark.parametrize(
     ("state", "expected"),
     [
-        (RUNNING, f"{RESET_COUNT}\nrestart {UNIT}: it was asked for"),
-        (STOPPED, f"{RESET_COUNT}\nrestart {UNIT}: it was asked for"),
+        (RUNNING, f"{RESET_COUNT}\nrestart {UNIT}: it was requested"),
+        (STOPPED, f"{RESET_COUNT}\nrestart {UNIT}: it was requested"),
         (
             FAILED,
-            f"reset the failed state of {UNIT}: it failed before\nrestart {UNIT}: it was asked for",
+            f"reset the failed state of {UNIT}: it failed\nrestart {UNIT}: it was requested",
         ),
         (
             replace(RUNNING, active_state="activating", sub_state="auto-restart"),
-            f"reset the failed state of {UNIT}: it failed before\nrestart {UNIT}: it was asked for",
+            f"reset the failed state of {UNIT}: it failed\nrestart {UNIT}: it was requested",
         ),
         (
             replace(RUNNING, needs_reload=True),
             (
                 "reload the user manager: the unit changed after systemd read"
-                f" it\n{RESET_COUNT}\nrestart {UNIT}: it was asked for"
+                f" it\n{RESET_COUNT}\nrestart {UNIT}: it was requested"
             ),
         ),
     ],
-    ids=["running", "stopped", "failed", "dying again and again", "changed"],
+    ids=["running", "stopped", "failed", "restart loop", "changed"],
 )
-def test_a_restart_starts_anew_with_what_is_configured(state: UnitState, expected: str) -> None:
-    assert expected == told(planner.restart(state))
+def test_a_restart_uses_the_current_configuration(state: UnitState, expected: str) -> None:
+    assert expected == described(planner.restart(state))

@@ -22,7 +22,7 @@ def file(path: Path, text: str | None, *, link: bool = False) -> FoundFile:
     return FoundFile(path, text, datetime(2026, 11, 24, tzinfo=UTC), 0o644, link)
 
 
-def told(
+def described(
     unit: FoundFile, *drop_ins: FoundFile, link: Path | None = None, force: bool = False
 ) -> list[str]:
     names = frozenset(one.path.name for one in drop_ins) if drop_ins else None
@@ -35,22 +35,22 @@ def told(
 CONFIG = DROP_INS / drop_in.name("config")
 
 
-def test_ours_goes_and_the_directory_with_it() -> None:
-    assert [f"remove {CONFIG}", f"remove {DROP_INS}", f"remove {UNITS / UNIT}"] == told(
+def test_our_files_and_the_empty_directory_are_removed() -> None:
+    assert [f"remove {CONFIG}", f"remove {DROP_INS}", f"remove {UNITS / UNIT}"] == described(
         file(UNITS / UNIT, OURS), file(CONFIG, OURS)
     )
 
 
-def test_what_is_not_ours_stays_and_the_directory_with_it() -> None:
+def test_a_foreign_file_and_its_directory_stay() -> None:
     others = [
         file(DROP_INS / "override.conf", OURS),
         file(Path("/etc/systemd/user") / f"{UNIT}.d" / drop_in.name("x"), OURS),
         file(DROP_INS / drop_in.name("environment"), EDITED),
         file(DROP_INS / drop_in.name("mask"), "", link=True),
-        FoundFile(DROP_INS / drop_in.name("pipe"), None, problem="it is no regular file"),
+        FoundFile(DROP_INS / drop_in.name("pipe"), None, problem="it is not a regular file"),
     ]
 
-    assert [f"remove {CONFIG}", f"remove {UNITS / UNIT}"] == told(
+    assert [f"remove {CONFIG}", f"remove {UNITS / UNIT}"] == described(
         file(UNITS / UNIT, OURS), *others, file(CONFIG, OURS)
     )
 
@@ -60,22 +60,22 @@ def test_what_is_not_ours_stays_and_the_directory_with_it() -> None:
     [file(UNITS / UNIT, EDITED), file(UNITS / UNIT, FOREIGN), file(UNITS / UNIT, OURS, link=True)],
     ids=["edited", "foreign", "link"],
 )
-def test_a_unit_that_is_not_ours_goes_by_force_only_and_is_kept(unit: FoundFile) -> None:
+def test_only_force_removes_a_foreign_unit_and_keeps_a_copy(unit: FoundFile) -> None:
     with pytest.raises(WouldOverwrite):
-        told(unit, file(CONFIG, OURS))
+        described(unit, file(CONFIG, OURS))
 
-    assert [f"remove {CONFIG}", f"remove {DROP_INS}"] == told(unit, file(CONFIG, OURS), force=True)[
-        :2
-    ]
-    assert "keeping it as k3s-rootless.service." in told(unit, force=True)[-1]
+    assert [f"remove {CONFIG}", f"remove {DROP_INS}"] == described(
+        unit, file(CONFIG, OURS), force=True
+    )[:2]
+    assert "keeping it as k3s-rootless.service." in described(unit, force=True)[-1]
 
 
-def test_what_a_killed_run_left_is_removed() -> None:
-    assert [f"remove {LINK}"] == told(file(UNITS / UNIT, None), link=LINK)
-    assert [f"remove {CONFIG}", f"remove {DROP_INS}"] == told(
+def test_files_of_a_killed_run_are_removed() -> None:
+    assert [f"remove {LINK}"] == described(file(UNITS / UNIT, None), link=LINK)
+    assert [f"remove {CONFIG}", f"remove {DROP_INS}"] == described(
         file(UNITS / UNIT, None), file(CONFIG, OURS)
     )
-    assert [] == told(file(UNITS / UNIT, None))
+    assert [] == described(file(UNITS / UNIT, None))
 
 
 @pytest.mark.parametrize(
@@ -93,9 +93,9 @@ def test_what_a_killed_run_left_is_removed() -> None:
         (UnitState(UNIT, "not-found", "inactive", "dead"), []),
         (UnitState(UNIT, "not-found", "active", "running"), [f"stop {UNIT}"]),
     ],
-    ids=["running", "dies again and again", "failed", "absent", "runs without its file"],
+    ids=["running", "restart loop", "failed", "absent", "runs without its file"],
 )
-def test_k3s_is_stopped_before_its_unit_goes(state: UnitState, expected: list[str]) -> None:
+def test_k3s_is_stopped_before_its_unit_is_removed(state: UnitState, expected: list[str]) -> None:
     assert expected == [
         step.describe() for step in removal.stopping(state, file(UNITS / UNIT, OURS))
     ]

@@ -27,8 +27,8 @@ RUNNING = UnitState(UNIT, "loaded", "active", "running")
 STOPPED = UnitState(UNIT, "loaded", "inactive", "dead")
 FAILED = UnitState(UNIT, "loaded", "failed", "failed")
 LOOPING = UnitState(UNIT, "loaded", "activating", "auto-restart")
-START, RESTART = steps.Start(UNIT, "it is not running"), steps.Restart(UNIT, "it was asked for")
-RESET = steps.ResetFailed(UNIT, "it failed before")
+START, RESTART = steps.Start(UNIT, "it is not running"), steps.Restart(UNIT, "it was requested")
+RESET = steps.ResetFailed(UNIT, "it failed")
 
 
 def kinds(
@@ -37,11 +37,11 @@ def kinds(
     return [type(step).__name__ for step in stopped_for(rotation, planned, state)]
 
 
-def test_without_a_rotation_a_plan_is_as_it_was() -> None:
+def test_without_a_rotation_a_plan_is_unchanged() -> None:
     assert (RESET, RESTART) == stopped_for(None, (RESET, RESTART), RUNNING)
 
 
-def test_a_plan_that_starts_nothing_is_as_it_was() -> None:
+def test_a_plan_without_a_start_is_unchanged() -> None:
     reload = steps.Reload("a drop-in changed")
     assert (reload,) == stopped_for(ROTATE, (reload,), RUNNING)
     assert () == stopped_for(ROTATE, (), RUNNING)
@@ -54,7 +54,7 @@ def test_k3s_is_stopped_before_and_started_after() -> None:
     assert ["Stop", "RotateCertificates", "Start"] == kinds(ROTATE, (RESTART,), LOOPING)
     assert ["RotateCertificates", "Start"] == kinds(ROTATE, (START,), STOPPED)
     assert ["ResetFailed", "RotateCertificates", "Start"] == kinds(ROTATE, (RESET, START), FAILED)
-    stop = steps.Stop(UNIT, "it waits to be restarted")
+    stop = steps.Stop(UNIT, "systemd is about to restart it")
     assert ["Stop", "RotateCertificates", "Start"] == kinds(ROTATE, (stop, START), LOOPING)
 
 
@@ -72,14 +72,14 @@ def command(tmp_path: Path, body: str) -> steps.RotateCertificates:
     return steps.RotateCertificates(UNIT, argv, environ, tmp_path / "data/rootless", "port 6444")
 
 
-def test_the_command_gets_its_words_and_the_environment_of_the_unit_alone(
+def test_the_command_gets_its_arguments_and_only_the_environment_of_the_unit(
     manager: UserManager, tmp_path: Path
 ) -> None:
-    told = tmp_path / "told"
+    output = tmp_path / "output"
 
     apply.perform(
         command(
-            tmp_path, f'echo "$@" > {told}; env | grep -v ^_= | grep -v ^PWD= | sort >> {told}'
+            tmp_path, f'echo "$@" > {output}; env | grep -v ^_= | grep -v ^PWD= | sort >> {output}'
         ),
         manager,
     )
@@ -88,10 +88,10 @@ def test_the_command_gets_its_words_and_the_environment_of_the_unit_alone(
         "certificate rotate --data-dir /d",
         "HOME=/h",
         "K3S_CONFIG_FILE=/c.yaml",
-    ] == told.read_text().splitlines()
+    ] == output.read_text().splitlines()
 
 
-def test_a_command_that_fails_is_named_with_its_last_words(
+def test_a_failed_command_is_reported_with_its_last_line(
     manager: UserManager, tmp_path: Path
 ) -> None:
     with pytest.raises(RootlessError) as caught:
@@ -99,18 +99,20 @@ def test_a_command_that_fails_is_named_with_its_last_words(
             command(tmp_path, 'echo first >&2; printf "no \\033[2Jroom\\n" >&2; exit 3'), manager
         )
 
-    assert "--data-dir /d` ended with status 3: no " in str(caught.value)
+    assert "--data-dir /d` exited with status 3: no " in str(caught.value)
     assert "\x1b" not in str(caught.value)
 
 
-def test_it_never_runs_beside_k3s(manager: UserManager, fake: Session, tmp_path: Path) -> None:
+def test_the_command_does_not_run_while_k3s_runs(
+    manager: UserManager, fake: Session, tmp_path: Path
+) -> None:
     ran = tmp_path / "ran"
     step = command(tmp_path, f"touch {ran}")
     state = tmp_path / "data/rootless"
     state.mkdir(parents=True)
     with (state / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        with pytest.raises(RootlessError, match="a K3s that the unit did not start uses"):
+        with pytest.raises(RootlessError, match="a K3s that was not started by the unit uses"):
             apply.perform(step, manager)
     fake.order(properties={"ActiveState": ("s", "active"), "SubState": ("s", "running")})
     (fake.units / UNIT).write_text("[Service]\nExecStart=/bin/true\n")

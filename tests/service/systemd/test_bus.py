@@ -41,7 +41,7 @@ def connected(addresses: list[str], owner: int | None = None) -> str:
     async def connect() -> str:
         opened = await bus.connect(addresses, owner)
         try:
-            (name,) = await opened.request(DAEMON, "GetNameOwner", "s", [DAEMON[0]], gives="s")
+            (name,) = await opened.request(DAEMON, "GetNameOwner", "s", [DAEMON[0]], returns="s")
         finally:
             await opened.close()
         return str(name)
@@ -62,24 +62,24 @@ def refusal(work: Coroutine[Any, Any, Any]) -> str:
     [
         (rawbus.hang_up, "the bus closed the connection during authentication"),
         (rawbus.hang_up_in_a_line, "the bus closed the connection during authentication"),
-        (rawbus.endless, "an authentication line that never ends"),
+        (rawbus.endless, "the bus sent an authentication line that is too long"),
         (rawbus.reject, "authentication failed: REJECTED: ['ANONYMOUS']"),
         (
             rawbus.another_protocol,
-            "the bus answered the authentication with '220 mail.example ESMTP'",
+            "the bus sent an unknown authentication reply: '220 mail.example ESMTP'",
         ),
         (rawbus.hang_up_after_hello, "the connection was closed"),
         (
             rawbus.rubbish_after_hello,
             (
-                "the bus sent what is no message: got unknown endian in message, expected"
+                "the bus sent an invalid message: got unknown endian in message, expected"
                 " LITTLE_ENDIAN"
             ),
         ),
-        (rawbus.refuse_hello, "the bus refused to say hello: the bus is full"),
+        (rawbus.refuse_hello, "the bus rejected the call Hello: the bus is full"),
     ],
 )
-def test_a_peer_that_is_no_bus_is_told_as_what_it_did(
+def test_a_peer_that_is_not_a_bus_is_reported_with_its_behaviour(
     tmp_path: Path, behaviour: rawbus.Behaviour, reason: str
 ) -> None:
     path = tmp_path / "bus"
@@ -89,7 +89,7 @@ def test_a_peer_that_is_no_bus_is_told_as_what_it_did(
     assert message.startswith(f"cannot reach the bus: {path}: {reason}"[:100])
 
 
-def test_silent_peers_are_given_up(tmp_path: Path) -> None:
+def test_connections_to_silent_peers_have_a_time_limit(tmp_path: Path) -> None:
     """All peers are tried in parallel, since each takes the whole time limit.
 
     Two are silent, before and after Hello; the third has a full queue of connections.
@@ -100,15 +100,15 @@ def test_silent_peers_are_given_up(tmp_path: Path) -> None:
         rawbus.on_socket(tmp_path / "b", rawbus.silent_after_hello),
         socket.socket(socket.AF_UNIX) as full,
         socket.socket(socket.AF_UNIX) as waiting,
-        ThreadPoolExecutor() as together,
+        ThreadPoolExecutor() as pool,
     ):
         full.bind(str(tmp_path / "c"))
         full.listen(0)
         waiting.connect(str(tmp_path / "c"))
-        told = list(together.map(lambda address: refusal(bus.connect([address])), addresses))
+        reasons = list(pool.map(lambda address: refusal(bus.connect([address])), addresses))
 
-    assert told == [
-        f"cannot reach the bus: {tmp_path}/{name}: no answer within 5 s" for name in "abc"
+    assert reasons == [
+        f"cannot reach the bus: {tmp_path}/{name}: no reply within 5 s" for name in "abc"
     ]
 
 
@@ -158,7 +158,7 @@ def test_the_users_own_bus_comes_last_and_once(
         "unix:tmpdir=/tmp",
     ],
 )
-def test_garbage_in_an_address_is_passed_over(fake: Session, garbage: str) -> None:
+def test_an_invalid_address_is_skipped(fake: Session, garbage: str) -> None:
     addresses = bus.user_bus_addresses({"DBUS_SESSION_BUS_ADDRESS": garbage}, fake.runtime)
 
     assert len(addresses) > 1
@@ -173,7 +173,7 @@ def test_a_runtime_directory_of_any_name_is_reached(tmp_path: Path, name: str) -
         assert "REJECTED" in refusal(bus.connect(bus.user_bus_addresses({}, runtime)))
 
 
-def test_a_runtime_directory_that_is_no_text_is_no_traceback() -> None:
+def test_a_runtime_directory_that_is_not_utf8_causes_no_traceback() -> None:
     assert "no such file" in refusal(
         bus.connect(bus.user_bus_addresses({}, Path("/nowhere/\udcff")))
     )
@@ -206,12 +206,12 @@ def test_owners_with_uids_above_the_signed_range_are_recognised(tmp_path: Path) 
     assert "belongs to uid" not in same
 
 
-def test_an_impostor_is_refused_before_a_word_is_said(tmp_path: Path) -> None:
-    heard: list[bytes] = []
-    with rawbus.on_socket(tmp_path / "bus", lambda peer: heard.append(peer.recv(100))):
+def test_a_bus_of_another_user_receives_no_data(tmp_path: Path) -> None:
+    received: list[bytes] = []
+    with rawbus.on_socket(tmp_path / "bus", lambda peer: received.append(peer.recv(100))):
         refusal(bus.connect([f"unix:path={tmp_path}/bus"], os.getuid() + 1))
 
-    assert heard in ([b""], [])
+    assert received in ([b""], [])
 
 
 async def _on(
@@ -219,39 +219,41 @@ async def _on(
     member: str,
     signature: str = "",
     body: list[Any] | None = None,
-    gives: str = "",
+    returns: str = "",
 ) -> list[Any]:
     opened = await bus.connect([f"unix:path={session.runtime}/bus"])
     try:
-        return await opened.request(MANAGER, member, signature, body or [], 0.3, gives)
+        return await opened.request(MANAGER, member, signature, body or [], 0.3, returns)
     finally:
         await opened.close()
 
 
-def test_a_call_that_is_never_answered_ends(fake: Session) -> None:
+def test_a_call_without_a_reply_ends(fake: Session) -> None:
     fake.order(mute=["Reload"])
 
-    assert "org.freedesktop.systemd1 gave no answer to Reload within 0.3 s" == refusal(
+    assert "org.freedesktop.systemd1 did not reply to Reload within 0.3 s" == refusal(
         _on(fake, "Reload")
     )
 
 
-def test_an_answer_of_another_kind_is_no_answer(fake: Session) -> None:
-    message = refusal(_on(fake, "LoadUnit", "s", ["a.service"], gives="b"))
+def test_a_reply_of_another_type_is_an_error(fake: Session) -> None:
+    message = refusal(_on(fake, "LoadUnit", "s", ["a.service"], returns="b"))
 
-    assert "org.freedesktop.systemd1 answered LoadUnit with `o` instead of `b`" == message
+    assert (
+        "org.freedesktop.systemd1 replied to LoadUnit with the type `o` instead of `b`" == message
+    )
 
 
 @pytest.mark.parametrize("argument", [7, "\udcff"], ids=["another type", "no text"])
 def test_an_argument_that_does_not_fit_is_an_error(fake: Session, argument: object) -> None:
-    assert refusal(_on(fake, "LoadUnit", "s", [argument], gives="o")).startswith(
-        "cannot put LoadUnit on the bus: "
+    assert refusal(_on(fake, "LoadUnit", "s", [argument], returns="o")).startswith(
+        "cannot send LoadUnit on the bus: "
     )
 
 
 def test_an_argument_that_makes_the_daemon_hang_up_is_an_error(fake: Session) -> None:
     assert "the bus closed the connection during LoadUnit" == refusal(
-        _on(fake, "LoadUnit", "s", ["a\0b"], gives="o")
+        _on(fake, "LoadUnit", "s", ["a\0b"], returns="o")
     )
 
 
@@ -267,20 +269,20 @@ def test_an_error_reply_keeps_its_name(fake: Session, text: str | None, message:
     assert (message, "org.example.Odd") == (caught.value.message, caught.value.name)
 
 
-def test_a_bus_that_dies_ends_the_call_and_all_later_ones(own: Session) -> None:
+def test_a_lost_bus_ends_the_call_and_all_later_calls(own: Session) -> None:
     own.order(mute=["Reload"])
 
     async def calls() -> list[str]:
         opened = await bus.connect([f"unix:path={own.runtime}/bus"])
         asyncio.get_running_loop().call_later(0.1, own.kill_bus)
-        told = []
+        messages = []
         for _ in range(2):
             try:
                 await opened.request(MANAGER, "Reload")
             except BusError as error:
-                told.append(error.message)
+                messages.append(error.message)
         await opened.close()
-        return told
+        return messages
 
     assert [
         "the bus closed the connection during Reload",
@@ -293,7 +295,7 @@ def test_a_bus_that_ends_between_two_calls_ends_the_next_call_at_once(own: Sessi
         opened = await bus.connect([f"unix:path={own.runtime}/bus"])
         own.kill_bus()
         try:
-            await opened.request(MANAGER, "LoadUnit", "s", ["a.service"], gives="o")
+            await opened.request(MANAGER, "LoadUnit", "s", ["a.service"], returns="o")
         except BusError as error:
             return error.message
         finally:

@@ -17,7 +17,7 @@ TEXT = "[Service]\nExecStart=/usr/local/bin/k3s server --rootless\n"
 
 
 @pytest.mark.parametrize("begin", [False, True], ids=["not installed", "running"])
-def test_a_glance_sees_what_the_adapter_sees(fake: Session, begin: bool) -> None:  # noqa: FBT001
+def test_busctl_returns_the_same_unit_as_the_client(fake: Session, begin: bool) -> None:  # noqa: FBT001
     if begin:
         (fake.units / UNIT).write_text(TEXT)
         fake.order(properties={"MemoryCurrent": ("t", 2**64 - 1), "LoadError": ("(ss)", ["", ""])})
@@ -33,7 +33,7 @@ def test_a_glance_sees_what_the_adapter_sees(fake: Session, begin: bool) -> None
     assert begin is seen.running
 
 
-def test_a_unit_that_nobody_loaded_is_loaded(own: Session) -> None:
+def test_a_unit_that_is_not_loaded_is_loaded(own: Session) -> None:
     (own.units / UNIT).write_text(TEXT)
 
     seen = busctl.unit(UNIT, own.runtime)
@@ -42,7 +42,7 @@ def test_a_unit_that_nobody_loaded_is_loaded(own: Session) -> None:
     assert "loaded" == seen.load_state
 
 
-def test_the_managers_environment_is_what_the_adapter_sees(own: Session) -> None:
+def test_busctl_returns_the_same_environment_as_the_client(own: Session) -> None:
     with UserManager({}, own.runtime, os.getuid()) as manager:
         manager.change_environment((), {"K3S_ROOTLESS_MTU": "a=b c\n"})
         known = manager.environment
@@ -53,7 +53,7 @@ def test_the_managers_environment_is_what_the_adapter_sees(own: Session) -> None
     assert busctl.environment(own.runtime) is None
 
 
-def test_who_refuses_or_is_gone_is_left_to_the_adapter(own: Session) -> None:
+def test_busctl_returns_nothing_for_a_refusal_or_a_lost_bus(own: Session) -> None:
     own.order(errors={"GetAll": ("org.freedesktop.DBus.Error.AccessDenied", "no")})
     assert busctl.unit(UNIT, own.runtime) is None
     own.kill_manager()
@@ -63,7 +63,7 @@ def test_who_refuses_or_is_gone_is_left_to_the_adapter(own: Session) -> None:
     assert busctl.unit(UNIT, own.runtime / "none") is None
 
 
-def test_who_says_nothing_is_given_up_in_time(tmp_path: Path) -> None:
+def test_a_silent_bus_has_a_time_limit(tmp_path: Path) -> None:
     begun = time.monotonic()
     with rawbus.on_socket(tmp_path / "bus", rawbus.silent):
         assert busctl.unit(UNIT, tmp_path) is None
@@ -71,7 +71,7 @@ def test_who_says_nothing_is_given_up_in_time(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can give a socket away")
-def test_nobody_elses_bus_is_asked(own: Session) -> None:
+def test_the_bus_of_another_user_is_not_queried(own: Session) -> None:
     os.chown(own.runtime / "bus", 65534, 65534)
 
     assert busctl.unit(UNIT, own.runtime) is None

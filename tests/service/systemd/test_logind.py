@@ -19,7 +19,7 @@ FLAGS = "var/lib/systemd/linger"
         ("o'b", "o\\'b"),
     ],
 )
-def test_a_flag_of_logind_tells_who_lingers(tmp_path: Path, user: str, flag: str) -> None:
+def test_lingering_is_read_from_the_file_of_logind(tmp_path: Path, user: str, flag: str) -> None:
     (tmp_path / FLAGS).mkdir(parents=True)
     path = tmp_path / FLAGS / flag
 
@@ -30,7 +30,7 @@ def test_a_flag_of_logind_tells_who_lingers(tmp_path: Path, user: str, flag: str
     assert Known(value=True, source=str(path)) == logind.lingers(user, tmp_path)
 
 
-def test_a_directory_that_cannot_be_looked_into_is_no_answer(tmp_path: Path) -> None:
+def test_a_directory_that_cannot_be_listed_is_unknown(tmp_path: Path) -> None:
     (tmp_path / "var/lib/systemd").mkdir(parents=True)
     (tmp_path / FLAGS).symlink_to("linger")
 

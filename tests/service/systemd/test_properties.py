@@ -72,14 +72,14 @@ def test_any_property_may_be_missing(name: str) -> None:
     assert UNIT == unit_state(UNIT, left).name
 
 
-def test_nothing_known_is_nothing_said() -> None:
+def test_an_empty_record_has_no_values() -> None:
     assert UnitState(
         name=UNIT, load_state="", active_state="", sub_state="", environment={}
     ) == unit_state(UNIT, {})
 
 
 @pytest.mark.parametrize("name", ["MemoryCurrent", "CPUUsageNSec", "ExecMainStartTimestamp"])
-def test_the_largest_number_stands_for_not_set(name: str) -> None:
+def test_the_largest_number_means_not_set(name: str) -> None:
     state = unit_state(UNIT, RUNNING | {name: 2**64 - 1})
 
     assert None in (state.memory, state.cpu, state.started)
@@ -95,7 +95,7 @@ def test_a_unit_that_never_ran_has_no_start() -> None:
     assert (None, "", (), 0) == (state.started, state.invocation, state.argv, state.memory)
 
 
-def test_why_a_unit_was_not_loaded_is_kept() -> None:
+def test_the_load_error_of_a_unit_is_kept() -> None:
     error = [
         "org.freedesktop.systemd1.BadUnitSetting",
         "Unit k3s-rootless.service has a bad unit file setting.",
@@ -105,7 +105,7 @@ def test_why_a_unit_was_not_loaded_is_kept() -> None:
 
 
 @pytest.mark.parametrize(
-    ("active", "sub", "running", "dead"),
+    ("active", "sub", "running", "failed"),
     [
         ("active", "running", True, False),
         ("reloading", "reload", True, False),
@@ -119,12 +119,12 @@ def test_why_a_unit_was_not_loaded_is_kept() -> None:
         ("activating", "start-pre", False, False),
     ],
 )
-def test_running_and_dead_are_told_apart(
-    active: str, sub: str, *, running: bool, dead: bool
+def test_running_and_failed_units_are_distinguished(
+    active: str, sub: str, *, running: bool, failed: bool
 ) -> None:
     state = UnitState(name=UNIT, load_state="loaded", active_state=active, sub_state=sub)
 
-    assert (running, dead) == (state.running, state.dead)
+    assert (running, failed) == (state.running, state.failed)
 
 
 @given(
@@ -148,7 +148,7 @@ def test_every_value_of_the_right_type_is_read(
 
 
 @pytest.mark.parametrize(
-    ("said", "expected"),
+    ("directory", "expected"),
     [
         (None, None),
         ("", None),
@@ -159,8 +159,8 @@ def test_every_value_of_the_right_type_is_read(
     ],
 )
 def test_the_working_directory_is_a_path_or_the_home(
-    said: str | None, expected: Path | None
+    directory: str | None, expected: Path | None
 ) -> None:
     """The value `!/home/alice` comes from systemd 252, for a unit of alice that sets none."""
-    values = {} if said is None else {"WorkingDirectory": said}
+    values = {} if directory is None else {"WorkingDirectory": directory}
     assert expected == unit_state("k.service", values).working_directory

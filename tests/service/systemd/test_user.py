@@ -22,13 +22,13 @@ def installed(fake: Session) -> Session:
     return fake
 
 
-def test_the_manager_tells_of_itself(manager: UserManager, fake: Session) -> None:
+def test_the_manager_has_a_version_and_paths(manager: UserManager, fake: Session) -> None:
     assert "257.13-1~deb13u1" == manager.version
     assert "/user.slice/user-1500.slice/user@1500.service" == manager.control_group
     assert (fake.directory / "user.control", fake.units) == manager.unit_path
 
 
-def test_an_old_manager_that_tells_less_is_no_error(fake: Session) -> None:
+def test_missing_properties_of_an_old_manager_are_no_error(fake: Session) -> None:
     fake.order(without=["Version", "ControlGroup", "UnitPath"])
 
     with UserManager({}, fake.runtime, os.getuid()) as manager:
@@ -39,7 +39,7 @@ def test_an_old_manager_that_tells_less_is_no_error(fake: Session) -> None:
         )
 
 
-def test_a_unit_file_is_seen_after_a_reload_only(manager: UserManager, fake: Session) -> None:
+def test_a_unit_file_is_loaded_only_by_a_reload(manager: UserManager, fake: Session) -> None:
     before = manager.unit(UNIT)
     (fake.units / UNIT).write_text(TEXT)
     unseen = manager.unit(UNIT)
@@ -73,7 +73,7 @@ def test_a_unit_is_enabled_and_disabled(manager: UserManager, installed: Session
 @pytest.mark.parametrize(
     "after", [None, 0.0, 0.05, 1.3], ids=["before the reply", "at once", "soon", "after a turn"]
 )
-def test_a_start_ends_with_its_job_whenever_that_ends(
+def test_a_start_ends_when_its_job_ends(
     installed: Session, manager: UserManager, after: float | None
 ) -> None:
     if after is not None:
@@ -101,7 +101,7 @@ def test_stop_and_restart_end_with_their_jobs(installed: Session, manager: UserM
 @pytest.mark.parametrize(
     ("member", "verb"), [("StartUnit", "start"), ("StopUnit", "stop"), ("RestartUnit", "restart")]
 )
-def test_a_job_that_is_not_done_is_an_error_that_says_how_it_ended(
+def test_a_failed_job_is_an_error_with_its_result(
     installed: Session, manager: UserManager, member: str, verb: str, result: str
 ) -> None:
     installed.order(results={member: result})
@@ -109,11 +109,14 @@ def test_a_job_that_is_not_done_is_an_error_that_says_how_it_ended(
     with pytest.raises(SystemdError) as caught:
         getattr(manager, verb)(UNIT)
 
-    assert f"cannot {verb} `{UNIT}`: systemd's job ended with `{result}`" == caught.value.message
+    assert (
+        f"cannot {verb} `{UNIT}`: systemd's job ended with the result `{result}`"
+        == caught.value.message
+    )
     assert result == caught.value.name
 
 
-def test_the_stop_of_a_hanging_unit_ends_with_what_goes_on(
+def test_the_stop_of_a_hanging_unit_ends_with_an_error(
     installed: Session, manager: UserManager
 ) -> None:
     installed.order(job_after=-1)
@@ -121,11 +124,13 @@ def test_the_stop_of_a_hanging_unit_ends_with_what_goes_on(
     with pytest.raises(SystemdError) as caught:
         manager.stop(UNIT, seconds=0.2)
 
-    assert f"cannot stop `{UNIT}`: systemd's job goes on after 0.2 s" == caught.value.message
-    assert f"end it: systemctl --user kill --signal=SIGKILL {UNIT}" == caught.value.hint
+    assert (
+        f"cannot stop `{UNIT}`: systemd's job did not finish within 0.2 s" == caught.value.message
+    )
+    assert f"kill its processes: systemctl --user kill --signal=SIGKILL {UNIT}" == caught.value.hint
 
 
-def test_a_unit_that_is_not_there_cannot_be_started(manager: UserManager) -> None:
+def test_a_missing_unit_cannot_be_started(manager: UserManager) -> None:
     with pytest.raises(SystemdError) as caught:
         manager.start(UNIT)
 
@@ -143,7 +148,7 @@ def test_a_masked_unit_cannot_be_started(fake: Session, manager: UserManager) ->
     assert "org.freedesktop.systemd1.UnitMasked" == caught.value.name
 
 
-def test_an_error_without_words_is_an_error(fake: Session, manager: UserManager) -> None:
+def test_an_error_without_a_message_is_an_error(fake: Session, manager: UserManager) -> None:
     fake.order(errors={"ResetFailedUnit": ("org.freedesktop.systemd1.Odd", None)})
 
     with pytest.raises(SystemdError) as caught:
@@ -155,7 +160,7 @@ def test_an_error_without_words_is_an_error(fake: Session, manager: UserManager)
     ) == (caught.value.message, caught.value.name)
 
 
-def test_a_unit_that_is_not_loaded_has_no_failure_to_forget(
+def test_the_reset_of_a_unit_that_is_not_loaded_is_no_error(
     fake: Session, manager: UserManager
 ) -> None:
     name = "org.freedesktop.systemd1.NoSuchUnit"
@@ -190,16 +195,14 @@ def test_another_thread_can_end_a_wait(manager: UserManager) -> None:
     timer.join()
 
 
-def test_nobody_is_woken_when_the_connection_is_closed(fake: Session) -> None:
+def test_wake_after_close_has_no_effect(fake: Session) -> None:
     with UserManager({}, fake.runtime, os.getuid()) as manager:
         pass
 
     manager.wake()
 
 
-def test_a_connection_that_is_opened_anew_watches_as_before(
-    installed: Session, manager: UserManager
-) -> None:
+def test_a_reopened_connection_watches_the_unit(installed: Session, manager: UserManager) -> None:
     manager.watch(UNIT)
     manager.start(UNIT)
     manager.reopen(UNIT)
@@ -228,7 +231,7 @@ def test_the_loss_of_the_bus_ends_a_wait_at_once(own: Session) -> None:
             manager.unit(UNIT)
 
 
-def test_watching_twice_is_watching(installed: Session, manager: UserManager) -> None:
+def test_a_second_watch_changes_nothing(installed: Session, manager: UserManager) -> None:
     manager.watch(UNIT)
     manager.watch(UNIT)
     installed.signal_change()
@@ -236,9 +239,7 @@ def test_watching_twice_is_watching(installed: Session, manager: UserManager) ->
     assert manager.wait_change(HANGS)
 
 
-def test_jobs_leave_nothing_behind_on_the_connection(
-    installed: Session, manager: UserManager
-) -> None:
+def test_jobs_leave_no_state_on_the_connection(installed: Session, manager: UserManager) -> None:
     bus = manager._with.bus  # noqa: SLF001 (handlers are private)
     assert bus is not None
     for _ in range(5):
@@ -264,7 +265,7 @@ def test_a_reexecution_ends_when_the_manager_is_back(
     assert 2 == [call[0] for call in installed.calls()].count("Reexecute")
 
 
-def test_a_refused_reexecution_is_told_at_once(fake: Session, manager: UserManager) -> None:
+def test_a_refused_reexecution_is_reported_immediately(fake: Session, manager: UserManager) -> None:
     text = "Refusing to reexecute, not enough space available on /run/systemd."
     fake.order(errors={"Reexecute": ("org.freedesktop.DBus.Error.Failed", text)})
 
@@ -289,7 +290,7 @@ ASKED = {
 
 
 @pytest.mark.parametrize("member", ASKED)
-def test_what_a_manager_that_executed_itself_anew_did_not_answer_is_asked_again(
+def test_a_call_is_repeated_after_a_reexecution(
     installed: Session, manager: UserManager, member: str
 ) -> None:
     manager.unit(UNIT)
@@ -298,19 +299,21 @@ def test_what_a_manager_that_executed_itself_anew_did_not_answer_is_asked_again(
 
     ASKED[member](manager)
 
-    asked = [call[0] for call in installed.calls()[len(before) :]]
-    assert asked.count(member) >= 2 or member == "GetAll", asked
+    members = [call[0] for call in installed.calls()[len(before) :]]
+    assert members.count(member) >= 2 or member == "GetAll", members
     assert manager.unit(UNIT).running == (member in {"StartUnit", "RestartUnit"})
 
 
-def test_a_connection_begins_while_the_manager_executes_itself_anew(installed: Session) -> None:
+def test_a_connection_opens_while_the_manager_re_executes(installed: Session) -> None:
     installed.order(leave_at="GetAll")
 
     with UserManager({}, installed.runtime, os.getuid()) as manager:
         assert "257.13-1~deb13u1" == manager.version
 
 
-def test_what_must_not_be_asked_twice_is_not(installed: Session, manager: UserManager) -> None:
+def test_a_call_that_must_not_be_repeated_is_not_repeated(
+    installed: Session, manager: UserManager
+) -> None:
     installed.order(leave_at="StartTransientUnit")
 
     with pytest.raises(SystemdError) as caught:
@@ -321,7 +324,7 @@ def test_what_must_not_be_asked_twice_is_not(installed: Session, manager: UserMa
     assert 1 == [call[0] for call in installed.calls()].count("StartTransientUnit")
 
 
-def test_a_watch_lasts_beyond_a_reexecution(installed: Session, manager: UserManager) -> None:
+def test_a_watch_continues_after_a_reexecution(installed: Session, manager: UserManager) -> None:
     """The fake loses its subscribers, as systemd may."""
     manager.watch(UNIT)
     with UserManager({}, installed.runtime, os.getuid()) as other:
@@ -334,7 +337,7 @@ def test_a_watch_lasts_beyond_a_reexecution(installed: Session, manager: UserMan
 
 
 @pytest.mark.parametrize("end", ["done", "failed"])
-def test_a_job_that_ended_unheard_is_judged_by_its_unit(
+def test_a_job_with_a_missed_end_has_the_result_of_its_unit(
     installed: Session, manager: UserManager, end: str
 ) -> None:
     installed.order(job_after=0.05, lose_job_removed=True, results={"StartUnit": end})
@@ -345,7 +348,7 @@ def test_a_job_that_ended_unheard_is_judged_by_its_unit(
         if end == "done":
             manager.start(UNIT)
         else:
-            with pytest.raises(SystemdError, match="systemd's job ended with `failed`"):
+            with pytest.raises(SystemdError, match="systemd's job ended with the result `failed`"):
                 manager.start(UNIT)
         timer.join()
 
@@ -353,7 +356,7 @@ def test_a_job_that_ended_unheard_is_judged_by_its_unit(
     assert manager.unit(UNIT).running == (end == "done")
 
 
-def test_a_bus_that_dies_while_a_job_runs_is_told_soon(own: Session) -> None:
+def test_the_loss_of_the_bus_during_a_job_is_reported_soon(own: Session) -> None:
     (own.units / UNIT).write_text(TEXT)
     own.order(job_after=-1)
     with UserManager({}, own.runtime, os.getuid()) as manager:
@@ -372,7 +375,7 @@ def test_a_bus_that_dies_while_a_job_runs_is_told_soon(own: Session) -> None:
             manager.wait_change(0.01)
 
 
-def test_a_manager_that_dies_in_a_call_is_an_error(own: Session) -> None:
+def test_a_manager_that_exits_during_a_call_is_an_error(own: Session) -> None:
     own.order(exit_at="LoadUnit")
     with (
         UserManager({}, own.runtime, os.getuid()) as manager,
@@ -383,18 +386,18 @@ def test_a_manager_that_dies_in_a_call_is_an_error(own: Session) -> None:
     assert "org.freedesktop.DBus.Error.NoReply" == caught.value.name
 
 
-def test_a_bus_without_systemd_says_so(own: Session) -> None:
+def test_a_bus_without_systemd_is_reported(own: Session) -> None:
     own.kill_manager()
 
     with pytest.raises(BusError) as caught, UserManager({}, own.runtime, os.getuid()):
         pass
 
     assert caught.value.message.startswith(
-        "cannot talk to the user manager: The name org.freedesktop.systemd1 was not provided"
+        "cannot connect to the user manager: The name org.freedesktop.systemd1 was not provided"
     )
 
 
-def test_a_bus_of_the_environment_without_systemd_gives_way_to_the_users_own(
+def test_the_users_own_bus_is_used_if_the_bus_of_the_environment_has_no_systemd(
     fake: Session, own: Session
 ) -> None:
     own.kill_manager()
@@ -404,7 +407,7 @@ def test_a_bus_of_the_environment_without_systemd_gives_way_to_the_users_own(
         assert "257.13-1~deb13u1" == manager.version
 
 
-def test_no_address_that_answers_is_told_with_all_reasons(tmp_path: Path) -> None:
+def test_an_unreachable_manager_is_reported_with_all_reasons(tmp_path: Path) -> None:
     environ = {"DBUS_SESSION_BUS_ADDRESS": f"unix:path={tmp_path}/other"}
 
     with pytest.raises(BusError) as caught, UserManager(environ, tmp_path, os.getuid()):

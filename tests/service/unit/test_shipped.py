@@ -44,7 +44,7 @@ def test_the_unit_of_each_minor_release_is_the_recorded_one(minor: str, patch: s
     assert DATA["units"][DATA["minors"][minor]] == lines(render(settings(f"v{minor}.{patch}")))
 
 
-def test_all_minor_releases_that_are_known_are_recorded() -> None:
+def test_all_known_minor_releases_are_recorded() -> None:
     first = min(features.FIRST_UNIT.firsts).line[1]
 
     assert [f"1.{minor}" for minor in range(first, features.NEWEST_KNOWN_LINE[1] + 1)] == list(
@@ -64,20 +64,20 @@ def test_all_minor_releases_that_are_known_are_recorded() -> None:
     ids=["as it is", "CRLF", "no last newline", "another path", "blanks"],
 )
 def test_k3ss_own_file_is_adopted_with_the_paths_of_this_host(change: Any) -> None:
-    wanted = settings(binary="/opt/my k3s/k3s", search=f"/run/wrappers/bin:{UNIT_PATH}")
+    expected = settings(binary="/opt/my k3s/k3s", search=f"/run/wrappers/bin:{UNIT_PATH}")
 
-    text = shipped.adopted(change(shipped_text()), wanted, "k3s-rootless.service")
+    text = shipped.adopted(change(shipped_text()), expected, "k3s-rootless.service")
 
     assert author(text) is Author.OURS
     assert NEW == written_for(text)
     assert "# Usage: see the documentation" in text
     assert 'ExecStart="/opt/my k3s/k3s" server --rootless --snapshotter=fuse-overlayfs\n' in text
     assert f'Environment="PATH=/run/wrappers/bin:{UNIT_PATH}"\n' in text
-    assert shipped.same(text, render(wanted)), "so that the next `up` lets it be"
+    assert shipped.same(text, render(expected)), "so that the next `up` does not change it"
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "reason"),
     [
         (
             shipped_text().replace("TasksMax=infinity", "TasksMax=100"),
@@ -87,7 +87,7 @@ def test_k3ss_own_file_is_adopted_with_the_paths_of_this_host(change: Any) -> No
             shipped_text().replace("Delegate=yes\n", ""),
             "`Type=simple` where K3s ships `Delegate=yes`",
         ),
-        (shipped_text() + "Alias=x\n", "`Alias=x` where K3s's ends"),
+        (shipped_text() + "Alias=x\n", "`Alias=x` where the unit of K3s ends"),
         (
             shipped_text().replace("WantedBy=default.target\n", ""),
             "it ends where K3s ships `WantedBy=default.target`",
@@ -112,11 +112,11 @@ def test_k3ss_own_file_is_adopted_with_the_paths_of_this_host(change: Any) -> No
         "rubbish",
     ],
 )
-def test_what_is_not_k3ss_own_file_is_refused(text: str, told: str) -> None:
+def test_a_file_that_is_not_k3ss_own_is_refused(text: str, reason: str) -> None:
     with pytest.raises(UsageError) as caught:
         shipped.adopted(text, settings(), "file")
 
-    assert told in caught.value.message
+    assert reason in caught.value.message
 
 
 def test_another_release_or_path_is_not_the_same() -> None:

@@ -54,7 +54,7 @@ def directives(text: str) -> list[str]:
     return [line.replace('"', "") for line in lines if line and not line.startswith("#")]
 
 
-def test_the_unit_is_directive_for_directive_what_k3s_ships() -> None:
+def test_the_unit_has_the_directives_of_k3s() -> None:
     assert directives(SHIPPED) == directives(render(settings()))
 
 
@@ -64,7 +64,7 @@ def test_the_unit_for_the_first_releases_has_no_snapshotter() -> None:
     assert directives(expected) == directives(render(settings(variant=UnitVariant.PLAIN)))
 
 
-def test_the_unit_says_for_which_release_it_was_written() -> None:
+def test_the_unit_names_its_release() -> None:
     assert "v1.36.1+k3s1" == written_for(render(settings()))
     assert written_for("[Service]\n") is None
 
@@ -77,7 +77,7 @@ ANY = st.builds(UnitSettings, version=PLAIN, server=PLAIN, binary=PLAIN, search=
 
 
 @given(one=ANY, other=ANY)
-def test_what_was_rendered_is_known_again_without_rendering(
+def test_a_rendered_unit_is_recognised_without_rendering(
     one: UnitSettings, other: UnitSettings
 ) -> None:
     text = render(one)
@@ -87,11 +87,11 @@ def test_what_was_rendered_is_known_again_without_rendering(
 
 
 @pytest.mark.parametrize("name", [field.name for field in fields(UnitSettings)])
-def test_a_unit_of_other_settings_is_not_known_for_it(name: str) -> None:
+def test_a_unit_with_other_settings_is_not_recognised(name: str) -> None:
     assert not is_rendered_from(render(settings()), replace(settings(), **{name: "/another"}))
 
 
-def test_a_unit_that_was_edited_is_not_known_for_it() -> None:
+def test_an_edited_unit_is_not_recognised() -> None:
     text = render(settings())
 
     assert not is_rendered_from(text.replace("RestartSec=2", "RestartSec=3"), settings())
@@ -119,10 +119,13 @@ def test_a_program_that_systemd_would_not_start_is_refused(name: str) -> None:
         render(settings(f"/opt/{name}/k3s"))
 
     assert caught.value.message.isprintable()
-    assert "install k3s at a plain path, such as ~/.local/bin/k3s" == caught.value.hint
+    assert (
+        "install k3s in a path without these characters, such as ~/.local/bin/k3s"
+        == caught.value.hint
+    )
 
 
-def test_our_unit_is_recognised_until_it_is_touched() -> None:
+def test_our_unit_is_recognised_until_it_is_edited() -> None:
     ours = render(settings())
 
     assert author(ours) is Author.OURS
@@ -136,12 +139,12 @@ def test_our_unit_is_recognised_until_it_is_touched() -> None:
 @pytest.mark.parametrize(
     "text", [SHIPPED, SHIPPED.replace("\n", "\r\n"), "", "\n", "# caf\udce9", "\ufeff"]
 )
-def test_what_others_wrote_is_foreign(text: str) -> None:
+def test_a_file_of_another_author_is_foreign(text: str) -> None:
     assert author(text) is Author.FOREIGN
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"])), st.integers(min_value=0))
-def test_no_change_goes_unseen(extra: str, place: int) -> None:
+def test_every_edit_is_detected(extra: str, place: int) -> None:
     ours = render(settings())
     at = ours.index("\n") + 1 + place % (len(ours) - ours.index("\n"))
 

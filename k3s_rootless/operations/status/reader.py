@@ -7,14 +7,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from k3s_rootless.errors import BusError, RootlessError
-from k3s_rootless.operations.status.asking import Asking
+from k3s_rootless.operations.status.open_queries import OpenQueries
 from k3s_rootless.paths import UNIT
 from k3s_rootless.service.observe import process
 
 if TYPE_CHECKING:
     from k3s_rootless.background import BackgroundQuery
     from k3s_rootless.operations.context import Context
-    from k3s_rootless.operations.status.model import Seen
+    from k3s_rootless.operations.status.model import Snapshot
     from k3s_rootless.operations.status.observer import Observer
     from k3s_rootless.service.facts import UnitState
 
@@ -48,26 +48,26 @@ def preload() -> None:
     from k3s_rootless.operations.status import observer  # noqa: F401 (imported for later)
 
 
-class Look:
+class Reader:
     """One check of K3s, or repeated checks for a watch; a pending query is not repeated."""
 
     def __init__(
         self,
         context: Context,
-        ask_unit: Callable[[], UnitState] | None = None,
+        query_unit: Callable[[], UnitState] | None = None,
         *,
         seconds: float = 0.0,
     ) -> None:
         self._context = context
-        self._ask_unit = ask_unit or self._unit
-        self._asking = Asking()
+        self._query_unit = query_unit or self._unit
+        self._queries = OpenQueries()
         self._seconds = seconds
         self._observer: Observer | None = None
 
-    def take(self) -> Seen:
+    def read(self) -> Snapshot:
         """Return the record of one check. Raises NotRunning if K3s is not installed."""
-        self._asking.drop_answered()
-        unit = self._asking.begin("unit", self._ask_unit)
+        self._queries.drop_answered()
+        unit = self._queries.begin("unit", self._query_unit)
         preload()
         # Measured once for all checks of a watch: later, the age of the process has no meaning.
         self._seconds = self._seconds or patience()
@@ -80,14 +80,16 @@ class Look:
             return self._observed(None, error)
         return self._observed(state, None)
 
-    def _state(self, asked: BackgroundQuery[UnitState]) -> UnitState:
+    def _state(self, task: BackgroundQuery[UnitState]) -> UnitState:
         try:
-            return asked.result(self._seconds)
+            return task.result(self._seconds)
         except TimeoutError:
-            why = f"cannot talk to the user manager: no answer within {self._seconds:.1f} s"
-            raise BusError(why, hint="see how it fares: systemctl --user status") from None
+            why = f"cannot query the user manager: no answer within {self._seconds:.1f} s"
+            raise BusError(
+                why, hint="check the user manager with: systemctl --user status"
+            ) from None
 
-    def _observed(self, state: UnitState | None, problem: RootlessError | None) -> Seen:
+    def _observed(self, state: UnitState | None, problem: RootlessError | None) -> Snapshot:
         if state is not None and not state.installed:
             # Imported here: only needed if there is nothing to observe.
             from k3s_rootless.operations.installation import absence
@@ -97,8 +99,8 @@ class Look:
         from k3s_rootless.operations.status.observer import Observer
 
         if self._observer is None:
-            self._observer = Observer(self._context, self._asking, self._seconds)
-        return self._observer.seen(state, problem)
+            self._observer = Observer(self._context, self._queries, self._seconds)
+        return self._observer.snapshot(state, problem)
 
     def _unit(self) -> UnitState:
         return self._context.unit(UNIT)

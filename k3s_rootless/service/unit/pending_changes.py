@@ -69,11 +69,13 @@ def pending(
     if variables:
         found.append(Pending("restart", changed_since(variables), _RESTART))
     if state.needs_reload:
-        found.append(Pending("restart", "it runs as it was before that change", _RESTART))
+        found.append(Pending("restart", "the running K3s was started before that change", _RESTART))
     else:
         newer = [part for part in parts if outdated(state.started, part.written)]
         found += [
-            Pending("restart", f"it runs since before `{part.path}` was written", _RESTART)
+            Pending(
+                "restart", f"the running K3s was started before `{part.path}` was written", _RESTART
+            )
             for part in newer
         ]
     return tuple(found)

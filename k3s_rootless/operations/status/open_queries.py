@@ -16,34 +16,34 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Asking:
+class OpenQueries:
     """Queries by name; a query is not repeated while its answer is pending."""
 
     def __init__(self) -> None:
-        self._asked: dict[str, BackgroundQuery[Any]] = {}
+        self._tasks: dict[str, BackgroundQuery[Any]] = {}
 
-    def begin(self, name: str, ask: Callable[[], T]) -> BackgroundQuery[T]:
+    def begin(self, name: str, query: Callable[[], T]) -> BackgroundQuery[T]:
         """Start a query, or return the pending query with this name."""
-        before = self._asked.get(name)
+        before = self._tasks.get(name)
         if before is not None and before.running:
             return before
-        asked = background.begin(ask)
-        self._asked[name] = asked
-        return asked
+        task = background.begin(query)
+        self._tasks[name] = task
+        return task
 
     def drop_answered(self) -> None:
         """Remove the queries that have an answer."""
-        self._asked = {name: asked for name, asked in self._asked.items() if asked.running}
+        self._tasks = {name: task for name, task in self._tasks.items() if task.running}
 
 
-def within(asked: BackgroundQuery[Observed[T]], deadline: float, who: str) -> Observed[T]:
+def within(task: BackgroundQuery[Observed[T]], deadline: float, target: str) -> Observed[T]:
     """Return the answer, or Unknown if there is none by `deadline` (time.monotonic).
 
-    `who` is the name of the queried program or file, used in the reason.
+    `target` is the name of the queried program or file, used in the reason.
     """
     try:
-        return asked.result(max(0.0, deadline - time.monotonic()))
+        return task.result(max(0.0, deadline - time.monotonic()))
     except TimeoutError:
-        return Unknown(f"{who} gave no answer in time")
+        return Unknown(f"{target} did not answer in time")
     except RootlessError as error:
         return Unknown(error.message)

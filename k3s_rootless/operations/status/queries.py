@@ -15,8 +15,8 @@ from k3s_rootless.observation import Known, Observed, Unknown, value_or
 from k3s_rootless.operations import unit_changes
 from k3s_rootless.operations.readiness import traces
 from k3s_rootless.operations.status import parts
-from k3s_rootless.operations.status.asking import Asking, within
 from k3s_rootless.operations.status.model import Kit
+from k3s_rootless.operations.status.open_queries import OpenQueries, within
 from k3s_rootless.operations.status.parts import UnitFiles
 from k3s_rootless.service.drop_ins import drop_in
 from k3s_rootless.service.observe import files as unit_files
@@ -36,17 +36,17 @@ _FILES, _API = "the file system", "the API server"
 
 
 @dataclass(frozen=True, slots=True)
-class Question(Generic[T]):
+class Query(Generic[T]):
     """One query of a check.
 
-    `who` is the name to report if there is no answer in time. If `of_running` is set, the query is
-    skipped if K3s is known not to run. If `of_start` is set, an answer applies to the current start
-    of K3s only, so that a query pending since an earlier start is not used.
+    `target` is the name to report if there is no answer in time. If `of_running` is set, the query
+    is skipped if K3s is known not to run. If `of_start` is set, an answer applies to the current
+    start of K3s only, so that a query pending since an earlier start is not used.
     """
 
     name: str
-    who: str
-    ask: Callable[[Round], Observed[T]]
+    target: str
+    run: Callable[[Check], Observed[T]]
     of_running: bool = False
     of_start: bool = False
 
@@ -62,7 +62,7 @@ class Memory:
 
 
 @dataclass(frozen=True, slots=True)
-class Round:
+class Check:
     """One check: the inputs of its queries, and their answers.
 
     The time limit of a query is `seconds`; all of them together end at `deadline` (time.monotonic).
@@ -73,36 +73,36 @@ class Round:
     settings: Settings
     seconds: float
     deadline: float
-    asking: Asking
+    open_queries: OpenQueries
     memory: Memory
-    _asked: dict[str, BackgroundQuery[Observed[Any]]] = field(default_factory=dict)
+    _tasks: dict[str, BackgroundQuery[Observed[Any]]] = field(default_factory=dict)
 
     def begin(self) -> None:
         """Start all queries."""
         may_run = self.state is None or self.state.running
-        for question in QUESTIONS:
-            if may_run or not question.of_running:
-                self._asked[question.name] = self._begin(question)
+        for query in QUERIES:
+            if may_run or not query.of_running:
+                self._tasks[query.name] = self._begin(query)
 
-    def _begin(self, question: Question[T]) -> BackgroundQuery[Observed[T]]:
-        name = question.name
-        if question.of_start and self.state is not None:
+    def _begin(self, query: Query[T]) -> BackgroundQuery[Observed[T]]:
+        name = query.name
+        if query.of_start and self.state is not None:
             name = f"{name} of {self.state.invocation}"
-        return self.asking.begin(name, lambda: question.ask(self))
+        return self.open_queries.begin(name, lambda: query.run(self))
 
-    def answer(self, question: Question[T]) -> Observed[T]:
+    def answer(self, query: Query[T]) -> Observed[T]:
         """Return the answer; Unknown if there is none by the deadline."""
-        asked = self._asked.get(question.name)
-        if asked is None:
+        task = self._tasks.get(query.name)
+        if task is None:
             return _NOT_RUNNING
-        return within(asked, self.deadline, question.who)
+        return within(task, self.deadline, query.target)
 
-    def value(self, question: Question[T]) -> T:
+    def value(self, query: Query[T]) -> T:
         """Return the value of another query of this check, for a query that depends on it.
 
         Raises TimeoutError, and RootlessError if there is no value.
         """
-        found = self._asked[question.name].result(self.seconds)
+        found = self._tasks[query.name].result(self.seconds)
         if isinstance(found, Unknown):
             raise RootlessError(found.reason)
         value: T = found.value
@@ -110,92 +110,92 @@ class Round:
 
     def files(self) -> Observed[UnitFiles]:
         """Return the files of the unit, for a query that can continue without them."""
-        return within(self._asked[FILES.name], time.monotonic() + self.seconds, FILES.who)
+        return within(self._tasks[FILES.name], time.monotonic() + self.seconds, FILES.target)
 
 
-def _files(look: Round) -> Observed[UnitFiles]:
-    return Known(parts.files(look.context, look.state), "the files of the unit")
+def _files(check: Check) -> Observed[UnitFiles]:
+    return Known(parts.files(check.context, check.state), "the files of the unit")
 
 
-def _kubeconfig(look: Round) -> Observed[Kubeconfig]:
-    path = look.settings.kubeconfig
-    return Known(kubeconfigs.load(path, uid=look.context.uid), str(path))
+def _kubeconfig(check: Check) -> Observed[Kubeconfig]:
+    path = check.settings.kubeconfig
+    return Known(kubeconfigs.load(path, uid=check.context.uid), str(path))
 
 
-def _connection(look: Round) -> Observed[Peer]:
+def _connection(check: Check) -> Observed[Peer]:
     found = parts.credentials(
-        lambda: look.value(KUBECONFIG), look.state, look.settings, look.context.uid
+        lambda: check.value(KUBECONFIG), check.state, check.settings, check.context.uid
     )
-    memory = look.memory
+    memory = check.memory
     if memory.peer is None or memory.credentials != found:
         memory.peer = kubeconfigs.peer(found)
         memory.credentials = found
     return Known(memory.peer, str(found.path))
 
 
-def _ready(look: Round) -> Observed[Readiness]:
-    return api.readyz(look.value(CONNECTION), look.seconds)
+def _ready(check: Check) -> Observed[Readiness]:
+    return api.readyz(check.value(CONNECTION), check.seconds)
 
 
-def _nodes(look: Round) -> Observed[tuple[Node, ...]]:
-    found = api.node_ready(look.value(CONNECTION), look.seconds)
+def _nodes(check: Check) -> Observed[tuple[Node, ...]]:
+    found = api.node_ready(check.value(CONNECTION), check.seconds)
     if isinstance(found, Unknown):
         return found
-    return Known(traces.of_this_start(found.value, look.state), found.source)
+    return Known(traces.of_this_start(found.value, check.state), found.source)
 
 
-def _variables(look: Round) -> Observed[tuple[str, ...]]:
-    if look.state is None:
+def _variables(check: Check) -> Observed[tuple[str, ...]]:
+    if check.state is None:
         return Unknown("the unit is not known")
-    return parts.variables(look.context, look.state)
+    return parts.variables(check.context, check.state)
 
 
-def _kit(look: Round) -> Observed[Kit]:
-    files = value_or(look.files(), None)
+def _kit(check: Check) -> Observed[Kit]:
+    files = value_or(check.files(), None)
     release = None if files is None else files.version
-    found = parts.kit(look.state, look.settings, release, look.context.uid, look.seconds)
+    found = parts.kit(check.state, check.settings, release, check.context.uid, check.seconds)
     return Known(found, str(found.socket))
 
 
-def _as_started(look: Round) -> Observed[bool]:
-    return Known(unit_changes.are_none(look.context, look.state), "the record of the start")
+def _as_started(check: Check) -> Observed[bool]:
+    return Known(unit_changes.are_none(check.context, check.state), "the record of the start")
 
 
-def _changed(look: Round) -> Observed[datetime | None]:
-    state = look.state
+def _changed(check: Check) -> Observed[datetime | None]:
+    state = check.state
     if state is None or state.fragment is None:
         return Known(None)
     directory = state.fragment.with_name(f"{state.name}{drop_in.DIRECTORY_SUFFIX}")
     return Known(unit_files.last_changed(directory, state), str(directory))
 
 
-def _installed(look: Round) -> Observed[str]:
+def _installed(check: Check) -> Observed[str]:
     # The release is known only after k3s was run, so the answer is kept until the file changes.
-    files = look.files()
-    key = (parts.binary_changed(look.state), files)
-    memory = look.memory
+    files = check.files()
+    key = (parts.binary_changed(check.state), files)
+    memory = check.memory
     if memory.release_of != key or isinstance(memory.release, Unknown):
-        memory.release = parts.installed(look.context, look.state, files, look.seconds)
+        memory.release = parts.installed(check.context, check.state, files, check.seconds)
         memory.release_of = key
     return memory.release
 
 
-def _lingers(look: Round) -> Observed[bool]:
-    return logind.lingers(look.context.user, look.context.paths.root)
+def _lingers(check: Check) -> Observed[bool]:
+    return logind.lingers(check.context.user, check.context.paths.root)
 
 
-FILES = Question("files", _FILES, _files)
-KUBECONFIG = Question("kubeconfig", _FILES, _kubeconfig)
-CONNECTION = Question("connection", _API, _connection, of_running=True, of_start=True)
-READY = Question("API server", _API, _ready, of_running=True, of_start=True)
-NODES = Question("nodes", _API, _nodes, of_running=True, of_start=True)
-VARIABLES = Question("environment", "the user manager", _variables, of_running=True)
-KIT = Question("rootlesskit", "rootlesskit", _kit, of_running=True, of_start=True)
-AS_STARTED = Question("record", _FILES, _as_started, of_start=True)
-CHANGED = Question("changes", _FILES, _changed, of_running=True)
-INSTALLED = Question("k3s", "k3s", _installed)
-LINGERS = Question("lingering", _FILES, _lingers)
-QUESTIONS: tuple[Question[Any], ...] = (
+FILES = Query("files", _FILES, _files)
+KUBECONFIG = Query("kubeconfig", _FILES, _kubeconfig)
+CONNECTION = Query("connection", _API, _connection, of_running=True, of_start=True)
+READY = Query("API server", _API, _ready, of_running=True, of_start=True)
+NODES = Query("nodes", _API, _nodes, of_running=True, of_start=True)
+VARIABLES = Query("environment", "the user manager", _variables, of_running=True)
+KIT = Query("rootlesskit", "rootlesskit", _kit, of_running=True, of_start=True)
+AS_STARTED = Query("record", _FILES, _as_started, of_start=True)
+CHANGED = Query("changes", _FILES, _changed, of_running=True)
+INSTALLED = Query("k3s", "k3s", _installed)
+LINGERS = Query("lingering", _FILES, _lingers)
+QUERIES: tuple[Query[Any], ...] = (
     FILES,
     KUBECONFIG,
     CONNECTION,

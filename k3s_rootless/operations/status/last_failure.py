@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from k3s_rootless.journal import verdict
 from k3s_rootless.observation import Known, Observed
 from k3s_rootless.operations.diagnose import ending, history
-from k3s_rootless.operations.status.asking import Asking, within
+from k3s_rootless.operations.status.open_queries import OpenQueries, within
 
 if TYPE_CHECKING:
     from k3s_rootless.background import BackgroundQuery
@@ -35,15 +35,15 @@ def cause_of(context: Context, state: UnitState) -> Cause | None:
     return verdict.of_log(history.of(context, state, None, ready=False), end)
 
 
-class LastDeath:
+class LastFailure:
     """The seconds between two restarts, and the cause of the last failure.
 
     The journal is read again only after the unit has changed, because a watch checks every second.
     """
 
-    def __init__(self, context: Context, asking: Asking) -> None:
+    def __init__(self, context: Context, open_queries: OpenQueries) -> None:
         self._context = context
-        self._asking = asking
+        self._queries = open_queries
         self._known_for: Hashable = None
         self._key: Hashable = None
         self._period: BackgroundQuery[Observed[float | None]] | None = None
@@ -58,8 +58,8 @@ class LastDeath:
         self._key = key
         if self._known_for == key:
             return
-        self._period = self._asking.begin(f"restarts {key}", self._read_period)
-        self._cause = self._asking.begin(f"cause {key}", lambda: self._read_cause(state))
+        self._period = self._queries.begin(f"restarts {key}", self._read_period)
+        self._cause = self._queries.begin(f"cause {key}", lambda: self._read_cause(state))
         self._answers = None
 
     def answers(

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from k3s_rootless.service.facts import UnitState
-from k3s_rootless.service.unit import standing
+from k3s_rootless.service.unit import pending_changes
+from k3s_rootless.service.unit.pending_changes import Part
 from k3s_rootless.service.unit.seal import Author
-from k3s_rootless.service.unit.standing import Part
 
 THEN = datetime(2026, 11, 24, 1, 0, tzinfo=UTC)
 UNIT, DROP_IN = Path("/u/k3s-rootless.service"), Path("/u/k3s-rootless.service.d/a.conf")
@@ -31,26 +31,26 @@ def part(path: Path = UNIT, seconds: float = -60, author: Author | None = Author
 
 
 @pytest.mark.parametrize(
-    ("unit", "parts", "owed"),
+    ("unit", "parts", "expected"),
     [
         (state(), [part()], []),
         (state(), [part(seconds=0.9)], []),
         (
             state(),
             [part(seconds=60)],
-            ["restart: it runs since before `/u/k3s-rootless.service` was written"],
+            ["restart: the running K3s was started before `/u/k3s-rootless.service` was written"],
         ),
         (
             state(),
             [part(), part(DROP_IN, 60)],
-            [f"restart: it runs since before `{DROP_IN}` was written"],
+            [f"restart: the running K3s was started before `{DROP_IN}` was written"],
         ),
         (
             state(needs_reload=True),
             [part(seconds=60)],
             [
                 "reload: the unit changed after systemd read it",
-                "restart: it runs as it was before that change",
+                "restart: the running K3s was started before that change",
             ],
         ),
         (
@@ -63,23 +63,25 @@ def part(path: Path = UNIT, seconds: float = -60, author: Author | None = Author
         (state(), [Part(UNIT, None, None, "cannot read it")], []),
     ],
 )
-def test_what_is_configured_and_not_in_effect(
-    unit: UnitState, parts: list[Part], owed: list[str]
+def test_a_configured_change_that_is_not_in_effect_is_pending(
+    unit: UnitState, parts: list[Part], expected: list[str]
 ) -> None:
-    assert owed == [f"{one.what}: {one.cause}" for one in standing.pending(unit, parts)]
+    assert expected == [f"{one.what}: {one.cause}" for one in pending_changes.pending(unit, parts)]
 
 
-def test_variables_are_named_where_k3s_runs_without_them() -> None:
-    owed = [
+def test_changed_variables_are_reported_as_pending() -> None:
+    expected = [
         f"{one.what}: {one.cause}"
-        for one in standing.pending(state(), [part(DROP_IN, 60)], ("A", "B"))
+        for one in pending_changes.pending(state(), [part(DROP_IN, 60)], ("A", "B"))
     ]
 
     assert [
         "restart: A, B changed after K3s was started",
-        f"restart: it runs since before `{DROP_IN}` was written",
-    ] == owed
-    assert () == standing.pending(state(active_state="inactive", sub_state="dead"), [], ("A",))
+        f"restart: the running K3s was started before `{DROP_IN}` was written",
+    ] == expected
+    assert () == pending_changes.pending(
+        state(active_state="inactive", sub_state="dead"), [], ("A",)
+    )
 
 
 def test_drift_names_the_files_that_are_not_ours() -> None:
@@ -91,9 +93,9 @@ def test_drift_names_the_files_that_are_not_ours() -> None:
     ]
 
     assert (
-        "`/u/k3s-rootless.service` was written by k3s-rootless, and edited since",
+        "`/u/k3s-rootless.service` was written by k3s-rootless and edited since",
         f"`{DROP_IN}` was not written by k3s-rootless",
-    ) == standing.drift(parts)
+    ) == pending_changes.drift(parts)
 
 
 @pytest.mark.parametrize(
@@ -111,4 +113,4 @@ def test_drift_names_the_files_that_are_not_ours() -> None:
 def test_a_binary_is_the_one_of_the_unit_only_if_it_is_older(
     binary: datetime | None, parts: list[Part], *, same: bool
 ) -> None:
-    assert same is standing.unchanged(binary, parts)
+    assert same is pending_changes.unchanged(binary, parts)

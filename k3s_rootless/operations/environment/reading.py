@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class ObservedEnvironment:
     """The environment of the next start of K3s, and of the running K3s."""
 
     state: UnitState
@@ -43,7 +43,7 @@ class Seen:
         """Return the value of a variable at the next start, with its sources."""
         return precedence.resolve(name, self.sources)
 
-    def strange(self) -> tuple[str, ...]:
+    def unexpected(self) -> tuple[str, ...]:
         """Return the variables that should not be set: internal to K3s, or unknown to K3s."""
         names = set(self.sources.names()) - variables.VARIABLES.keys()
         return tuple(sorted(filter(_is_like_ours, names)))
@@ -51,7 +51,7 @@ class Seen:
     def rows(self) -> tuple[str, ...]:
         """Return the names to show: all variables of K3s, and other set names that it may read."""
         twins = sorted(name for name in TWINS if name in self.sources.names())
-        return (*variables.VARIABLES, *twins, *self.strange())
+        return (*variables.VARIABLES, *twins, *self.unexpected())
 
     def pending(self) -> tuple[str, ...] | None:
         """Return the variables that need a restart to take effect.
@@ -68,7 +68,9 @@ class Seen:
         return {name: value for name, value in found.items() if value is not None}
 
 
-def look(context: Context, manager: UserManager, state: UnitState | None = None) -> Seen:
+def read(
+    context: Context, manager: UserManager, state: UnitState | None = None
+) -> ObservedEnvironment:
     """Read the environment of K3s; `state` is the unit, if it was just read.
 
     Raises RootlessError.
@@ -83,10 +85,12 @@ def look(context: Context, manager: UserManager, state: UnitState | None = None)
     sources = unit_environment.sources(
         manager.environment, state, texts, _generated(context, manager.environment)
     )
-    running: Observed[Mapping[str, str]] = Unknown("K3s does not run")
+    running: Observed[Mapping[str, str]] = Unknown("K3s is not running")
     if state.running:
         running = process.started_with(state.main_pid, state.invocation)
-    return Seen(state, directory, sources, running, unit_files.release_of(state.fragment))
+    return ObservedEnvironment(
+        state, directory, sources, running, unit_files.release_of(state.fragment)
+    )
 
 
 def assigned_by(state: UnitState) -> dict[str, tuple[str, Path | None]]:
@@ -123,13 +127,13 @@ def next_start(manager: Mapping[str, str], state: UnitState) -> dict[str, str]:
     return {name: value for name, value in found.items() if value is not None}
 
 
-def warn_of_strange(context: Context, manager: UserManager) -> None:
+def warn_about_internal(context: Context, manager: UserManager) -> None:
     """Warn about variables in the user manager that keep K3s from starting."""
     names = sorted(name for name in manager.environment if name.startswith(variables.INTERNAL))
     if names:
         context.notice(
-            f"warning: the user manager has {', '.join(names)}, which keeps K3s from starting: "
-            f"k3s-rootless env unset --runtime {' '.join(names)}"
+            f"warning: K3s does not start while the user manager sets {', '.join(names)}; remove"
+            f" with: k3s-rootless env unset --runtime {' '.join(names)}"
         )
 
 
