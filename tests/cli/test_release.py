@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -160,6 +161,25 @@ def test_a_terminal_shows_a_bar(environ: dict[str, str]) -> None:
     assert "━━━" in shown
     assert "kB" in shown
     assert "MB/s" in shown
+
+
+def test_an_interrupt_ends_the_command_and_the_next_one_continues(
+    environ: dict[str, str], server: ReleaseServer, home: Path
+) -> None:
+    server.fail_file("k3s", Fault(cut=100_000, pause=30))
+    command = [*as_user(USER), sys.executable, "-m", "k3s_rootless", "release", "get"]
+    with subprocess.Popen(
+        command, cwd=PROJECT, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        while not any(one.stat().st_size for one in home.glob("share/*/releases/.incoming/*.part")):
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate(timeout=60)
+
+    assert 130 == process.returncode
+    assert stderr.endswith(b"interrupted\n")
+    assert 0 == run(environ, "get").returncode
+    assert server.requested("/k3s")[-1].startswith("bytes=")
 
 
 def _read(descriptor: int) -> bytes:
