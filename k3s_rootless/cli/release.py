@@ -14,8 +14,8 @@ from k3s_rootless.cli.options import json_option
 def command() -> None:
     """Download, verify, list and switch releases of K3s.
 
-    Releases are kept in ~/.local/share/k3s-rootless (XDG_DATA_HOME), and need no root. A k3s on
-    PATH is used first, as before.
+    Releases are kept in ~/.local/share/k3s-rootless (XDG_DATA_HOME), and need no root. A
+    release that was chosen with `use` replaces a k3s in PATH.
     """
 
 

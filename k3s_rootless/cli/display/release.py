@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 from k3s_rootless.operations.releases import document
@@ -55,17 +56,15 @@ def show_used(report: Report, used: Used) -> None:
     """Print which release is in use, and when it takes effect."""
     if not used.changed:
         report.answer(f"nothing to do: K3s {used.version} is in use")
-    elif used.first is None:
+    else:
         report.answer(
             f"K3s {used.version} takes effect at the next start of K3s, also if K3s restarts after"
             " a failure; restart K3s now with: k3s-rootless up --restart"
         )
-    else:
-        report.answer(f"K3s {used.version} is in use in {used.link}")
-    if used.first is not None:
+    if used.replaced is not None:
         report.answer(
-            f"but `k3s-rootless up` uses {used.first}, because it is found first; to change this,"
-            f" put {used.link.parent} first in PATH, or remove {used.first}"
+            f"it replaces {used.replaced}, which k3s-rootless used until now; to use that again,"
+            f" run: rm {shlex.quote(str(used.link))}"
         )
     report.document(document.of_used(used))
 

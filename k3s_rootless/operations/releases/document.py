@@ -70,7 +70,7 @@ def of_used(used: Used) -> dict[str, Any]:
         "before": used.before,
         "path": str(used.link),
         "changed": used.changed,
-        "found_first": used.first,
+        "replaced": used.replaced,
         "errors": [],
     }
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from k3s_rootless.errors import RootlessError
 from k3s_rootless.operations import k3s_search
 from k3s_rootless.operations.releases.get import Request, get
 from k3s_rootless.operations.releases.use import use
@@ -17,19 +16,14 @@ if TYPE_CHECKING:
 def bring(context: Context, wanted: str, limits: Limits | None = None) -> None:
     """Get a release and use it; without a name, get the stable one if there is no k3s.
 
-    Raises the errors of `get` and `use`, and RootlessError if another k3s is found first.
+    Raises the errors of `get` and `use`.
     """
     context.require_ordinary_user()
     if not wanted and _is_there(context):
         return
     got = get(context, Request(wanted or None), limits)
     version = got.record.version
-    used = use(context, version)
-    if used.first is not None:
-        raise RootlessError(
-            f"cannot start K3s {version}: {used.first} is found first, and would be started",
-            hint=f"put {used.link.parent} first in PATH, or remove {used.first}",
-        )
+    use(context, version)
     context.notice(f"K3s {version} is verified and in use: {got.path}")
 
 

@@ -15,6 +15,7 @@ from k3s_rootless.binaries.facts import Integrity, Limits, Record
 from k3s_rootless.binaries.https import Client
 from k3s_rootless.errors import RootlessError, UnsupportedHost, UsageError
 from k3s_rootless.observation import Unknown
+from k3s_rootless.operations import k3s_search
 from k3s_rootless.operations.context import WAITING
 from k3s_rootless.operations.releases import local, published, resolve, servers
 from k3s_rootless.operations.releases.images import Images, place
@@ -72,7 +73,10 @@ def get(context: Context, request: Request, limits: Limits | None = None) -> Got
     version, origin = _origin(context, request, limits)
     with store.changing(own, lambda: context.notice(WAITING)):
         release, changed = _kept(context, version, origin)
-        used = installed.linked(own, installed.LINK) is None
+        # A k3s of another source stays in use until `release use`.
+        used = (
+            installed.linked(own, installed.LINK) is None and k3s_search.found(context).path is None
+        )
         if used:
             store.use(own, release.version)
         images = None

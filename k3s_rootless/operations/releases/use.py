@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 class Used:
     """The release in use, the one before it, and the path that leads to it.
 
-    `first` is a k3s that is found before it and that `up` uses instead; None if there is none.
+    `replaced` is the k3s that `up` used until now, if that was not a release of ours.
     """
 
     version: str
     before: str | None
     link: Path
-    first: str | None
+    replaced: str | None
 
     @property
     def changed(self) -> bool:
@@ -47,14 +47,15 @@ def use(context: Context, wanted: str) -> Used:
         )
     own = context.paths.own
     with store.changing(own, lambda: context.notice(WAITING)):
+        replaced = _foreign(context)
         release = _require_verified(installed.releases(own), found.tag)
         before = installed.linked(own, installed.LINK)
         store.use(own, release.version)
-    return Used(release.version, before, own / installed.LINK, found_first(context))
+    return Used(release.version, before, own / installed.LINK, replaced)
 
 
-def found_first(context: Context) -> str | None:
-    """Return the k3s that `up` uses in place of the release in use; None if there is none."""
+def _foreign(context: Context) -> str | None:
+    """Return the k3s that `up` uses now, if it is not a release of ours."""
     path = k3s_search.found(context).path
     return None if path == str(context.paths.own / installed.LINK) else path
 

@@ -152,19 +152,18 @@ def k3s_binary(
 ) -> K3sBinary:
     """Find the k3s that a unit would start, and run `k3s --version`, for at most `seconds`.
 
-    The caller's PATH is searched first, because it finds the k3s that the user means. Then come the
-    unit's PATH, the directories where users put programs, and the release in use below `own`. A k3s
-    that another user could change is skipped. If there is no other, it is returned with its risk,
-    and is not run.
+    The release in use below `own` comes first, because the user chose it. Then come the caller's
+    PATH, which finds the k3s that the user means, the unit's PATH, and the directories where users
+    put programs. A k3s that another user could change is skipped. If there is no other, it is
+    returned with its risk, and is not run.
     """
     places = [
+        *([] if own is None else [str(own / "bin")]),
         *_absolute(environ.get("PATH", "")),
         *_absolute(search),
         str(home / ".local/bin"),
         str(home / "bin"),
     ]
-    if own is not None:
-        places.append(str(own / "bin"))
     risky = None
     for place in dict.fromkeys(places):
         found = shutil.which("k3s", path=place)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from k3s_rootless.binaries import installed
-from k3s_rootless.errors import RootlessError
+from k3s_rootless.operations import k3s_search
 from k3s_rootless.operations.context import Context
 from k3s_rootless.operations.events import Event, Notice
 from k3s_rootless.operations.releases import first
@@ -50,13 +50,14 @@ def test_a_named_release_replaces_the_one_in_use(context: Context) -> None:
     assert VERSION == used(context)
 
 
-def test_a_k3s_that_is_found_first_is_an_error(context: Context) -> None:
+def test_a_requested_release_replaces_another_k3s(context: Context) -> None:
     other = context.paths.home / "path/k3s"
     other.parent.mkdir()
     other.write_bytes(binary("v1.30.1+k3s1"))
     other.chmod(0o755)
+    assert str(other) == k3s_search.found(context).path
 
-    with pytest.raises(RootlessError, match=f"{other} is found first") as raised:
-        first.bring(context, OTHER, LIMITS)
+    first.bring(context, OTHER, LIMITS)
 
-    assert "first in PATH" in (raised.value.hint or "")
+    assert OTHER == used(context)
+    assert str(context.paths.own / "bin/k3s") == k3s_search.found(context).path

@@ -37,24 +37,25 @@ def test_the_stable_path_is_found_and_stays(both: Context) -> None:
     assert f"Known({VERSION}" in f"Known({first.version.value}"  # type: ignore[union-attr]
     assert OTHER == second.version.value.text  # type: ignore[union-attr]
     assert str(both.paths.own / "releases") == second.releases
-    assert (OTHER, VERSION, None) == (used.version, used.before, used.first)
+    assert (OTHER, VERSION, None) == (used.version, used.before, used.replaced)
 
 
-def test_a_k3s_on_path_comes_first_and_is_named(both: Context) -> None:
+def test_a_k3s_on_path_is_replaced_and_named_once(both: Context) -> None:
     other = both.paths.home / "path/k3s"
     other.parent.mkdir()
     other.write_bytes(binary("v1.30.1+k3s1"))
     other.chmod(0o755)
 
-    assert str(other) == use(both, OTHER).first
-    assert str(other) == document.of_used(use(both, OTHER))["found_first"]
+    (both.paths.own / "bin/k3s").unlink(missing_ok=True)
+    assert str(other) == use(both, OTHER).replaced
+    assert document.of_used(use(both, OTHER))["replaced"] is None
 
 
 def test_a_link_to_the_stable_path_is_the_stable_path(both: Context) -> None:
     (both.paths.home / "path").mkdir()
     (both.paths.home / "path/k3s").symlink_to(both.paths.own / "bin/k3s")
 
-    assert use(both, OTHER).first is None
+    assert use(both, OTHER).replaced is None
 
 
 def test_a_stable_path_that_others_can_change_is_not_run(both: Context) -> None:
