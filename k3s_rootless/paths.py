@@ -26,13 +26,14 @@ class Paths:
 
     `root` is `/` outside tests; files of the host are read below it. `user_units` is the directory
     for the user's units in systemd's documentation; if a user manager is running, its own answer is
-    used instead (`first_start.unit_directory`).
+    used instead (`first_start.unit_directory`). `share` is XDG_DATA_HOME, None for its default.
     """
 
     root: Path
     home: Path
     runtime: Path
     config: Path
+    share: Path | None = None
 
     @classmethod
     def of(cls, environ: Mapping[str, str], uid: int, home: Path) -> Paths:
@@ -42,6 +43,7 @@ class Paths:
             home=home,
             runtime=_absolute(environ.get("XDG_RUNTIME_DIR")) or Path(f"/run/user/{uid}"),
             config=_absolute(environ.get("XDG_CONFIG_HOME")) or home / ".config",
+            share=_absolute(environ.get("XDG_DATA_HOME")),
         )
 
     @property
@@ -58,6 +60,16 @@ class Paths:
     def kubeconfig(self) -> Path:
         """The default path of the kubeconfig that rootless K3s writes at each start."""
         return self.home / layout.KUBECONFIG
+
+    @property
+    def backups(self) -> Path:
+        """The directory of the backups of this user."""
+        return (self.share or self.home / ".local" / "share") / "k3s-rootless" / "backups"
+
+    @property
+    def restore_record(self) -> Path:
+        """The record of a restore that is not finished."""
+        return self.backups / "restore.json"
 
     @property
     def lock(self) -> Path:

@@ -15,7 +15,7 @@ from pathlib import Path
 PACKAGE = "k3s_rootless"
 LAYERS = ("leaves", "subjects", "operations", "cli")
 """Layers from lowest to highest: a module imports only from its own layer and lower layers."""
-SUBJECTS = ("preflight", "service", "ports", "journal", "cluster", "support")
+SUBJECTS = ("preflight", "service", "ports", "journal", "cluster", "support", "backup")
 SHELL = ("cli", "__main__")
 OWNERS = {
     "click": ("cli/",),
@@ -56,6 +56,9 @@ JUDGES = (
     "operations/status/pending.py",
     "operations/diagnose/answer.py",
     "support/page.py",
+    "backup/manifest.py",
+    "backup/judgement.py",
+    "backup/slots.py",
 )
 READERS = (
     "linux/",
@@ -76,8 +79,17 @@ READERS = (
     "cluster/written.py",
     "support/host.py",
     "support/secret_files.py",
+    "backup/files.py",
+    "backup/verify.py",
 )
-PERFORMERS = ("service/act/", "support/archive.py")
+PERFORMERS = (
+    "service/act/",
+    "support/archive.py",
+    "backup/archive.py",
+    "backup/database.py",
+    "backup/staging.py",
+    "backup/replacement.py",
+)
 RECORDS = ("facts.py", "records.py", "names.py", "__init__.py")
 IMPURE = frozenset(
     (

@@ -39,7 +39,13 @@ def test_only_absolute_paths_of_the_environment_count(
 
 def test_the_home_of_the_environment_does_not_move_anything() -> None:
     """`sudo` and `su` can keep HOME of another user."""
-    assert paths(HOME="/root", XDG_DATA_HOME="/root/data", USER="root") == paths()
+    assert paths(HOME="/root", USER="root") == paths()
+
+
+def test_backups_are_among_the_data_of_the_user() -> None:
+    assert paths().backups == HOME / ".local/share/k3s-rootless/backups"
+    assert paths(XDG_DATA_HOME="data").backups == paths().backups
+    assert paths(XDG_DATA_HOME="/srv").backups == Path("/srv/k3s-rootless/backups")
 
 
 def test_all_paths_follow_from_the_variables() -> None:
