@@ -159,8 +159,12 @@ class Replaced:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A restore that is not finished. `archive` is the file that is restored."""
+    """A restore that is not finished.
+
+    `archive` is the file that is restored. `running` is True if K3s was running before.
+    """
 
     phase: Phase
     archive: Path
     paths: tuple[Replaced, ...]
+    running: bool = False

@@ -45,19 +45,26 @@ def load(path: Path) -> Record | None:
             _phase(field(content, "phase", str)),
             Path(field(content, "archive", str)),
             each(content, "paths", _replaced),
+            field(content, "running", bool),
         )
 
 
 def stage(
-    file: Path, archive: Path, slots: tuple[Slot, ...], judge: Callable[[Manifest], None]
+    file: Path,
+    archive: Path,
+    slots: tuple[Slot, ...],
+    judge: Callable[[Manifest], None],
+    *,
+    running: bool,
 ) -> Record:
     """Write the new content beside the paths, and the record to `file`. No path is changed.
 
+    `running` is True if K3s runs.
+
     Raises RootlessError, and leaves nothing in that case.
     """
-    record = Record(
-        Phase.STAGING, archive, tuple(Replaced(slot.path, bool(slot.names)) for slot in slots)
-    )
+    paths = tuple(Replaced(slot.path, bool(slot.names)) for slot in slots)
+    record = Record(Phase.STAGING, archive, paths, running)
     for one in record.paths:
         _require_absent(_beside(one.path, _OLD))
     with _reported("stage the backup"):
@@ -235,6 +242,7 @@ def _save(file: Path, record: Record) -> None:
         "schema": SCHEMA,
         "phase": record.phase.value,
         "archive": str(record.archive),
+        "running": record.running,
         "paths": [{"path": str(one.path), "new": one.new, "old": one.old} for one in record.paths],
     }
     atomic.make_directory(file.parent)

@@ -33,6 +33,7 @@ _COMMANDS = {
     "uninstall": "Stop K3s and remove the files of k3s-rootless",
     "unit": "Show the systemd unit of K3s and its drop-ins",
     "config": "Show or change K3s server flags and resource limits",
+    "backup": "Create, verify and restore backups of the cluster",
     "linger": "Keep K3s running after logout (lingering)",
     "bundle": "Create a support archive with secrets removed",
     "diagnose": "Show why K3s does not start and how to fix it",
@@ -42,7 +43,7 @@ _COMMANDS = {
 
 `--help` thus loads no command module; a test compares the summaries with those of the commands.
 """
-_GROUPS = frozenset({"config", "env", "unit"})
+_GROUPS = frozenset({"backup", "config", "env", "unit"})
 """Commands that have subcommands and do nothing themselves."""
 
 

@@ -44,7 +44,9 @@ def parts(cluster: Cluster, archive: Path) -> tuple[Slot, ...]:
 
 def stage(cluster: Cluster, archive: Path) -> Record:
     """Stage a backup."""
-    return replacement.stage(record_of(cluster), archive, parts(cluster, archive), lambda _: None)
+    return replacement.stage(
+        record_of(cluster), archive, parts(cluster, archive), lambda _: None, running=True
+    )
 
 
 def loaded(cluster: Cluster) -> Record:
@@ -116,7 +118,7 @@ def test_an_archive_that_is_refused_changes_nothing(cluster: Cluster, archive: P
 
     before = cluster.snapshot()
     with pytest.raises(RootlessError, match="refused"):
-        replacement.stage(record_of(cluster), archive, parts(cluster, archive), judge)
+        replacement.stage(record_of(cluster), archive, parts(cluster, archive), judge, running=True)
     assert before == cluster.snapshot()
 
 
