@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from k3s_rootless.backup import files, judgement, replacement, slots
-from k3s_rootless.backup.facts import Backup, Manifest, Phase, Record, Root
+from k3s_rootless.backup.facts import Backup, Datastore, Manifest, Phase, Record, Root
 from k3s_rootless.errors import RootlessError, UsageError
 from k3s_rootless.operations import installation
 from k3s_rootless.operations.backup import document as documents
@@ -80,6 +80,12 @@ def check(context: Context, path: Path, here: Surroundings) -> Backup:
         if found.refusals:
             raise RootlessError(f"cannot restore `{path}`: {'; '.join(found.refusals)}")
 
+    if here.datastore in {Datastore.ETCD, Datastore.EXTERNAL}:
+        raise RootlessError(
+            f"cannot restore `{path}`: the datastore of this cluster is {here.datastore.value},"
+            " and the backup contains SQLite"
+        )
+
     context.notice(f"reading {path}")
     backup = kept.verified(context, path, judge)
     for warning in judgement.judge(backup.manifest, here.origin).warnings:
@@ -124,9 +130,9 @@ def resume_with(context: Context, record: Record, cluster: Cluster) -> Restored:
     """Finish a restore: continue it, or the removal or the undo that had begun."""
     file = context.paths.restore_record
     if record.phase is Phase.STAGING:
-        replacement.discard(file, record)
+        _give_up(context, record, cluster)
         raise RootlessError(
-            "cannot continue: the restore was interrupted before it changed anything",
+            "cannot continue: the restore was interrupted before it replaced anything",
             hint=f"repeat it: k3s-rootless backup restore {record.archive}",
         )
     if record.phase is Phase.READY:
@@ -149,9 +155,8 @@ def abort(context: Context, seconds: float) -> Restored:
 
 def abort_with(context: Context, record: Record, cluster: Cluster) -> Restored:
     """Undo a restore; what K3s was before is not put back once it was ready with the backup."""
-    file = context.paths.restore_record
     if record.phase is Phase.STAGING:
-        replacement.discard(file, record)
+        _give_up(context, record, cluster)
         return Restored(record.archive, restored=False)
     if record.phase is Phase.READY:
         raise RootlessError(
@@ -192,8 +197,7 @@ def _finish(context: Context, record: Record, cluster: Cluster) -> None:
         cluster.wait()
     except RootlessError as error:
         context.notice(f"the restore failed, so the earlier state is put back: {error.message}")
-        cluster.stop()
-        _put_back(context, replacement.load(file) or record, cluster)
+        _undo_failed(context, replacement.load(file) or record, cluster, error)
         raise RootlessError(
             f"cannot restore `{record.archive}`: {error.message}; the earlier state was put back",
             hint=error.hint,
@@ -201,15 +205,40 @@ def _finish(context: Context, record: Record, cluster: Cluster) -> None:
     replacement.finish(file, record)
 
 
+def _undo_failed(context: Context, record: Record, cluster: Cluster, error: RootlessError) -> None:
+    """Put back what a failed restore has replaced. Raises RootlessError with both reasons."""
+    try:
+        cluster.stop()
+        _put_back(context, record, cluster)
+    except RootlessError as second:
+        hint = second.hint
+        if context.paths.restore_record.exists():
+            hint = "put back the earlier state with: k3s-rootless backup restore --abort"
+        raise RootlessError(
+            f"cannot restore `{record.archive}`: {error.message}; and with the earlier state:"
+            f" {second.message}",
+            hint=hint,
+        ) from error
+
+
 def _put_back(context: Context, record: Record, cluster: Cluster) -> None:
     """Put back what was replaced; K3s is stopped."""
-    cluster.hold()
     if record.phase is Phase.STAGING:
-        replacement.discard(context.paths.restore_record, record)
-    else:
-        replacement.undo(context.paths.restore_record, record)
+        _give_up(context, record, cluster)
+        return
+    cluster.hold()
+    replacement.undo(context.paths.restore_record, record)
     cluster.release()
     if record.running:
+        cluster.start()
+        cluster.wait()
+
+
+def _give_up(context: Context, record: Record, cluster: Cluster) -> None:
+    """Remove what a restore has staged, and start K3s again if the restore has stopped it."""
+    replacement.discard(context.paths.restore_record, record)
+    cluster.release()
+    if record.running and not cluster.is_running():
         cluster.start()
         cluster.wait()
 

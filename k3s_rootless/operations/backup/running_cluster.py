@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 class Cluster(Protocol):
     """A K3s that is stopped and started."""
 
+    def is_running(self) -> bool:
+        """Return whether K3s runs."""
+
     def stop(self) -> None:
         """Stop K3s. Raises RootlessError if it still runs."""
 
@@ -49,6 +52,10 @@ class SystemdCluster:
         self._context = context
         self._manager = manager
         self._seconds = seconds
+
+    def is_running(self) -> bool:
+        """Return whether the unit runs."""
+        return self._manager.unit(UNIT).running
 
     def stop(self) -> None:
         """Stop the unit."""

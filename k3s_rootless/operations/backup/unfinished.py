@@ -16,16 +16,18 @@ HINT = (
 
 
 def require_none(context: Context) -> None:
-    """Raise RootlessError if a restore has replaced files of K3s and is not finished."""
+    """Raise RootlessError if a restore is not finished, also if it has changed nothing yet.
+
+    It may have stopped K3s, and its drop-in prevents a start.
+    """
     file = context.paths.restore_record
     if not file.exists():
         return
     # Imported here: each `up` and `restart` comes here, and hardly one finds a record.
     from k3s_rootless.backup import replacement
-    from k3s_rootless.backup.facts import Phase
 
     record = replacement.load(file)
-    if record is not None and record.phase is not Phase.STAGING:
+    if record is not None:
         raise RootlessError(
-            f"cannot start K3s: a restore of `{record.archive}` is not finished", hint=HINT
+            f"cannot continue: a restore of `{record.archive}` is not finished", hint=HINT
         )

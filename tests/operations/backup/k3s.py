@@ -54,6 +54,10 @@ class FakeCluster:
     held: bool = False
     calls: list[str] = field(default_factory=list)
 
+    def is_running(self) -> bool:
+        """Return whether it runs."""
+        return self.running
+
     def stop(self) -> None:
         """Stop."""
         self.calls.append("stop")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from k3s_rootless.backup import replacement
-from k3s_rootless.backup.facts import Backup, Phase, Record
+from k3s_rootless.backup.facts import Backup, Datastore, Phase, Record
 from k3s_rootless.errors import NotRunning, RootlessError, UsageError
 from k3s_rootless.operations import restart
 from k3s_rootless.operations.backup import create, kept, restore, surroundings
@@ -189,8 +189,74 @@ def test_nothing_to_continue(context: Context, data: Path) -> None:
 def test_a_restore_that_changed_nothing_is_not_continued(context: Context, data: Path) -> None:
     record = Record(Phase.STAGING, Path("/a"), ())
 
-    with pytest.raises(RootlessError, match="before it changed anything"):
+    with pytest.raises(RootlessError, match="before it replaced anything"):
         restore.resume_with(context, record, FakeCluster(context, data))
+
+
+@pytest.mark.parametrize("running", [True, False])
+def test_a_k3s_that_was_stopped_for_nothing_is_started_again(
+    context: Context, data: Path, *, running: bool
+) -> None:
+    record = Record(Phase.STAGING, Path("/a"), (), running=True)
+    cluster = FakeCluster(context, data, running=running)
+
+    restore.abort_with(context, record, cluster)
+
+    assert cluster.running
+    assert ("start" in cluster.calls) is not running
+
+
+def test_a_data_directory_that_was_removed_is_restored(
+    context: Context, backup: Backup, here: Surroundings, data: Path
+) -> None:
+    shutil.rmtree(data)
+
+    restore.place(context, backup, here, FakeCluster(context, data))
+
+    assert k3s.rows(data) == {"first"}
+    assert (data / "agent/etc/rancher/node/password").read_text() == "first"
+
+
+def test_both_reasons_are_reported_if_nothing_gets_ready(
+    context: Context, backup: Backup, here: Surroundings, data: Path
+) -> None:
+    class Broken(FakeCluster):
+        def wait(self) -> None:
+            raise RootlessError(f"no {next(iter(k3s.rows(self.data)))}")
+
+    with pytest.raises(RootlessError, match="no first; and with the earlier state: no second"):
+        restore.place(context, backup, here, Broken(context, data))
+
+    assert k3s.rows(data) == {"second"}
+    assert record_of(context) is None
+
+
+def test_a_failed_undo_can_be_repeated(
+    context: Context, backup: Backup, here: Surroundings, data: Path
+) -> None:
+    class Unstoppable(FakeCluster):
+        def stop(self) -> None:
+            if "wait" in self.calls:
+                raise RootlessError("it does not stop")
+            super().stop()
+
+    cluster = Unstoppable(context, data, ready=False)
+    with pytest.raises(RootlessError, match="it does not stop") as error:
+        restore.place(context, backup, here, cluster)
+    assert "--abort" in (error.value.hint or "")
+
+    record = record_of(context)
+    assert record
+    restore.abort_with(context, record, FakeCluster(context, data))
+    assert k3s.rows(data) == {"second"}
+
+
+@pytest.mark.parametrize("kind", [Datastore.ETCD, Datastore.EXTERNAL])
+def test_a_cluster_with_another_datastore_is_refused(
+    context: Context, backup: Backup, here: Surroundings, kind: Datastore
+) -> None:
+    with pytest.raises(RootlessError, match="the backup contains SQLite"):
+        restore.check(context, backup.path, replace(here, datastore=kind))
 
 
 def test_a_backup_of_another_user_is_refused(
