@@ -62,6 +62,8 @@ def is_single(entry: str, roots: Mapping[Root, Path], configuration: str) -> boo
         return OUR_DROP_IN.fullmatch(rest) is not None and rest != names.GUARD
     if root is Root.HOME and configuration:
         path = str(roots[root] / rest)
+        if path.startswith(f"{roots[Root.DATA]}/"):
+            return False  # it is replaced with its directory
         above, _, last = path.rpartition("/")
         in_directory = above == f"{configuration}.d" and _SUFFIX.search(last) is not None
         return path == configuration or in_directory

@@ -107,6 +107,15 @@ def test_no_configuration_file_is_replaced_if_k3s_reads_none() -> None:
     assert slots.skipped(manifest("home/.bashrc"), ROOTS, "") == ("home/.bashrc",)
 
 
+def test_a_configuration_file_in_the_data_directory_is_not_replaced_twice() -> None:
+    inside = ".rancher/k3s/etc/rancher/k3s/config.yaml"
+    names = (f"home/{inside}", "data/etc/rancher/k3s/config.yaml")
+
+    found = slots.of(manifest(*names), ROOTS, f"/home/alice/{inside}", ())
+
+    assert [slot.entry for slot in found if slot.names] == ["data/etc/rancher"]
+
+
 def test_trees_are_replaced_as_a_whole() -> None:
     found = manifest(DATABASE, "data/server/tls/a", "data/server/tls/etcd/b")
 
