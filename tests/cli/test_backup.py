@@ -6,23 +6,28 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from k3s_rootless.paths import UNIT
 from tests.cli.conftest import USER
 from tests.cli.test_bad_bus import environment
 from tests.fakes.session import PROJECT, Session, as_user
 from tests.operations import unit
 from tests.operations.backup import k3s
 
+START_SECONDS = 60.0
+"""The longest time until a restore has replaced the files, on any machine."""
+
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture
-def run(home: Path, bus: Session) -> Run:
-    """Return a function that runs `backup`; K3s is installed and stopped."""
+def environ(home: Path, bus: Session) -> dict[str, str]:
+    """Return the environment of a user; K3s is installed and stopped."""
     (bus.directory / "user").symlink_to("units")
     os.chown(home, USER, USER)
     k3s.make(unit.write(bus, home))
@@ -35,10 +40,16 @@ def run(home: Path, bus: Session) -> Run:
     environ |= {"XDG_DATA_HOME": str(home / "share"), "PATH": f"{program.parent}:{environ['PATH']}"}
     (home / "share").mkdir()
     os.chown(home / "share", USER, USER)
+    return environ
+
+
+@pytest.fixture
+def run(environ: dict[str, str]) -> Run:
+    """Return a function that runs `backup`."""
 
     def run_command(*words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [*as_user(USER), sys.executable, "-m", "k3s_rootless", "backup", *words],
+            command(*words),
             cwd=PROJECT,
             env=environ,
             stdin=subprocess.DEVNULL,
@@ -49,6 +60,11 @@ def run(home: Path, bus: Session) -> Run:
         )
 
     return run_command
+
+
+def command(*words: str) -> list[str]:
+    """Return the command line of `backup`."""
+    return [*as_user(USER), sys.executable, "-m", "k3s_rootless", "backup", *words]
 
 
 def document(done: subprocess.CompletedProcess[str], name: str) -> dict[str, object]:
@@ -156,3 +172,34 @@ def test_an_interrupted_restore_is_undone(run: Run, home: Path) -> None:
 
     assert document(done, "restore")["restored"] is False
     assert not record.exists()
+
+
+@pytest.mark.parametrize("ending", ["--abort", "--continue"])
+def test_a_killed_restore_is_undone(
+    ending: str, run: Run, environ: dict[str, str], home: Path, bus: Session
+) -> None:
+    """K3s does not get ready here, so that `--continue` puts the earlier state back, too."""
+    file = home / "share/a.tar.gz"
+    record = home / "share/k3s-rootless/backups/restore.json"
+    run("create", "-o", str(file))
+    k3s.make(home / "data", "second")
+    with subprocess.Popen(
+        command("restore", str(file), "--yes"), cwd=PROJECT, env=environ, stderr=subprocess.DEVNULL
+    ) as process:
+        deadline = time.monotonic() + START_SECONDS
+        while not (record.exists() and '"placed"' in record.read_text()):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        process.kill()
+    assert (home / "data/server/token").read_text() == "first"
+    refused = run("create")
+    assert refused.returncode == 1
+    assert "--abort" in refused.stderr
+
+    done = run("restore", ending, "--timeout", "1s")
+
+    assert done.returncode == (ending == "--continue")
+    assert "the earlier state" in done.stdout + done.stderr
+    assert k3s.rows(home / "data") == {"second"}
+    assert not record.exists()
+    assert not list((bus.units / f"{UNIT}.d").glob("*restore*"))
