@@ -92,7 +92,7 @@ def _pack(file: IO[bytes], manifest: Manifest, folder: Path) -> None:
         _add(stream, manifests.NAME, len(content), 0o600, seconds, io.BytesIO(content))
         for entry in manifest.entries:
             with (folder / entry.name).open("rb") as source:
-                _add(stream, entry.name, entry.size, entry.mode, seconds, source)
+                _add(stream, entry.name, entry.size, entry.mode, entry.modified, source)
         stream.write(bytes(2 * BLOCK))
 
 

@@ -56,12 +56,16 @@ class Collected:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One file of an archive."""
+    """One file of an archive; `modified` is its mtime in whole seconds.
+
+    K3s compares the times of its certificates with those in the datastore (its pkg/cluster).
+    """
 
     name: str
     size: int
     sha256: str
     mode: int
+    modified: int = 0
 
 
 @dataclass(frozen=True, slots=True)

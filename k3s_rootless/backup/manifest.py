@@ -18,6 +18,8 @@ LARGEST = 8 * 2**20
 MOST_ENTRIES = 20_000
 MOST_BYTES = 2**40
 """The maximum size of all files of an archive."""
+LATEST = 8**11 - 1
+"""The latest time that a header of a tar file can have, in seconds since 1970."""
 WARNING = (
     "This archive contains secrets: the token, private keys and all Secrets of the cluster."
     " Everyone who can read it can control the cluster."
@@ -43,7 +45,13 @@ def render(manifest: Manifest) -> bytes:
         "live": manifest.live,
         "revision": manifest.revision,
         "files": [
-            {"name": one.name, "size": one.size, "sha256": one.sha256, "mode": f"{one.mode:04o}"}
+            {
+                "name": one.name,
+                "size": one.size,
+                "sha256": one.sha256,
+                "mode": f"{one.mode:04o}",
+                "modified": one.modified,
+            }
             for one in manifest.entries
         ],
         "left_out": [{"path": one.path, "reason": one.reason} for one in manifest.left_out],
@@ -133,7 +141,10 @@ def _entry(value: Any) -> Entry:  # noqa: ANN401 (untyped JSON)
     mode = field(content, "mode", str)
     if not re.fullmatch("0[0-7]{3}", mode):
         raise InvalidField("must be a mode such as 0600", "mode")
-    return Entry(name, size, sha256, int(mode, 8))
+    modified = field(content, "modified", int)
+    if not 0 <= modified <= LATEST:
+        raise InvalidField("must be a time in seconds", "modified")
+    return Entry(name, size, sha256, int(mode, 8), modified)
 
 
 def _left_out(value: Any) -> LeftOut:  # noqa: ANN401 (untyped JSON)

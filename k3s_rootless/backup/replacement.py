@@ -183,6 +183,7 @@ def _target(places: dict[str, Path], entry: Entry) -> Iterator[IO[bytes] | None]
         with open(descriptor, "wb") as file:  # noqa: PTH123 (a descriptor)
             yield file
             atomic.finish(file, entry.mode & 0o777)
+            os.utime(file.fileno(), (entry.modified, entry.modified))
     except gzip.BadGzipFile:
         raise
     except OSError as error:

@@ -9,10 +9,12 @@ import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 from k3s_rootless import atomic
 from k3s_rootless.backup.facts import Entry, Source
+from k3s_rootless.backup.manifest import LATEST
 from k3s_rootless.errors import RootlessError
 
 _PREFIX = ".k3s-rootless-staging."
@@ -73,7 +75,7 @@ def copy(source: Source, folder: Path) -> Entry | None:
     target = folder / source.name
     try:
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        mode = _copy(source.path, target)
+        found = _copy(source.path, target)
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -81,11 +83,14 @@ def copy(source: Source, folder: Path) -> Entry | None:
             f"cannot copy `{source.path}`: {atomic.reason(error)}",
             hint=f"see how much space is left: df -h {folder.parent}",
         ) from error
-    return entry(folder, source.name, mode)
+    modified = min(max(0, int(found.st_mtime)), LATEST)
+    return replace(
+        entry(folder, source.name), mode=stat.S_IMODE(found.st_mode) & 0o777, modified=modified
+    )
 
 
-def entry(folder: Path, name: str, mode: int = 0o600) -> Entry:
-    """Return the entry of a copied file. Raises RootlessError."""
+def entry(folder: Path, name: str) -> Entry:
+    """Return the entry of a copied file, with the mode 0600. Raises RootlessError."""
     path = folder / name
     digest = hashlib.sha256()
     size = 0
@@ -94,12 +99,13 @@ def entry(folder: Path, name: str, mode: int = 0o600) -> Entry:
             while piece := file.read(_PIECE):
                 digest.update(piece)
                 size += len(piece)
+            modified = min(max(0, int(os.fstat(file.fileno()).st_mtime)), LATEST)
     except OSError as error:
         raise RootlessError(f"cannot read `{path}`: {atomic.reason(error)}") from error
-    return Entry(name, size, digest.hexdigest(), mode)
+    return Entry(name, size, digest.hexdigest(), 0o600, modified)
 
 
-def _copy(source: Path, target: Path) -> int:
+def _copy(source: Path, target: Path) -> os.stat_result:
     # O_NONBLOCK, because the file may have become a pipe without a writer.
     descriptor = os.open(source, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
     with open(descriptor, "rb") as reading:  # noqa: PTH123 (a descriptor)
@@ -110,4 +116,4 @@ def _copy(source: Path, target: Path) -> int:
             target.chmod(0o600)
             while piece := reading.read(_PIECE):
                 writing.write(piece)
-    return stat.S_IMODE(found.st_mode) & 0o777
+    return found

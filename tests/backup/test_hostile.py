@@ -127,6 +127,7 @@ def _packed(path: Path, members: list[tuple[str, bytes, bytes, str]], *, honest:
             "size": len(data),
             "sha256": hashlib.sha256(data if honest else b"").hexdigest(),
             "mode": "0777",
+            "modified": 1,
         }
         for name, data, _, _ in members
     ]

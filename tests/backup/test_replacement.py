@@ -19,6 +19,7 @@ from tests.backup.cluster import Cluster, killed_at_many_points, write
 @pytest.fixture
 def archive(cluster: Cluster) -> Path:
     """Return a backup of a cluster that has changed since."""
+    os.utime(cluster.data / "server/tls/etcd/peer.key", (1_700_000_000, 1_700_000_000))
     file = cluster.place / "backup.tar.gz"
     cluster.back_up(file)
     shutil.rmtree(cluster.place / "staging")
@@ -77,6 +78,7 @@ def test_a_restore_brings_back_the_state_of_the_backup(cluster: Cluster, archive
     assert replacement.load(record_of(cluster)) is None
     key = cluster.data / "server/tls/etcd/peer.key"
     assert key.stat().st_mode & 0o777 == 0o600
+    assert key.stat().st_mtime == 1_700_000_000
     assert (cluster.data / "server/tls/server-ca.crt").stat().st_mode & 0o777 == 0o644
 
 

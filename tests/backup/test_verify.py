@@ -57,6 +57,7 @@ def listed(*files: tuple[str, bytes], **changed: Any) -> bytes:
             "size": len(data),
             "sha256": hashlib.sha256(data).hexdigest(),
             "mode": "0600",
+            "modified": 0,
         }
         for name, data in files
     ]
@@ -215,6 +216,20 @@ def test_content_that_the_manifest_does_not_list(tmp_path: Path) -> None:
         ({"datastore": "paper"}, "datastore"),
         ({"created": "yesterday"}, "created"),
         ({"revision": True}, "revision"),
+        (
+            {
+                "files": [
+                    {
+                        "name": "data/a",
+                        "size": 1,
+                        "sha256": "0" * 64,
+                        "mode": "0600",
+                        "modified": 2**40,
+                    }
+                ]
+            },
+            "modified",
+        ),
         ({"files": [{"name": "data/a", "size": -1, "sha256": "0" * 64, "mode": "0600"}]}, "size"),
         ({"files": [{"name": "data/a", "size": 1, "sha256": "0", "mode": "0600"}]}, "sha256"),
         (
@@ -222,7 +237,17 @@ def test_content_that_the_manifest_does_not_list(tmp_path: Path) -> None:
             "mode",
         ),
         (
-            {"files": [{"name": "data/a", "size": 2**41, "sha256": "0" * 64, "mode": "0600"}]},
+            {
+                "files": [
+                    {
+                        "name": "data/a",
+                        "size": 2**41,
+                        "sha256": "0" * 64,
+                        "mode": "0600",
+                        "modified": 0,
+                    }
+                ]
+            },
             "too many",
         ),
     ],
