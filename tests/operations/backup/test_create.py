@@ -177,11 +177,12 @@ def test_the_list_has_each_backup_and_each_file_that_is_none(context: Context, d
     assert kept.path_of(context, Path("missing")) == Path("missing")
 
 
-def test_a_damaged_database_in_an_undamaged_archive(context: Context, tmp_path: Path) -> None:
-    cluster = Cluster(tmp_path).make()
+def test_a_damaged_database_in_an_undamaged_archive(context: Context, home: Path) -> None:
+    place = home / "config"
+    cluster = Cluster(place).make()
     cluster.database.write_bytes(b"no database" * 1000)
-    cluster.back_up(tmp_path / "a.tar.gz")
+    cluster.back_up(place / "a.tar.gz")
 
-    verify.read(tmp_path / "a.tar.gz")
+    verify.read(place / "a.tar.gz")
     with pytest.raises(RootlessError, match="the datastore is damaged"):
-        kept.verified(context, tmp_path / "a.tar.gz")
+        kept.verified(context, place / "a.tar.gz")
