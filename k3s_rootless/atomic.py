@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 SUFFIX = ".new"
 """The end of a staged file's name, which starts with a dot and the name of the final file."""
@@ -30,6 +31,19 @@ def staged(path: Path, data: bytes, mode: int) -> Iterator[Path]:
     The caller moves it to its final path. The temporary file is removed at the end if it still
     exists. Raises OSError, and leaves no file in that case.
     """
+    with being_written(path) as (file, new):
+        file.write(data)
+        finish(file, mode)
+        yield new
+
+
+@contextmanager
+def being_written(path: Path) -> Iterator[tuple[IO[bytes], Path]]:
+    """Yield an open temporary file beside `path`, with mode 0600, and its path.
+
+    The caller writes it, calls `finish`, and moves it to its final path. The temporary file is
+    removed at the end if it still exists. Raises OSError.
+    """
     # Imported here because it takes 2 ms, and read-only commands write no file.
     import tempfile
 
@@ -43,13 +57,36 @@ def staged(path: Path, data: bytes, mode: int) -> Iterator[Path]:
             # being written; an unlocked one was left behind.
             with suppress(OSError):
                 fcntl.flock(file, fcntl.LOCK_EX)
-            file.write(data)
-            file.flush()
-            os.fchmod(file.fileno(), mode)
-            os.fsync(file.fileno())
-            yield Path(name)
+            yield file, Path(name)
     finally:
         Path(name).unlink(missing_ok=True)
+
+
+def finish(file: IO[bytes], mode: int) -> None:
+    """Set the mode of a temporary file, and sync it. Raises OSError."""
+    file.flush()
+    os.fchmod(file.fileno(), mode)
+    os.fsync(file.fileno())
+
+
+def place(new: Path, path: Path) -> None:
+    """Move a temporary file to its final path, which must not exist.
+
+    Raises FileExistsError if the path exists, OSError.
+    """
+    try:
+        # Unlike rename(2), link(2) fails if the path exists.
+        os.link(new, path, follow_symlinks=False)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        if error.errno not in {errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS}:
+            raise
+        # The file system has no hard links. A file that another program creates at this moment is
+        # overwritten.
+        if os.path.lexists(path):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from None
+        new.rename(path)
 
 
 def sweep(directory: Path, name: str) -> None:

@@ -18,7 +18,13 @@ V = TypeVar("V")
 Json = dict[str, Any]
 
 _BLANK = " \t\n\r"
-_KINDS: dict[type, str] = {dict: "an object", list: "a list", str: "a string", int: "an integer"}
+_KINDS: dict[type, str] = {
+    dict: "an object",
+    list: "a list",
+    str: "a string",
+    int: "an integer",
+    bool: "a Boolean",
+}
 _decoder = json.JSONDecoder()
 
 

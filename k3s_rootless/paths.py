@@ -26,7 +26,7 @@ class Paths:
 
     `root` is `/` outside tests; files of the host are read below it. `user_units` is the directory
     for the user's units in systemd's documentation; if a user manager is running, its own answer is
-    used instead (`first_start.unit_directory`). `share` is XDG_DATA_HOME; None if it is not set.
+    used instead (`first_start.unit_directory`). `share` is XDG_DATA_HOME, None for its default.
     """
 
     root: Path
@@ -53,7 +53,7 @@ class Paths:
 
     @property
     def own(self) -> Path:
-        """The directory of k3s-rootless itself: the releases of K3s that it downloaded."""
+        """The directory of k3s-rootless itself: releases of K3s, and backups."""
         return (self.share or self.home / ".local" / "share") / "k3s-rootless"
 
     @property
@@ -65,6 +65,16 @@ class Paths:
     def kubeconfig(self) -> Path:
         """The default path of the kubeconfig that rootless K3s writes at each start."""
         return self.home / layout.KUBECONFIG
+
+    @property
+    def backups(self) -> Path:
+        """The directory of the backups of this user."""
+        return self.own / "backups"
+
+    @property
+    def restore_record(self) -> Path:
+        """The record of a restore that is not finished."""
+        return self.backups / "restore.json"
 
     @property
     def lock(self) -> Path:

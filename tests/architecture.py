@@ -15,7 +15,7 @@ from pathlib import Path
 PACKAGE = "k3s_rootless"
 LAYERS = ("leaves", "subjects", "operations", "cli")
 """Layers from lowest to highest: a module imports only from its own layer and lower layers."""
-SUBJECTS = ("preflight", "service", "ports", "journal", "cluster", "binaries", "support")
+SUBJECTS = ("preflight", "service", "ports", "journal", "cluster", "binaries", "support", "backup")
 SHELL = ("cli", "__main__")
 OWNERS = {
     "click": ("cli/",),
@@ -61,6 +61,9 @@ JUDGES = (
     "operations/status/pending.py",
     "operations/diagnose/answer.py",
     "support/page.py",
+    "backup/manifest.py",
+    "backup/judgement.py",
+    "backup/slots.py",
 )
 READERS = (
     "linux/",
@@ -85,12 +88,18 @@ READERS = (
     "binaries/installed.py",
     "support/host.py",
     "support/secret_files.py",
+    "backup/files.py",
+    "backup/verify.py",
 )
 PERFORMERS = (
     "service/act/",
     "binaries/download.py",
     "binaries/store.py",
     "support/archive.py",
+    "backup/archive.py",
+    "backup/database.py",
+    "backup/staging.py",
+    "backup/replacement.py",
 )
 RECORDS = ("facts.py", "records.py", "names.py", "__init__.py")
 IMPURE = frozenset(

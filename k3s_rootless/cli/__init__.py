@@ -33,6 +33,7 @@ _COMMANDS = {
     "uninstall": "Stop K3s and remove the files of k3s-rootless",
     "unit": "Show the systemd unit of K3s and its drop-ins",
     "config": "Show or change K3s server flags and resource limits",
+    "backup": "Create, verify and restore backups of the cluster",
     "linger": "Keep K3s running after logout (lingering)",
     "release": "Download, verify, list and switch releases of K3s",
     "bundle": "Create a support archive with secrets removed",
@@ -43,7 +44,7 @@ _COMMANDS = {
 
 `--help` thus loads no command module; a test compares the summaries with those of the commands.
 """
-_GROUPS = frozenset({"config", "env", "release", "unit"})
+_GROUPS = frozenset({"backup", "config", "env", "release", "unit"})
 """Commands that have subcommands and do nothing themselves."""
 
 

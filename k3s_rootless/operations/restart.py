@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from k3s_rootless.operations import first_start, installation, rotation
+from k3s_rootless.operations.backup import unfinished
 from k3s_rootless.operations.launch import perform, until_ready
 from k3s_rootless.operations.launch.started import Started
 from k3s_rootless.paths import UNIT
@@ -29,6 +30,7 @@ def restart(context: Context, timeout: float | None, until: str = "node") -> Sta
     begun = time.monotonic()
     with context.manager() as manager:
         with context.locked():
+            unfinished.require_none(context)
             directory = first_start.unit_directory(manager, context.paths)
             state = installation.observed(manager, directory)
             if not state.installed:

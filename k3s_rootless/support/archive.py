@@ -7,7 +7,6 @@ import gzip
 import hashlib
 import io
 import json
-import os
 import re
 import stat
 import tarfile
@@ -125,20 +124,12 @@ def _place(new: Path, path: Path, *, force: bool) -> None:
         new.replace(path)
         return
     try:
-        # Unlike rename(2), link(2) fails if the path exists.
-        os.link(new, path, follow_symlinks=False)
+        atomic.place(new, path)
     except FileExistsError:
         raise WouldOverwrite(
             f"cannot write `{path}`: it already exists",
             hint="name another file with -o, or replace this file with --force",
         ) from None
-    except OSError as error:
-        if error.errno not in {errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS}:
-            raise
-        # The file system has no hard links. A file that another program creates at this moment is
-        # overwritten.
-        require_free(path, force=False)
-        new.rename(path)
 
 
 def _bytes(text: str) -> bytes:

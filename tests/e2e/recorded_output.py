@@ -39,6 +39,8 @@ _PATIENCE = 60.0
 _ATTEMPTS = 5
 _INCOMPLETE = re.compile(r'^unknown |"unknown(?:_sources)?": \[[^]]', re.MULTILINE)
 
+_BACKUPS = ".local/share/k3s-rootless/backups"
+
 Recording = tuple[str, str]
 """The name of the file of an output, and its text."""
 
@@ -131,7 +133,17 @@ def _of_the_first_start(tool: Tool) -> Iterator[Recording]:
     yield document(tool, "ports-plan", "ports", "plan", "app.yaml")
     yield text(tool, "bundle", "bundle")
     yield document(tool, "bundle", "bundle", "-o", "/tmp/support.tar.gz")
+    yield document(tool, "backup-create", "backup", "create")
+    yield document(tool, "backup-list", "backup", "list")
+    yield document(tool, "backup-verify", "backup", "verify", _backup(tool))
+    yield document(tool, "backup-restore", "backup", "restore", _backup(tool), "--yes")
+    tool.machine.root("rm", "-rf", f"{HOME}/{_BACKUPS}")
     tool.machine.root("sh", "-c", f"rm -f {HOME}/*.tar.gz {HOME}/app.yaml /tmp/support.tar.gz")
+
+
+def _backup(tool: Tool) -> str:
+    """Return the name of the backup that was created."""
+    return tool.machine.user("ls", f"{HOME}/{_BACKUPS}").stdout.split()[0]
 
 
 def _of_settings(tool: Tool) -> Iterator[Recording]:

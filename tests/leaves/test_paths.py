@@ -54,6 +54,12 @@ def test_the_directory_of_releases(value: str, own: str) -> None:
     assert own == str(paths(XDG_DATA_HOME=value).own)
 
 
+def test_backups_are_among_the_data_of_the_user() -> None:
+    assert paths().backups == HOME / ".local/share/k3s-rootless/backups"
+    assert paths(XDG_DATA_HOME="data").backups == paths().backups
+    assert paths(XDG_DATA_HOME="/srv").backups == Path("/srv/k3s-rootless/backups")
+
+
 def test_all_paths_follow_from_the_variables() -> None:
     found = paths(XDG_RUNTIME_DIR="/run/me", XDG_CONFIG_HOME="/config")
 

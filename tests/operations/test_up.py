@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 import trustme
 
+from k3s_rootless.backup import replacement
+from k3s_rootless.backup.facts import Phase, Record
 from k3s_rootless.errors import PreflightFailed, RootlessError, UsageError
 from k3s_rootless.operations import up
 from k3s_rootless.operations.context import Context
@@ -205,3 +207,16 @@ def test_a_changed_unit_is_reloaded_before_the_checks(
     first = events[0]
     assert isinstance(first, StepBegins)
     assert "the unit or a drop-in changed after systemd read it" == first.cause
+
+
+def test_no_k3s_is_started_while_a_restore_is_not_finished(
+    context: Context, bus: Session, k3s: Path
+) -> None:
+    assert k3s.exists()
+    record = Record(Phase.REPLACING, Path("/a.tar.gz"), ())
+    replacement.replace(context.paths.restore_record, record)
+
+    with pytest.raises(RootlessError, match=r"restore of `/a.tar.gz` is not finished"):
+        start(context)
+
+    assert not (bus.units / UNIT).exists()

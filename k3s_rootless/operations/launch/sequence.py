@@ -16,6 +16,7 @@ from k3s_rootless.operations import (
     rotation,
     server_settings,
 )
+from k3s_rootless.operations.backup import unfinished
 from k3s_rootless.operations.check import checking, outcome
 from k3s_rootless.operations.environment import reading
 from k3s_rootless.operations.launch import perform, until_ready
@@ -76,6 +77,7 @@ def up(
     """Check the host, perform the plan, and wait."""
     _check(context, manager, request, host)
     with context.locked():
+        unfinished.require_none(context)
         made = _plan(context, manager, request, host)
         if made.outage is not None and not request.restart:
             _require_consent(made.outage, confirm)

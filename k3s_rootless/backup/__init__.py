@@ -1,0 +1,1 @@
+"""Backups of a cluster: what belongs to one, the archive, and its restore."""

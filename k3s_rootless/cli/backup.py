@@ -1,0 +1,139 @@
+"""`k3s-rootless backup`: create, list, verify and restore backups of the cluster."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from k3s_rootless.cli.help import Group
+from k3s_rootless.cli.options import json_option, timeout_option
+from k3s_rootless.errors import UsageError
+
+_FILE = click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
+
+
+@click.group("backup", cls=Group)
+def command() -> None:
+    """Create, verify and restore backups of the cluster."""
+
+
+@command.command(
+    "create",
+    exit_codes={
+        0: "the backup is written",
+        1: "no backup can be created",
+        4: "the backup is written, but K3s was not ready in time after --stop",
+        7: "the file exists; use --force to replace it",
+    },
+)
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Write to this file, or to a new file in this directory.",
+)
+@click.option(
+    "--live/--stop",
+    default=True,
+    show_default=True,
+    help="Copy the files while K3s runs, or stop K3s for the copy and start it again.",
+)
+@click.option("--force", is_flag=True, help="Replace an existing file.")
+@json_option
+def create(*, output: Path | None, live: bool, force: bool, as_json: bool) -> None:
+    """Create a backup of the cluster.
+
+    Contains the datastore, the token, certificates and keys, your manifests, and the configuration
+    of K3s. Volumes and images are not included.
+
+    The file contains secrets: everyone who can read it can control the cluster.
+    """
+    from k3s_rootless.cli.display import backup as display
+    from k3s_rootless.cli.session import Session
+    from k3s_rootless.operations.backup import create as operation
+
+    session = Session.begin("backup-create" if as_json else None)
+    request = operation.Request(output, stop=not live, force=force)
+    display.show_created(session.report, operation.create(session, request))
+
+
+@command.command("list", exit_codes={0: "the list is shown"})
+@json_option
+def list_(*, as_json: bool) -> None:
+    """List the backups, the oldest first.
+
+    Reads only the list of contents of each backup. To check a whole backup, use `backup verify`.
+    """
+    from k3s_rootless.cli.display import backup as display
+    from k3s_rootless.cli.session import Session
+    from k3s_rootless.operations.backup import kept
+
+    session = Session.begin("backup-list" if as_json else None)
+    found = kept.kept(session)
+    display.show_list(session.report, session.paths.backups, found)
+    session.report.document(kept.list_document(session, found))
+
+
+@command.command(
+    "verify", exit_codes={0: "the backup is complete and undamaged", 1: "it is not usable"}
+)
+@_FILE
+@json_option
+def verify(*, file: Path, as_json: bool) -> None:
+    """Check that a backup is complete and undamaged.
+
+    Reads all of it, compares checksums, and checks the datastore. FILE is a path, or a name in the
+    directory of backups.
+    """
+    from k3s_rootless.cli.display import backup as display
+    from k3s_rootless.cli.session import Session
+    from k3s_rootless.operations.backup import kept
+
+    session = Session.begin("backup-verify" if as_json else None)
+    found = kept.verified(session, kept.path_of(session, file))
+    display.show_verified(session.report, found)
+    session.report.document(kept.verify_document(found))
+
+
+@command.command(
+    "restore",
+    exit_codes={
+        0: "K3s is ready with the backup; for --abort: the earlier state is put back",
+        1: "the backup cannot be used, or K3s did not get ready and the earlier state is put back",
+        2: "no terminal to ask for confirmation, and no --yes",
+        3: "K3s is not installed",
+    },
+)
+@click.argument("file", metavar="[FILE]", required=False, type=click.Path(path_type=Path))
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@click.option("--continue", "resume", is_flag=True, help="Finish a restore that was interrupted.")
+@click.option("--abort", is_flag=True, help="Undo a restore that was interrupted.")
+@timeout_option
+@json_option
+def restore(
+    *, file: Path | None, yes: bool, resume: bool, abort: bool, timeout: float, as_json: bool
+) -> None:
+    """Restore a backup onto the machine and user that it is from.
+
+    Reads the backup completely, stops K3s, replaces its files, and starts it. If K3s is not ready
+    in time, the earlier state is put back. Changes since the backup are lost.
+
+    Restore only backups that you trust: they contain workloads and settings that K3s will run.
+    """
+    from k3s_rootless.cli.display import backup as display
+    from k3s_rootless.cli.session import Session
+    from k3s_rootless.operations.backup import restore as operation
+
+    session = Session.begin("backup-restore" if as_json else None)
+    if [file is not None, resume, abort].count(True) != 1:
+        raise UsageError("cannot restore: name one of FILE, --continue and --abort")
+    if resume:
+        done = operation.resume(session, timeout)
+    elif file is None:
+        done = operation.abort(session, timeout)
+    else:
+        request = operation.Request(file, timeout, yes=yes)
+        done = operation.restore(session, request, session.report.confirm)
+    display.show_restored(session.report, done)

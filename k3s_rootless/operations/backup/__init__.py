@@ -1,0 +1,1 @@
+"""Back up a cluster, list and verify backups, and restore one."""

@@ -1,0 +1,108 @@
+"""Read what a backup and a restore need to know: the unit, K3s, and its directories."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from k3s_rootless.backup import files
+from k3s_rootless.backup.facts import Datastore, Origin, Root
+from k3s_rootless.errors import RootlessError, UsageError
+from k3s_rootless.k3s.unit_path import unit_search
+from k3s_rootless.observation import Known
+from k3s_rootless.operations import first_start, installation, server_settings
+from k3s_rootless.paths import UNIT
+from k3s_rootless.preflight.probes import host
+from k3s_rootless.rootlesskit import state as rootlesskit
+
+if TYPE_CHECKING:
+    from k3s_rootless.k3s.settings import Settings
+    from k3s_rootless.operations.context import Context
+    from k3s_rootless.service.facts import UnitState
+    from k3s_rootless.service.systemd.user import UserManager
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """The unit, the settings of K3s, and the directories of its files."""
+
+    state: UnitState
+    settings: Settings
+    origin: Origin
+    roots: Mapping[Root, Path]
+    datastore: Datastore
+
+    @property
+    def data(self) -> Path:
+        """The data directory."""
+        return self.roots[Root.DATA]
+
+    @property
+    def in_use(self) -> bool:
+        """True if a K3s uses the data directory, also one that the unit did not start."""
+        return self.state.running or rootlesskit.is_held(self.settings.rootlesskit_state)
+
+    @property
+    def configuration(self) -> tuple[Path, ...]:
+        """The configuration files that K3s reads."""
+        return tuple(one.path for one in self.settings.files if not one.missing)
+
+
+def read(context: Context, manager: UserManager) -> Surroundings:
+    """Read the surroundings. Raises UsageError if the data directory is unknown, RootlessError."""
+    state = manager.unit(UNIT)
+    settings = server_settings.of(context, state, manager.environment)
+    doubt = settings.doubt("data-dir")
+    if doubt:
+        raise UsageError(
+            f"cannot find the data directory of K3s: {doubt}",
+            hint="see where the setting comes from: k3s-rootless config get data-dir",
+        )
+    directory = first_start.unit_directory(manager, context.paths)
+    roots = {
+        Root.DATA: settings.data,
+        Root.HOME: context.paths.home,
+        Root.UNIT: installation.drop_in_directory(directory),
+    }
+    return Surroundings(
+        state,
+        settings,
+        _origin(context, settings, roots),
+        roots,
+        files.datastore(settings.data, settings.value("datastore-endpoint").text),
+    )
+
+
+def require_sqlite(here: Surroundings) -> None:
+    """Raise RootlessError if the datastore is not an SQLite file."""
+    if here.datastore is Datastore.SQLITE:
+        return
+    hint = {
+        Datastore.ETCD: f"save a snapshot: k3s etcd-snapshot save --data-dir {here.data}",
+        Datastore.EXTERNAL: "back up that database with its own programs",
+        Datastore.NONE: "start K3s first: k3s-rootless up",
+    }[here.datastore]
+    if here.datastore is Datastore.NONE:
+        why = f"{here.data} contains no datastore"
+    else:
+        why = f"its datastore is {here.datastore.value}, and only SQLite is supported"
+    raise RootlessError(f"cannot back up the cluster: {why}", hint=hint)
+
+
+def _origin(context: Context, settings: Settings, roots: Mapping[Root, Path]) -> Origin:
+    binary = host.k3s_binary(context.environ, unit_search(), context.paths.home)
+    k3s = None
+    if isinstance(binary.version, Known):
+        k3s = binary.version.value.text
+    system = os.uname()
+    return Origin(
+        user=context.user,
+        # Kubernetes has only lower-case names of nodes (K3s pkg/agent/config).
+        node=(settings.node_name or system.nodename).lower(),
+        architecture=system.machine,
+        k3s=k3s,
+        roots={root: str(path) for root, path in roots.items()},
+    )
