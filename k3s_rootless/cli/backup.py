@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,7 +11,16 @@ from k3s_rootless.cli.help import Group
 from k3s_rootless.cli.options import json_option, timeout_option
 from k3s_rootless.errors import UsageError
 
+if TYPE_CHECKING:
+    from k3s_rootless.cli.session import Session
+
 _FILE = click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
+
+
+def _begin(document: str, *, as_json: bool) -> Session:
+    from k3s_rootless.cli.session import Session
+
+    return Session.begin(document if as_json else None)
 
 
 @click.group("backup", cls=Group)
@@ -51,10 +61,9 @@ def create(*, output: Path | None, live: bool, force: bool, as_json: bool) -> No
     The file contains secrets: everyone who can read it can control the cluster.
     """
     from k3s_rootless.cli.display import backup as display
-    from k3s_rootless.cli.session import Session
     from k3s_rootless.operations.backup import create as operation
 
-    session = Session.begin("backup-create" if as_json else None)
+    session = _begin("backup-create", as_json=as_json)
     request = operation.Request(output, stop=not live, force=force)
     display.show_created(session.report, operation.create(session, request))
 
@@ -67,10 +76,9 @@ def list_(*, as_json: bool) -> None:
     Reads only the list of contents of each backup. To check a whole backup, use `backup verify`.
     """
     from k3s_rootless.cli.display import backup as display
-    from k3s_rootless.cli.session import Session
     from k3s_rootless.operations.backup import kept
 
-    session = Session.begin("backup-list" if as_json else None)
+    session = _begin("backup-list", as_json=as_json)
     found = kept.kept(session)
     display.show_list(session.report, session.paths.backups, found)
     session.report.document(kept.list_document(session, found))
@@ -88,10 +96,9 @@ def verify(*, file: Path, as_json: bool) -> None:
     directory of backups.
     """
     from k3s_rootless.cli.display import backup as display
-    from k3s_rootless.cli.session import Session
     from k3s_rootless.operations.backup import kept
 
-    session = Session.begin("backup-verify" if as_json else None)
+    session = _begin("backup-verify", as_json=as_json)
     found = kept.verified(session, kept.path_of(session, file))
     display.show_verified(session.report, found)
     session.report.document(kept.verify_document(found))
@@ -123,10 +130,9 @@ def restore(
     Restore only backups that you trust: they contain workloads and settings that K3s will run.
     """
     from k3s_rootless.cli.display import backup as display
-    from k3s_rootless.cli.session import Session
     from k3s_rootless.operations.backup import restore as operation
 
-    session = Session.begin("backup-restore" if as_json else None)
+    session = _begin("backup-restore", as_json=as_json)
     if [file is not None, resume, abort].count(True) != 1:
         raise UsageError("cannot restore: name one of FILE, --continue and --abort")
     if resume:

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from k3s_rootless.cli.help import Command, Group
 from k3s_rootless.cli.options import json_option
+
+if TYPE_CHECKING:
+    from k3s_rootless.cli.session import Session
+
+
+def _begin(document: str, *, as_json: bool) -> Session:
+    from k3s_rootless.cli.session import Session
+
+    return Session.begin(document if as_json else None)
 
 
 @click.group("release", cls=Group)
@@ -32,10 +42,9 @@ def list_(*, remote: bool, as_json: bool) -> None:
     Without --remote, no server is queried: the last known answer is shown with its date.
     """
     from k3s_rootless.cli.display import release
-    from k3s_rootless.cli.session import Session
     from k3s_rootless.operations.releases import listing
 
-    session = Session.begin("release-list" if as_json else None)
+    session = _begin("release-list", as_json=as_json)
     found = listing.listing(session, remote=remote)
     release.show_list(session.report, found)
     click.get_current_context().exit(0 if found.problem is None else 1)
@@ -93,10 +102,9 @@ def get(
     INSTALL_K3S_ARTIFACT_URL are respected.
     """
     from k3s_rootless.cli.display import release
-    from k3s_rootless.cli.session import Session
     from k3s_rootless.operations.releases import get as getting
 
-    session = Session.begin("release-get" if as_json else None)
+    session = _begin("release-get", as_json=as_json)
     request = getting.Request(wanted, mirror, images, file, checksums)
     release.show_got(session.report, getting.get(session, request))
 
@@ -117,10 +125,9 @@ def use(*, version: str, as_json: bool) -> None:
     A running K3s is not restarted: the release takes effect at the next start of K3s.
     """
     from k3s_rootless.cli.display import release
-    from k3s_rootless.cli.session import Session
     from k3s_rootless.operations.releases import use as using
 
-    session = Session.begin("release-use" if as_json else None)
+    session = _begin("release-use", as_json=as_json)
     release.show_used(session.report, using.use(session, version))
 
 
@@ -134,10 +141,9 @@ def prune(*, dry_run: bool, as_json: bool) -> None:
     its data directory; those files are removed only while K3s is stopped.
     """
     from k3s_rootless.cli.display import release
-    from k3s_rootless.cli.session import Session
     from k3s_rootless.operations.releases import prune as pruning
 
-    session = Session.begin("release-prune" if as_json else None)
+    session = _begin("release-prune", as_json=as_json)
     pruned = pruning.prune(session, dry_run=dry_run)
     release.show_pruned(session.report, pruned)
     click.get_current_context().exit(1 if pruned.problems else 0)
