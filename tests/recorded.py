@@ -53,6 +53,7 @@ _VOLATILE = tuple(
 )
 _VOLATILE_KEYS = {
     "child_pid",
+    "content",
     "cpu_seconds",
     "lines_read",
     "main_pid",

@@ -41,6 +41,14 @@ _PATIENCE = {"lab": 1, "vm": 5}
 """Factor for starts that must time out: the virtual machine may be emulated, and slower."""
 _EXITED = "Main process exited"
 _STOPS = "Stopping "
+# rootlesskit 2.0.2 ignores SIGTERM for ever if its child dies of it while the network is created.
+_STARTED = f"""
+for turn in $(seq 200); do
+    systemctl --user is-active --quiet {UNIT.name} || exit 0
+    test ! -S ~/.rancher/k3s/rootless/api.sock || exit 0
+    sleep 0.05
+done
+"""
 _WAITS = {"snapshotter-fuse": "node", "datastore-damaged": "port"}
 """Phase that is never reached when K3s waits forever; its journal shows this early."""
 
@@ -407,6 +415,7 @@ def run(tool: Tool, way: Way) -> Run:
         ignored = [word for one in way.ignore for word in ("--ignore", one)]
         found = _up(tool, way, [TOOL, "up", "--json", "--timeout", timeout, *tool.ignore, *ignored])
     finally:
+        machine.user("sh", "-c", _STARTED)
         machine.user("systemctl", "--user", "stop", UNIT.name)
         way.undo(tool)
     died = next((event for event in found.events if event["event"] == "exited"), None)
