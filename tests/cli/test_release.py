@@ -135,8 +135,9 @@ def test_a_list_without_a_server_shows_what_is_known(
 
 
 def test_a_read_only_home_is_an_error(environ: dict[str, str], home: Path) -> None:
-    os.chown(home / "share", 0, 0)
-    if os.getuid() != 0:
+    if os.getuid() == 0:
+        os.chown(home / "share", 0, 0)
+    else:
         (home / "share").chmod(0o500)
 
     done = run(environ, "get")
