@@ -12,7 +12,7 @@ import os
 import re
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
@@ -67,6 +67,22 @@ def finish(file: IO[bytes], mode: int) -> None:
     file.flush()
     os.fchmod(file.fileno(), mode)
     os.fsync(file.fileno())
+
+
+def write(path: Path, data: bytes, mode: int) -> None:
+    """Write a file, whether the path exists or not. Raises OSError, and changes nothing then."""
+    with staged(path, data, mode) as new:
+        new.replace(path)
+    sync(path.parent)
+
+
+def lock(descriptor: int, on_wait: Callable[[], None]) -> None:
+    """Lock an open file for this process; `on_wait` is called before a wait. Raises OSError."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        on_wait()
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
 
 
 def place(new: Path, path: Path) -> None:

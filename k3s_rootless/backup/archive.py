@@ -10,17 +10,15 @@ import errno
 import gzip
 import io
 import os
-import re
-import stat
 import tarfile
 from datetime import datetime
 from pathlib import Path
 from typing import IO
 
-from k3s_rootless import atomic
+from k3s_rootless import output_file
 from k3s_rootless.backup import manifest as manifests
 from k3s_rootless.backup.facts import Manifest
-from k3s_rootless.errors import RootlessError, WouldOverwrite
+from k3s_rootless.errors import RootlessError
 
 SUFFIX = ".tar.gz"
 PREFIX = "k3s-rootless-backup-"
@@ -38,48 +36,19 @@ def name(created: datetime) -> str:
 
 
 def require_free(path: Path, *, force: bool) -> None:
-    """Raise an error if the path exists, even as a dangling link, unless `force` is set.
-
-    Raises WouldOverwrite, RootlessError.
-    """
-    try:
-        status = path.lstat()
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise _unwritable(path, error) from error
-    if stat.S_ISDIR(status.st_mode):
-        raise RootlessError(
-            f"cannot write `{path}`: it is a directory", hint="name a file with -o FILE"
-        )
-    if not force:
-        raise _exists(path)
+    """Raise an error if the path exists, unless `force` is set; see `output_file`."""
+    output_file.require_free(path, _HINTS, force=force)
 
 
 def write(path: Path, manifest: Manifest, folder: Path, *, force: bool) -> int:
-    """Write an archive with mode 0600, and return its size in bytes.
+    """Write an archive, and return its size in bytes; see `output_file.writing` for the errors.
 
-    `folder` contains the files of the manifest. Files that an interrupted run left beside `path`
-    are removed. A link at the path is replaced, never followed. Raises RootlessError,
-    WouldOverwrite if another program has created the path since.
+    `folder` contains the files of the manifest.
     """
-    require_free(path, force=force)
-    atomic.sweep(path.parent, rf"{_NAMES}|{re.escape(path.name[:200])}")
-    try:
-        with atomic.being_written(path) as (file, new):
-            _pack(file, manifest, folder)
-            atomic.finish(file, 0o600)
-            size = os.fstat(file.fileno()).st_size
-            if force:
-                new.replace(path)
-            else:
-                atomic.place(new, path)
-        atomic.sync(path.parent)
-    except FileExistsError:
-        raise _exists(path) from None
-    except OSError as error:
-        raise _unwritable(path, error) from error
-    return size
+    with output_file.writing(path, _NAMES, _HINTS, force=force) as file:
+        _pack(file, manifest, folder)
+        file.flush()
+        return os.fstat(file.fileno()).st_size
 
 
 def _pack(file: IO[bytes], manifest: Manifest, folder: Path) -> None:
@@ -123,17 +92,12 @@ def _add(
     stream.write(bytes(-size % BLOCK))
 
 
-def _exists(path: Path) -> WouldOverwrite:
-    return WouldOverwrite(
-        f"cannot write `{path}`: it already exists",
-        hint="name another file with -o, or replace this file with --force",
-    )
-
-
-def _unwritable(path: Path, error: OSError) -> RootlessError:
-    hint = f"see how much space is left: df -h {path.parent}"
+def _hint(error: OSError, path: Path) -> str:
     if error.errno in {errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR}:
-        hint = "name another file with -o"
+        return "name another file with -o"
     if error.errno == errno.ENOENT:
-        hint = f"create the directory: mkdir -p {path.parent}"
-    return RootlessError(f"cannot write `{path}`: {atomic.reason(error)}", hint=hint)
+        return f"create the directory: mkdir -p {path.parent}"
+    return f"see how much space is left: df -h {path.parent}"
+
+
+_HINTS = output_file.Hints(lambda _: "name a file with -o FILE", _hint)

@@ -249,9 +249,7 @@ def _save(file: Path, record: Record) -> None:
     atomic.make_directory(file.parent)
     atomic.sweep(file.parent, file.name.replace(".", r"\."))
     data = json.dumps(content, indent=1).encode("ascii")
-    with atomic.staged(file, data, 0o600) as new:
-        new.replace(file)
-    atomic.sync(file.parent)
+    atomic.write(file, data, 0o600)
 
 
 def _phase(text: str) -> Phase:

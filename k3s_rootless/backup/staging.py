@@ -83,26 +83,28 @@ def copy(source: Source, folder: Path) -> Entry | None:
             f"cannot copy `{source.path}`: {atomic.reason(error)}",
             hint=f"see how much space is left: df -h {folder.parent}",
         ) from error
-    modified = min(max(0, int(found.st_mtime)), LATEST)
     return replace(
-        entry(folder, source.name), mode=stat.S_IMODE(found.st_mode) & 0o777, modified=modified
+        entry(folder, source.name),
+        mode=stat.S_IMODE(found.st_mode) & 0o777,
+        modified=_modified(found),
     )
 
 
 def entry(folder: Path, name: str) -> Entry:
     """Return the entry of a copied file, with the mode 0600. Raises RootlessError."""
     path = folder / name
-    digest = hashlib.sha256()
-    size = 0
     try:
         with path.open("rb") as file:
-            while piece := file.read(_PIECE):
-                digest.update(piece)
-                size += len(piece)
-            modified = min(max(0, int(os.fstat(file.fileno()).st_mtime)), LATEST)
+            digest = hashlib.file_digest(file, "sha256")
+            found = os.fstat(file.fileno())
     except OSError as error:
         raise RootlessError(f"cannot read `{path}`: {atomic.reason(error)}") from error
-    return Entry(name, size, digest.hexdigest(), 0o600, modified)
+    return Entry(name, found.st_size, digest.hexdigest(), 0o600, _modified(found))
+
+
+def _modified(found: os.stat_result) -> int:
+    """Return the time of the last change in whole seconds, within what an archive can hold."""
+    return min(max(0, int(found.st_mtime)), LATEST)
 
 
 def _copy(source: Path, target: Path) -> os.stat_result:

@@ -69,11 +69,6 @@ def releases(own: Path) -> tuple[Release, ...]:
     return tuple(sorted(found, key=lambda one: tags.order(one.version), reverse=True))
 
 
-def is_release(version: str) -> bool:
-    """Return whether a version can be kept: only published releases can."""
-    return tags.is_tag(version)
-
-
 def linked(own: Path, link: str) -> str | None:
     """Return the release that a link of ours leads to; None if it leads elsewhere or to nothing."""
     try:

@@ -46,11 +46,7 @@ def changing(own: Path, on_wait: Callable[[], None]) -> Iterator[None]:
             0o600,
         )
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            on_wait()
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        atomic.lock(descriptor, on_wait)
         yield
     finally:
         os.close(descriptor)
@@ -174,9 +170,7 @@ def _link(own: Path, link: str, version: str) -> None:
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:
     text = json.dumps(content, indent=2, default=str) + "\n"
-    with atomic.staged(path, text.encode("utf-8"), 0o644) as staged:
-        staged.rename(path)
-    atomic.sync(path.parent)
+    atomic.write(path, text.encode("utf-8"), 0o644)
     atomic.sweep(path.parent, path.name.replace(".", r"\."))
 
 

@@ -20,3 +20,8 @@ def found(context: Context, search: str | None = None) -> K3sBinary:
         context.paths.home,
         own=context.paths.own,
     )
+
+
+def located(context: Context) -> K3sBinary:
+    """Find k3s without running it; its version is not known then."""
+    return host.find_k3s(context.environ, unit_search(), context.paths.home, own=context.paths.own)

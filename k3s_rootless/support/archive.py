@@ -7,16 +7,13 @@ import gzip
 import hashlib
 import io
 import json
-import re
-import stat
 import tarfile
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from k3s_rootless import atomic, schemas
-from k3s_rootless.errors import RootlessError, WouldOverwrite
+from k3s_rootless import output_file, schemas
 from k3s_rootless.support.facts import Item, Missing
 
 MANIFEST = "manifest.json"
@@ -77,59 +74,14 @@ def packed(items: Sequence[Item], folder: str, made: datetime) -> bytes:
 
 
 def require_free(path: Path, *, force: bool) -> None:
-    """Raise an error if the path exists, even as a dangling link, unless `force` is set.
-
-    Raises WouldOverwrite, RootlessError.
-    """
-    try:
-        status = path.lstat()
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise RootlessError(
-            f"cannot write `{path}`: {atomic.reason(error)}", hint=_hint(error, path)
-        ) from error
-    if stat.S_ISDIR(status.st_mode):
-        raise RootlessError(
-            f"cannot write `{path}`: it is a directory",
-            hint=f"name a file: -o {path}/support.tar.gz",
-        )
-    if not force:
-        raise WouldOverwrite(
-            f"cannot write `{path}`: it already exists",
-            hint="name another file with -o, or replace this file with --force",
-        )
+    """Raise an error if the path exists, unless `force` is set; see `output_file`."""
+    output_file.require_free(path, _HINTS, force=force)
 
 
 def write(path: Path, data: bytes, *, force: bool) -> None:
-    """Write a file that only its owner can read, atomically: staged, synced, then renamed.
-
-    Files that an interrupted bundle left there are removed. A link at the path is replaced, never
-    followed. Raises RootlessError, WouldOverwrite if another program has created the path since.
-    """
-    require_free(path, force=force)
-    atomic.sweep(path.parent, rf"{NAME}-\w{{16}}\.tar\.gz|{re.escape(path.name[:200])}")
-    try:
-        with atomic.staged(path, data, 0o600) as new:
-            _place(new, path, force=force)
-        atomic.sync(path.parent)
-    except OSError as error:
-        raise RootlessError(
-            f"cannot write `{path}`: {atomic.reason(error)}", hint=_hint(error, path)
-        ) from error
-
-
-def _place(new: Path, path: Path, *, force: bool) -> None:
-    if force:
-        new.replace(path)
-        return
-    try:
-        atomic.place(new, path)
-    except FileExistsError:
-        raise WouldOverwrite(
-            f"cannot write `{path}`: it already exists",
-            hint="name another file with -o, or replace this file with --force",
-        ) from None
+    """Write a file that only its owner can read; see `output_file.writing` for the errors."""
+    with output_file.writing(path, rf"{NAME}-\w{{16}}\.tar\.gz", _HINTS, force=force) as file:
+        file.write(data)
 
 
 def _bytes(text: str) -> bytes:
@@ -149,3 +101,6 @@ def _hint(error: OSError, path: Path) -> str | None:
     if error.errno == errno.ENOTDIR:
         return f"{path.parent} is not a directory; name another file with -o"
     return None
+
+
+_HINTS = output_file.Hints(lambda path: f"name a file: -o {path}/support.tar.gz", _hint)

@@ -11,11 +11,9 @@ from typing import TYPE_CHECKING
 from k3s_rootless.backup import files
 from k3s_rootless.backup.facts import Datastore, Origin, Root
 from k3s_rootless.errors import RootlessError, UsageError
-from k3s_rootless.k3s.unit_path import unit_search
 from k3s_rootless.observation import Known
-from k3s_rootless.operations import first_start, installation, server_settings
+from k3s_rootless.operations import first_start, installation, k3s_search, server_settings
 from k3s_rootless.paths import UNIT
-from k3s_rootless.preflight.probes import host
 from k3s_rootless.rootlesskit import state as rootlesskit
 
 if TYPE_CHECKING:
@@ -93,7 +91,7 @@ def require_sqlite(here: Surroundings) -> None:
 
 
 def _origin(context: Context, settings: Settings, roots: Mapping[Root, Path]) -> Origin:
-    binary = host.k3s_binary(context.environ, unit_search(), context.paths.home)
+    binary = k3s_search.found(context)
     k3s = None
     if isinstance(binary.version, Known):
         k3s = binary.version.value.text

@@ -28,7 +28,7 @@ def bring(context: Context, wanted: str, limits: Limits | None = None) -> None:
 
 
 def _is_there(context: Context) -> bool:
-    found = k3s_search.found(context)
+    found = k3s_search.located(context)
     if found.path is None or found.risk:
         return False
     context.notice(f"nothing is downloaded: {found.path} is there")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from k3s_rootless import atomic
-from k3s_rootless.binaries import architectures, installed, store
+from k3s_rootless.binaries import architectures, installed, store, tags
 from k3s_rootless.binaries.facts import Integrity, Limits, Record
 from k3s_rootless.binaries.https import Client
 from k3s_rootless.errors import RootlessError, UnsupportedHost, UsageError
@@ -74,9 +74,8 @@ def get(context: Context, request: Request, limits: Limits | None = None) -> Got
     with store.changing(own, lambda: context.notice(WAITING)):
         release, changed = _kept(context, version, origin)
         # A k3s of another source stays in use until `release use`.
-        used = (
-            installed.linked(own, installed.LINK) is None and k3s_search.found(context).path is None
-        )
+        linked = installed.linked(own, installed.LINK)
+        used = linked is None and k3s_search.located(context).path is None
         if used:
             store.use(own, release.version)
         images = None
@@ -168,7 +167,7 @@ def _recorded(context: Context, version: str | None, arrived: _Arrived) -> Recor
         raise RootlessError(
             f"cannot use {asset.name} from {asset.url}: it is K3s {found}, not {version}"
         )
-    if not installed.is_release(found):
+    if not tags.is_tag(found):
         raise RootlessError(f"cannot keep {asset.name}: K3s {found} is not a release")
     return Record(
         version=found,

@@ -56,7 +56,7 @@ def use(context: Context, wanted: str) -> Used:
 
 def _foreign(context: Context) -> str | None:
     """Return the k3s that `up` uses now, if it is not a release of ours."""
-    path = k3s_search.found(context).path
+    path = k3s_search.located(context).path
     return None if path == str(context.paths.own / installed.LINK) else path
 
 

@@ -12,6 +12,7 @@ import os
 import shutil
 import stat
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from k3s_rootless import command, trust
@@ -152,10 +153,23 @@ def k3s_binary(
 ) -> K3sBinary:
     """Find the k3s that a unit would start, and run `k3s --version`, for at most `seconds`.
 
+    See `find_k3s`. A k3s that another user could change is not run.
+    """
+    found = find_k3s(environ, search, home, own=own)
+    if found.path is None or not found.executable or found.risk:
+        return found
+    return replace(found, version=k3s_version(Path(found.path), home, seconds))
+
+
+def find_k3s(
+    environ: Mapping[str, str], search: str, home: Path, *, own: Path | None = None
+) -> K3sBinary:
+    """Find the k3s that a unit would start, without running it.
+
     The release in use below `own` comes first, because the user chose it. Then come the caller's
     PATH, which finds the k3s that the user means, the unit's PATH, and the directories where users
     put programs. A k3s that another user could change is skipped. If there is no other, it is
-    returned with its risk, and is not run.
+    returned with its risk.
     """
     places = [
         *([] if own is None else [str(own / "bin")]),
@@ -171,7 +185,7 @@ def k3s_binary(
             continue
         risk = trust.risk(Path(found))
         if not risk:
-            return _trusted(Path(found), home, own, seconds)
+            return _trusted(Path(found), own)
         if risky is None:
             not_run = Unknown(f"{found} was not run: {risk}")
             risky = K3sBinary(found, executable=True, risk=risk, version=not_run)
@@ -180,7 +194,7 @@ def k3s_binary(
     return K3sBinary(path=shutil.which("k3s", mode=os.F_OK, path=os.pathsep.join(places)))
 
 
-def _trusted(found: Path, home: Path, own: Path | None, seconds: float) -> K3sBinary:
+def _trusted(found: Path, own: Path | None) -> K3sBinary:
     try:
         real = _pinned(found, own)
         owner = real.stat().st_uid
@@ -190,10 +204,7 @@ def _trusted(found: Path, home: Path, own: Path | None, seconds: float) -> K3sBi
             releases = str(real.resolve().parents[1])
     except OSError:
         return K3sBinary(path=str(found))
-    printed = k3s_version(real, home, seconds)
-    return K3sBinary(
-        path=str(real), executable=True, owner=owner, version=printed, releases=releases
-    )
+    return K3sBinary(path=str(real), executable=True, owner=owner, releases=releases)
 
 
 def _pinned(found: Path, own: Path | None) -> Path:

@@ -6,7 +6,6 @@ They make no decisions: all decisions are in the plan.
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import re
 import stat
@@ -137,9 +136,7 @@ def write(path: Path, text: str, mode: int = 0o644) -> None:
     with _reported("write", path):
         _own_directory(path.parent)
         _sweep(path)
-        with atomic.staged(path, text.encode("utf-8", "surrogateescape"), mode) as new:
-            new.replace(path)
-        atomic.sync(path.parent)
+        atomic.write(path, text.encode("utf-8", "surrogateescape"), mode)
 
 
 def put_back(found: FoundFile) -> None:
@@ -220,11 +217,7 @@ def locked(path: Path, on_wait: Callable[[], None]) -> Iterator[None]:
 
 def _lock(path: Path, descriptor: int, on_wait: Callable[[], None]) -> None:
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            on_wait()
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        atomic.lock(descriptor, on_wait)
     except OSError as error:
         raise RootlessError(f"cannot lock `{path}`: {atomic.reason(error)}") from error
 
