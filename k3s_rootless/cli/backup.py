@@ -3,24 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
+from k3s_rootless.cli.begin import begin
 from k3s_rootless.cli.help import Group
 from k3s_rootless.cli.options import json_option, timeout_option
 from k3s_rootless.errors import UsageError
 
-if TYPE_CHECKING:
-    from k3s_rootless.cli.session import Session
-
 _FILE = click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
-
-
-def _begin(document: str, *, as_json: bool) -> Session:
-    from k3s_rootless.cli.session import Session
-
-    return Session.begin(document if as_json else None)
 
 
 @click.group("backup", cls=Group)
@@ -63,7 +54,7 @@ def create(*, output: Path | None, live: bool, force: bool, as_json: bool) -> No
     from k3s_rootless.cli.display import backup as display
     from k3s_rootless.operations.backup import create as operation
 
-    session = _begin("backup-create", as_json=as_json)
+    session = begin("backup-create", as_json=as_json)
     request = operation.Request(output, stop=not live, force=force)
     display.show_created(session.report, operation.create(session, request))
 
@@ -78,7 +69,7 @@ def list_(*, as_json: bool) -> None:
     from k3s_rootless.cli.display import backup as display
     from k3s_rootless.operations.backup import kept
 
-    session = _begin("backup-list", as_json=as_json)
+    session = begin("backup-list", as_json=as_json)
     found = kept.kept(session)
     display.show_list(session.report, session.paths.backups, found)
     session.report.document(kept.list_document(session, found))
@@ -98,7 +89,7 @@ def verify(*, file: Path, as_json: bool) -> None:
     from k3s_rootless.cli.display import backup as display
     from k3s_rootless.operations.backup import kept
 
-    session = _begin("backup-verify", as_json=as_json)
+    session = begin("backup-verify", as_json=as_json)
     found = kept.verified(session, kept.path_of(session, file))
     display.show_verified(session.report, found)
     session.report.document(kept.verify_document(found))
@@ -132,7 +123,7 @@ def restore(
     from k3s_rootless.cli.display import backup as display
     from k3s_rootless.operations.backup import restore as operation
 
-    session = _begin("backup-restore", as_json=as_json)
+    session = begin("backup-restore", as_json=as_json)
     if [file is not None, resume, abort].count(True) != 1:
         raise UsageError("cannot restore: name one of FILE, --continue and --abort")
     if resume:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from k3s_rootless.cli.begin import begin
 from k3s_rootless.cli.help import Command
 from k3s_rootless.cli.options import json_option
 
@@ -48,10 +49,9 @@ def command(
     with the reason. Review the archive before you share it.
     """
     from k3s_rootless.cli.display import bundle
-    from k3s_rootless.cli.session import Session
     from k3s_rootless.operations.bundle import create
 
-    session = Session.begin("bundle" if as_json else None)
+    session = begin("bundle", as_json=as_json)
     if listing:
         created = create.preview(session, anonymous=anonymous)
     else:

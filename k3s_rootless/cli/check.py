@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from k3s_rootless.cli.begin import begin
 from k3s_rootless.cli.help import Command
 from k3s_rootless.cli.options import json_option
 
@@ -51,9 +52,7 @@ def command(
     """
     if undo and not admin_script:
         raise click.UsageError("--undo requires --admin-script")
-    from k3s_rootless.cli.session import Session
-
-    session = Session.begin("check" if as_json else None)
+    session = begin("check", as_json=as_json)
     if admin_script:
         _print_script(session, ids, ignored, undo=undo)
         return

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from k3s_rootless.cli.begin import begin
 from k3s_rootless.cli.help import Group
 from k3s_rootless.cli.options import json_option
 from k3s_rootless.errors import UsageError
@@ -41,10 +42,9 @@ def set_(*, name: str, values: tuple[str, ...], force: bool, as_json: bool) -> N
     The VALUEs replace all previous values of NAME. Labels, taints and disabled components accept
     several VALUEs.
     """
-    from k3s_rootless.cli.session import Session
     from k3s_rootless.operations.configuration import change
 
-    session = Session.begin("config-set" if as_json else None)
+    session = begin("config-set", as_json=as_json)
     known = change.require_known(name.partition("=")[0])
     if not values:
         value = name.partition("=")[2] or "VALUE"
@@ -65,10 +65,9 @@ def unset(*, names: tuple[str, ...], force: bool, as_json: bool) -> None:
     Removes values that `config set` set. The K3s unit, or else K3s itself, then determines the
     value.
     """
-    from k3s_rootless.cli.session import Session
     from k3s_rootless.operations.configuration import change
 
-    session = Session.begin("config-unset" if as_json else None)
+    session = begin("config-unset", as_json=as_json)
     _change(session, dict.fromkeys(map(change.require_known, names), ()), force=force)
 
 
@@ -77,10 +76,9 @@ def unset(*, names: tuple[str, ...], force: bool, as_json: bool) -> None:
 @json_option
 def get(*, name: str, as_json: bool) -> None:
     """Print the values of a setting, one per line."""
-    from k3s_rootless.cli.session import Session
     from k3s_rootless.operations.configuration import change, document, settings_list
 
-    session = Session.begin("config-get" if as_json else None)
+    session = begin("config-get", as_json=as_json)
     name = change.require_known(name)
     (found,) = (one for one in settings_list.read(session).settings if one.name == name)
     for value in found.values:
@@ -93,10 +91,9 @@ def get(*, name: str, as_json: bool) -> None:
 @json_option
 def list_(*, as_json: bool) -> None:
     """Show the settings, their values and sources."""
-    from k3s_rootless.cli.session import Session
     from k3s_rootless.operations.configuration import document, settings_list
 
-    session = Session.begin("config-list" if as_json else None)
+    session = begin("config-list", as_json=as_json)
     answer = settings_list.read(session)
     _show_list(session.report, answer, settings_list.notes(answer.resolved))
     session.report.document(document.list_document(answer))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from k3s_rootless.cli.begin import begin
 from k3s_rootless.cli.help import Command
 from k3s_rootless.cli.options import json_option
 
@@ -38,7 +39,6 @@ def command(*, since: str | None, file: Path | None, as_json: bool) -> None:
     Reads the log of the last start, the state of the unit, and the host. Changes nothing.
     """
     from k3s_rootless.cli.display import diagnose
-    from k3s_rootless.cli.session import Session
     from k3s_rootless.errors import UsageError
     from k3s_rootless.operations.diagnose import causes
 
@@ -47,7 +47,7 @@ def command(*, since: str | None, file: Path | None, as_json: bool) -> None:
             "--since cannot be used with --file",
             hint="remove --since, or use it when you export the journal with journalctl",
         )
-    session = Session.begin("diagnose" if as_json else None)
+    session = begin("diagnose", as_json=as_json)
     if file:
         answer = causes.of_file(session, file)
     else:

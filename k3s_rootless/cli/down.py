@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from k3s_rootless.cli.begin import begin
 from k3s_rootless.cli.help import Command
 from k3s_rootless.cli.options import json_option
 
@@ -21,8 +22,7 @@ def command(*, disable: bool, as_json: bool) -> None:
     This stops all pods. The unit and the data of K3s are kept.
     """
     from k3s_rootless.cli.display import launch
-    from k3s_rootless.cli.session import Session
     from k3s_rootless.operations import stop
 
-    session = Session.begin("down" if as_json else None)
+    session = begin("down", as_json=as_json)
     launch.show_stop(session.report, stop.stop(session, disable=disable))

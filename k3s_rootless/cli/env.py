@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from k3s_rootless.cli.begin import begin
 from k3s_rootless.cli.help import Group
 from k3s_rootless.cli.options import json_option
 
@@ -41,10 +42,9 @@ def list_(*, reveal: bool, as_json: bool) -> None:
     Also shows the values that the running K3s was started with.
     """
     from k3s_rootless.cli.display import environment
-    from k3s_rootless.cli.session import Session
     from k3s_rootless.operations.environment import document, surroundings
 
-    session = Session.begin("env-list" if as_json else None)
+    session = begin("env-list", as_json=as_json)
     seen, around = surroundings.read(session)
     found = document.document(seen, around, reveal=reveal)
     session.report.document(found)
@@ -70,10 +70,9 @@ def get(*, name: str, reveal: bool, as_json: bool) -> None:
     """
     from k3s_rootless.cli import env_input
     from k3s_rootless.cli.display import environment
-    from k3s_rootless.cli.session import Session
     from k3s_rootless.operations.environment import document, surroundings
 
-    session = Session.begin("env-get" if as_json else None)
+    session = begin("env-get", as_json=as_json)
     env_input.require_known([name], "get")
     seen, around = surroundings.read(session)
     row = document.row(seen, around, name, reveal=reveal)
@@ -111,10 +110,9 @@ def set_(*, given: tuple[str, ...], stdin: bool, runtime: bool, force: bool, as_
     """
     from k3s_rootless.cli import env_input
     from k3s_rootless.cli.display import environment
-    from k3s_rootless.cli.session import Session
     from k3s_rootless.operations.environment import change, document
 
-    session = Session.begin("env-set" if as_json else None)
+    session = begin("env-set", as_json=as_json)
     env_input.warn_about_passwords(session, given)
     values = env_input.assignments(given, stdin=stdin)
     done = change.set_variables(session, values, runtime=runtime, force=force)
@@ -142,10 +140,9 @@ def unset(*, names: tuple[str, ...], runtime: bool, force: bool, as_json: bool) 
     """
     from k3s_rootless.cli import env_input
     from k3s_rootless.cli.display import environment
-    from k3s_rootless.cli.session import Session
     from k3s_rootless.operations.environment import change, document
 
-    session = Session.begin("env-unset" if as_json else None)
+    session = begin("env-unset", as_json=as_json)
     env_input.require_known(names, "unset", allow_foreign=True)
     done = change.unset_variables(session, names, runtime=runtime, force=force)
     environment.show_change(session.report, done)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from k3s_rootless.cli.begin import begin
 from k3s_rootless.cli.help import Command
 from k3s_rootless.cli.options import from_option, json_option
 
@@ -23,9 +24,8 @@ def command(*, given: Path | None, force: bool, as_json: bool) -> None:
     step.
     """
     from k3s_rootless.cli.display import launch
-    from k3s_rootless.cli.session import Session
     from k3s_rootless.operations import install
 
-    session = Session.begin("install" if as_json else None)
+    session = begin("install", as_json=as_json)
     installed = install.install(session, force=force, unit_file=given)
     launch.show_install(session.report, installed)

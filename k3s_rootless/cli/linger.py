@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from k3s_rootless.cli.begin import begin
 from k3s_rootless.cli.help import Command
 from k3s_rootless.cli.options import json_option
 
@@ -26,10 +27,9 @@ def command(*, switch: str, as_json: bool) -> None:
     with it. `off` reverts this. `status`, the default, shows whether lingering is on.
     """
     from k3s_rootless.cli.display import launch
-    from k3s_rootless.cli.session import Session
     from k3s_rootless.operations import linger
 
-    session = Session.begin("linger" if as_json else None)
+    session = begin("linger", as_json=as_json)
     if switch == "status":
         lingers = linger.lingers(session)
         launch.show_lingering(session.report, lingers=lingers)

@@ -6,6 +6,7 @@ from contextlib import closing
 
 import click
 
+from k3s_rootless.cli.begin import begin
 from k3s_rootless.cli.help import Command, Option
 from k3s_rootless.errors import UsageError
 
@@ -106,11 +107,10 @@ def command(  # noqa: PLR0913 (one for each option)
     ~/.rancher/k3s.
     """
     from k3s_rootless.cli.display import stream
-    from k3s_rootless.cli.session import Session
     from k3s_rootless.command import replace
     from k3s_rootless.operations import logs
 
-    session = Session.begin("logs" if as_json else None)
+    session = begin("logs", as_json=as_json)
     _require_one_format(raw=raw, others=any((level, component, as_json)))
     _require_one_start(previous=previous, others=any((since, boot, follow)))
     if component == "containerd":

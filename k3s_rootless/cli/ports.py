@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from k3s_rootless.cli.begin import begin
 from k3s_rootless.cli.help import Command
 from k3s_rootless.cli.options import json_option
 from k3s_rootless.errors import UsageError
@@ -37,7 +38,7 @@ def plan(*, files: tuple[str, ...], namespace: str, as_json: bool) -> None:
     from k3s_rootless.cli.display import ports as renderer
     from k3s_rootless.operations.ports import plan as operation
 
-    session = _session("ports-plan", as_json=as_json)
+    session = begin("ports-plan", as_json=as_json)
     found = operation.plan(session, files, namespace, sys.stdin.buffer)
     renderer.show_plan(session.report, found)
     click.get_current_context().exit(found.exit_code)
@@ -122,7 +123,7 @@ def command(
             "cannot combine --watch with WHAT, --probe or --url: it shows changes of all ports",
             hint="run it without WHAT, --probe and --url",
         )
-    session = _session("ports", as_json=as_json)
+    session = begin("ports", as_json=as_json)
     if watch:
         _watch(session, everything=everything)
         return
@@ -144,10 +145,3 @@ def _watch(session: Session, *, everything: bool) -> None:
             renderer.show(turn)
             if session.report.reader_left():
                 return
-
-
-def _session(name: str, *, as_json: bool) -> Session:
-    """Return the session of a command; `name` is the name of its JSON document."""
-    from k3s_rootless.cli.session import Session
-
-    return Session.begin(name if as_json else None)

@@ -3,21 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
+from k3s_rootless.cli.begin import begin
 from k3s_rootless.cli.help import Command, Group
 from k3s_rootless.cli.options import json_option
-
-if TYPE_CHECKING:
-    from k3s_rootless.cli.session import Session
-
-
-def _begin(document: str, *, as_json: bool) -> Session:
-    from k3s_rootless.cli.session import Session
-
-    return Session.begin(document if as_json else None)
 
 
 @click.group("release", cls=Group)
@@ -44,7 +35,7 @@ def list_(*, remote: bool, as_json: bool) -> None:
     from k3s_rootless.cli.display import release
     from k3s_rootless.operations.releases import listing
 
-    session = _begin("release-list", as_json=as_json)
+    session = begin("release-list", as_json=as_json)
     found = listing.listing(session, remote=remote)
     release.show_list(session.report, found)
     click.get_current_context().exit(0 if found.problem is None else 1)
@@ -104,7 +95,7 @@ def get(
     from k3s_rootless.cli.display import release
     from k3s_rootless.operations.releases import get as getting
 
-    session = _begin("release-get", as_json=as_json)
+    session = begin("release-get", as_json=as_json)
     request = getting.Request(wanted, mirror, images, file, checksums)
     release.show_got(session.report, getting.get(session, request))
 
@@ -127,7 +118,7 @@ def use(*, version: str, as_json: bool) -> None:
     from k3s_rootless.cli.display import release
     from k3s_rootless.operations.releases import use as using
 
-    session = _begin("release-use", as_json=as_json)
+    session = begin("release-use", as_json=as_json)
     release.show_used(session.report, using.use(session, version))
 
 
@@ -143,7 +134,7 @@ def prune(*, dry_run: bool, as_json: bool) -> None:
     from k3s_rootless.cli.display import release
     from k3s_rootless.operations.releases import prune as pruning
 
-    session = _begin("release-prune", as_json=as_json)
+    session = begin("release-prune", as_json=as_json)
     pruned = pruning.prune(session, dry_run=dry_run)
     release.show_pruned(session.report, pruned)
     click.get_current_context().exit(1 if pruned.problems else 0)

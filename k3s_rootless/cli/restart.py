@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from k3s_rootless.cli.begin import begin
 from k3s_rootless.cli.help import Command
 from k3s_rootless.cli.options import json_option, timeout_option, wait_for_option, wait_option
 
@@ -28,9 +29,8 @@ def command(*, timeout: float, wait: bool, wait_for: str, as_json: bool) -> None
     This stops all pods, and applies changes of `config` and `env`.
     """
     from k3s_rootless.cli.display import launch
-    from k3s_rootless.cli.session import Session
     from k3s_rootless.operations import restart
 
-    session = Session.begin("restart" if as_json else None)
+    session = begin("restart", as_json=as_json)
     started = restart.restart(session, timeout if wait else None, wait_for)
     launch.show_restart(session.report, started)

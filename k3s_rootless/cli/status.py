@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from k3s_rootless.cli.begin import begin
 from k3s_rootless.cli.help import Command
 from k3s_rootless.cli.options import json_option
 
@@ -32,9 +33,8 @@ def command(*, watch: bool, as_json: bool) -> None:
     reason; K3s then does not count as ready.
     """
     from k3s_rootless import command as programs
-    from k3s_rootless.cli.session import Session
 
-    session = Session.begin("status" if as_json else None)
+    session = begin("status", as_json=as_json)
     try:
         if watch:
             _watch(session)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from k3s_rootless.cli.begin import begin
 from k3s_rootless.cli.help import Command
 from k3s_rootless.cli.options import json_option
 from k3s_rootless.errors import UsageError
@@ -44,10 +45,9 @@ def command(*, purge: bool, data_dir: Path | None, yes: bool, force: bool, as_js
     Disables and removes the unit, and removes the drop-ins of k3s-rootless. Files that were edited
     are kept. The data of K3s is kept unless --purge is given.
     """
-    from k3s_rootless.cli.session import Session
     from k3s_rootless.operations import uninstall
 
-    session = Session.begin("uninstall" if as_json else None)
+    session = begin("uninstall", as_json=as_json)
     if data_dir is not None and not purge:
         raise UsageError("cannot use --data-dir without --purge: only --purge removes data")
     request = uninstall.Request(force=force, purge=purge, data_dir=data_dir, yes=yes)

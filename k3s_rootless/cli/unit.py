@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from k3s_rootless.cli.begin import begin
 from k3s_rootless.cli.help import Group
 from k3s_rootless.cli.options import json_option
 
@@ -25,10 +26,9 @@ def show(*, as_json: bool) -> None:
 
     The files are in the order in which systemd applies them. Secrets are removed.
     """
-    from k3s_rootless.cli.session import Session
     from k3s_rootless.operations import unit
 
-    session = Session.begin("unit-show" if as_json else None)
+    session = begin("unit-show", as_json=as_json)
     shown = unit.show(session)
     for one in shown.files:
         session.report.verbatim(f"# {one.path}\n# {_about(one)}\n{one.text or ''}")
@@ -48,10 +48,9 @@ def diff(*, as_json: bool) -> None:
     Compares the unit and the drop-ins of k3s-rootless with the files that `up --force` would write.
     Secrets are removed.
     """
-    from k3s_rootless.cli.session import Session
     from k3s_rootless.operations import unit
 
-    session = Session.begin("unit-diff" if as_json else None)
+    session = begin("unit-diff", as_json=as_json)
     found = unit.diff(session)
     for one in found:
         session.report.verbatim(one.diff.rstrip("\n"))

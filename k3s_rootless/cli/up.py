@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from k3s_rootless.cli.begin import begin
 from k3s_rootless.cli.help import Command, Option
 from k3s_rootless.cli.options import (
     from_option,
@@ -92,10 +93,9 @@ def command(  # noqa: PLR0913 (one for each option)
     restart stops all pods. Without a terminal, use --restart.
     """
     from k3s_rootless.cli.display import launch
-    from k3s_rootless.cli.session import Session
     from k3s_rootless.operations import up
 
-    session = Session.begin("up" if as_json else None)
+    session = begin("up", as_json=as_json)
     request = up.Request(
         ignored=ignored,
         force=force,
