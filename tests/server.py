@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from k3s_rootless.k3s.settings import Settings, of_command
+from k3s_rootless.k3s.origin import Variable
+from k3s_rootless.k3s.settings import Inputs, Settings, resolve
+
+
+def of_command(argv: Sequence[str], environ: Mapping[str, str], home: Path) -> Settings:
+    """Return the settings of a command line and an environment alone."""
+    variables = {name: Variable(text) for name, text in environ.items()}
+    return resolve(Inputs(home, argv, environment=variables))
 
 
 def settings(

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from k3s_rootless.k3s.issued import OwnKubeconfig
 from k3s_rootless.k3s.origin import Origin, Source
-from k3s_rootless.k3s.settings import of_command
 from k3s_rootless.k3s.version import Version, parse
 from k3s_rootless.observation import Known, Observed, Unknown
 from k3s_rootless.preflight.facts import (
@@ -45,6 +44,7 @@ from k3s_rootless.preflight.records import (
     Unit,
     UsedPort,
 )
+from tests.server import of_command
 
 T = TypeVar("T")
 

@@ -222,15 +222,6 @@ def _unread(files: Iterable[ConfigFile]) -> Iterator[str]:
             yield f"{file.path}: {file.entries.reason}"
 
 
-def of_command(argv: Sequence[str], environ: Mapping[str, str], home: Path) -> Settings:
-    """Resolve the settings of a command line and an environment alone.
-
-    This is for callers that know nothing else.
-    """
-    variables = {name: Variable(text) for name, text in environ.items()}
-    return resolve(Inputs(home, argv, environment=variables))
-
-
 def _from_files(inputs: Inputs) -> Iterator[Value]:
     for one in config_file.merged(inputs.files):
         yield Value(one.name, one.text, Origin(Source.CONFIG_FILE, one.path, one.line))

@@ -10,8 +10,9 @@ from k3s_rootless.k3s import config_yaml, flags
 from k3s_rootless.k3s.config_file import ConfigFile
 from k3s_rootless.k3s.flags import FLAGS, Kind
 from k3s_rootless.k3s.origin import Origin, Source, Value, Variable
-from k3s_rootless.k3s.settings import HTTPS_PORT, Inputs, Settings, of_command, resolve
+from k3s_rootless.k3s.settings import HTTPS_PORT, Inputs, Settings, resolve
 from k3s_rootless.k3s.version import parse
+from tests.server import of_command
 
 HOME = Path("/home/alice")
 UNIT = ("/usr/local/bin/k3s", "server", "--rootless", "--snapshotter=fuse-overlayfs")

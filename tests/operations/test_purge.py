@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 
 from k3s_rootless.errors import RootlessError, UsageError
-from k3s_rootless.k3s.settings import Settings, of_command
+from k3s_rootless.k3s.settings import Settings
 from k3s_rootless.operations import purge
 from k3s_rootless.operations.context import Context
 from k3s_rootless.operations.purge import Purged
 from k3s_rootless.paths import UNIT
 from k3s_rootless.service.facts import UnitState
 from tests.fakes.managed_host import ManagedHost
+from tests.server import of_command
 
 
 def data(directory: Path) -> Path:

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from k3s_rootless.finding import FixableBy, Verdict
-from k3s_rootless.k3s.settings import Settings, of_command
+from k3s_rootless.k3s.settings import Settings
 from k3s_rootless.observation import Known, Unknown
 from k3s_rootless.preflight.facts import SubidFiles, SubidRange
 from k3s_rootless.preflight.records import Confinement, Modules, Problem, Unit, UsedPort
 from tests.preflight import configuration_rows
 from tests.preflight.row import ADMIN, FAIL, INFO, PASS, UNKNOWN, USER, WARN, Row, row
+from tests.server import of_command
 from tests.strategies import ALL_MODULES, HEALTHY, HOST, SPACES, TRIED, k3s, place, sysctl
 
 

@@ -7,7 +7,6 @@ import socket
 from dataclasses import fields
 from pathlib import Path
 
-from k3s_rootless.k3s.settings import of_command
 from k3s_rootless.linux import sockets
 from k3s_rootless.linux.facts import Listener
 from k3s_rootless.observation import Known, Unknown
@@ -15,6 +14,7 @@ from k3s_rootless.operations.check import translate
 from k3s_rootless.paths import UNIT
 from k3s_rootless.preflight.records import Unit
 from k3s_rootless.service.facts import UnitState
+from tests.server import of_command
 
 NOTHING_SET = of_command((), {}, Path("/home/alice"))
 

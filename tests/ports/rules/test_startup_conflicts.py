@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from k3s_rootless.k3s.settings import of_command
 from k3s_rootless.linux.facts import Listener
 from k3s_rootless.ports.facts import Holder
 from k3s_rootless.ports.rules import startup_conflicts
 from k3s_rootless.ports.rules.reasons import described
 from k3s_rootless.ports.sources import holders
+from tests.server import of_command
 
 HOME = Path("/home/alice")
 SETTINGS = of_command((), {}, HOME)
