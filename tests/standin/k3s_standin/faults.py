@@ -8,13 +8,15 @@ import signal
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from .health import Gate
 from .journal import Fatal, Journal
 from .milestones import Milestones
 from .orders import Orders
 from .release import Release
+
+if TYPE_CHECKING:
+    from .health import Gate
 
 _PANIC_CODE = 2
 _BATCH = 200

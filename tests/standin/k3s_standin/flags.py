@@ -10,8 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import yaml
-
 from . import goparse
 from .journal import Fatal, Journal
 from .known_flags import SHORT, SWITCHES, VALUES
@@ -135,7 +133,7 @@ def read_config(path: Path, *, named: bool = False) -> dict[str, object]:
     drop_ins = _drop_ins(path)
     for file in (path, *drop_ins):
         try:
-            data = yaml.safe_load(file.read_text())
+            data = _parsed(file.read_text())
         except FileNotFoundError:
             if named and not drop_ins:
                 raise Fatal(f"open {file}: no such file or directory") from None
@@ -144,8 +142,8 @@ def read_config(path: Path, *, named: bool = False) -> dict[str, object]:
             raise Fatal(
                 f"open {file}: {(error.strerror or 'input/output error').lower()}"
             ) from None
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise Fatal(f"yaml: {str(error).splitlines()[0]}") from None
+        except UnicodeDecodeError as error:
+            raise Fatal(f"yaml: {error}") from None
         if data is not None and not isinstance(data, dict):
             raise Fatal(
                 "yaml: unmarshal errors:\n  line 1: cannot unmarshal !!str into yaml.MapSlice"
@@ -153,6 +151,16 @@ def read_config(path: Path, *, named: bool = False) -> dict[str, object]:
         for key, value in (data or {}).items():
             _merge(merged, str(key), value)
     return merged
+
+
+def _parsed(text: str) -> object:
+    # Most starts read no file, and importing the parser takes as long as the rest of `--version`.
+    import yaml
+
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise Fatal(f"yaml: {str(error).splitlines()[0]}") from None
 
 
 def _merge(merged: dict[str, object], key: str, value: object) -> None:
