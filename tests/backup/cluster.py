@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import signal
 import sqlite3
-from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -146,51 +144,3 @@ def write(path: Path, text: str, mode: int) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
     path.chmod(mode)
-
-
-CHANGES = frozenset(("os.rename", "os.remove", "os.mkdir", "os.link", "os.rmdir", "os.chmod"))
-"""Audit events of Python before a change of a file; `open` for writing is another one."""
-
-
-def killed_at_many_points(work: Callable[[], object], most: int = 2000) -> Iterator[int]:
-    """Run `work` in a child that is killed before its first, fifth, ninth, … change of a file.
-
-    Yields after each kill, until the child reaches its end. The caller restores the files.
-    """
-    for point in range(1, most, 4):
-        if _killed_at(work, point):
-            return
-        yield point
-    raise AssertionError("the work has no end")
-
-
-def _killed_at(work: Callable[[], object], point: int) -> bool:
-    child = os.fork()
-    if child == 0:
-        _work_until(work, point)
-    _, status = os.waitpid(child, 0)
-    if os.WIFSIGNALED(status):
-        assert os.WTERMSIG(status) == signal.SIGKILL
-        return False
-    assert os.WEXITSTATUS(status) == 0
-    return True
-
-
-def _work_until(work: Callable[[], object], point: int) -> None:
-    import sys
-
-    left = [point]
-
-    def hook(event: str, arguments: tuple[object, ...]) -> None:
-        writes = event == "open" and isinstance(arguments[2], int) and arguments[2] & 3
-        if event in CHANGES or writes:
-            left[0] -= 1
-            if left[0] == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-    try:
-        sys.addaudithook(hook)
-        work()
-    except BaseException:  # noqa: BLE001 (a child must not return into pytest)
-        os._exit(1)
-    os._exit(0)

@@ -13,7 +13,8 @@ import pytest
 from k3s_rootless.backup import files, replacement, slots, verify
 from k3s_rootless.backup.facts import Phase, Record, Slot
 from k3s_rootless.errors import RootlessError
-from tests.backup.cluster import Cluster, killed_at_many_points, write
+from tests.backup.cluster import Cluster, write
+from tests.killing import killed_at_many_points
 
 
 @pytest.fixture

@@ -25,7 +25,8 @@ from k3s_rootless.backup import archive, verify
 from k3s_rootless.backup import manifest as manifests
 from k3s_rootless.backup.facts import Entry
 from k3s_rootless.errors import RootlessError, WouldOverwrite
-from tests.backup.cluster import NOW, Cluster, killed_at_many_points
+from tests.backup.cluster import NOW, Cluster
+from tests.killing import killed_at_many_points
 
 MANIFEST = {
     "schema": "k3s-rootless/backup-manifest/v1",

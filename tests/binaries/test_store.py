@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import subprocess
-import sys
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +14,7 @@ import pytest
 from k3s_rootless.binaries import installed, store
 from k3s_rootless.binaries.facts import Answers, Channel, Integrity, Record
 from k3s_rootless.errors import PreflightFailed, RootlessError
+from tests.killing import killed_at_many_points
 
 DATE = datetime(2026, 11, 27, 12, tzinfo=UTC)
 OLD, NEW = "v1.35.7+k3s1", "v1.36.3+k3s1"
@@ -213,44 +212,24 @@ def test_a_record_of_another_release_is_not_used(own: Path, version: str) -> Non
     assert (version == NEW) == (installed.read_record(own, NEW) is not None)
 
 
-KEEP = """
-import os, sys
-from pathlib import Path
-from tests.binaries import test_store
-calls = 0
-stop = int(sys.argv[2])
-def count(event, arguments):
-    global calls
-    if event in {"os.rename", "os.symlink", "open", "os.remove", "os.mkdir"}:
-        calls += 1
-        if calls == stop:
-            os._exit(9)
-own = Path(sys.argv[1])
-sys.addaudithook(count)
-test_store.keep(own, test_store.NEW, b"new")
-with test_store.store.changing(own, test_store.never):
-    test_store.store.use(own, test_store.NEW)
-"""
-
-
 def test_killed_anywhere_the_store_is_whole(own: Path) -> None:
     """A process ends before each of its changes of the file system; then it runs again."""
+
+    def work() -> None:
+        keep(own, NEW, b"new")
+        with store.changing(own, never):
+            store.use(own, NEW)
+
     keep(own, OLD, b"old")
     with store.changing(own, never):
         store.use(own, OLD)
-    stop = 0
-    status = 9
-    while status == 9:
-        stop += 1
-        status = subprocess.run(
-            [sys.executable, "-c", KEEP, str(own), str(stop)], check=False
-        ).returncode
+    kills = 0
+    for kills in killed_at_many_points(work, step=1):  # noqa: B007 (counted below)
         assert (own / "bin/k3s").read_bytes() in {b"old", b"new"}
         for one in installed.releases(own):
             assert Integrity.VERIFIED is one.integrity
             assert one.path.read_bytes() in {b"old", b"new"}
 
-    assert 0 == status
-    assert stop > 10
+    assert kills > 10
     assert b"new" == (own / "bin/k3s").read_bytes()
     assert [NEW, OLD] == [one.version for one in installed.releases(own)]

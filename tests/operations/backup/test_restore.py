@@ -18,8 +18,9 @@ from k3s_rootless.operations.backup.surroundings import Surroundings
 from k3s_rootless.operations.context import Context
 from k3s_rootless.operations.events import Event
 from k3s_rootless.paths import UNIT
-from tests.backup.cluster import killed_at_many_points, write
+from tests.backup.cluster import write
 from tests.fakes.session import Session
+from tests.killing import killed_at_many_points
 from tests.operations import unit
 from tests.operations.backup import k3s
 from tests.operations.backup.k3s import FakeCluster

@@ -37,6 +37,7 @@ from tests.fakes.release_server import (
     binary,
     checksum_lines,
 )
+from tests.killing import killed_at_many_points
 
 ROOT = Path(__file__).parents[3]
 OTHER = "v1.35.7+k3s2"
@@ -327,7 +328,29 @@ def test_images_with_a_wrong_checksum_are_not_placed(
     assert [] == list((context.paths.data / "agent/images").iterdir())
 
 
-KILLED = """
+def test_killed_anywhere_nothing_half_made_is_used(context: Context, server: ReleaseServer) -> None:
+    """A process ends before each of its changes of the file system; each time it continues."""
+    data = server.publish()
+    own = context.paths.own
+    link = own / "bin/k3s"
+    images = context.paths.data / "agent/images"
+    stop = 0
+    for stop in killed_at_many_points(lambda: got(context, images=True), step=1):
+        assert all(one.path.read_bytes() == data for one in installed.releases(own))
+        assert not link.exists() or link.read_bytes() == data
+        assert not images.exists() or all(
+            one.read_bytes() == b"images of v1.36.3+k3s1 zst" for one in images.iterdir()
+        )
+        if stop % 3 == 0:
+            # Start from nothing as well, and not only from what the last process left.
+            subprocess.run(["rm", "-rf", str(own), str(images)], check=True)
+
+    assert stop > 20
+    assert () == installed.leftovers(own)
+    assert [VERSION] == [one.version for one in installed.releases(own)]
+
+
+GET = """
 import os, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
@@ -339,53 +362,10 @@ UID = os.getuid() or 1000
 home = Path(sys.argv[2])
 context = Context(
     Paths(home / "root", home, home / "run", home / "config"),
-    {"PATH": str(home / "path"), **dict(one.split("=", 1) for one in sys.argv[4:])}, UID, "alice",
+    {"PATH": str(home / "path"), **dict(one.split("=", 1) for one in sys.argv[3:])}, UID, "alice",
 )
-calls, stop = 0, int(sys.argv[3])
-def count(event, arguments):
-    global calls
-    changes = event in {"os.rename", "os.symlink", "os.remove", "os.mkdir", "os.chmod"}
-    opened = event == "open" and str(home) in str(arguments[0])
-    if changes or opened:
-        calls += 1
-        if calls == stop:
-            os._exit(9)
-sys.addaudithook(count)
 get(context, Request(images=True), LIMITS)
 """
-
-
-def killed(context: Context, server: ReleaseServer, stop: int) -> int:
-    variables = [f"{name}={value}" for name, value in server.environ.items()]
-    home = str(context.paths.home)
-    return subprocess.run(
-        [sys.executable, "-c", KILLED, str(ROOT), home, str(stop), *variables], check=False
-    ).returncode
-
-
-def test_killed_anywhere_nothing_half_made_is_used(context: Context, server: ReleaseServer) -> None:
-    """A process ends before each of its changes of the file system; each time it continues."""
-    data = server.publish()
-    own = context.paths.own
-    link = own / "bin/k3s"
-    images = context.paths.data / "agent/images"
-    stop, status = 0, 9
-    while status == 9:
-        stop += 1
-        status = killed(context, server, stop)
-        assert all(one.path.read_bytes() == data for one in installed.releases(own))
-        assert not link.exists() or link.read_bytes() == data
-        assert not images.exists() or all(
-            one.read_bytes() == b"images of v1.36.3+k3s1 zst" for one in images.iterdir()
-        )
-        if status == 9 and stop % 3 == 0:
-            # Start from nothing as well, and not only from what the last process left.
-            subprocess.run(["rm", "-rf", str(own), str(images)], check=True)
-
-    assert 0 == status
-    assert stop > 20
-    assert () == installed.leftovers(own)
-    assert [VERSION] == [one.version for one in installed.releases(own)]
 
 
 @pytest.mark.parametrize("after", [1, 90_000, 299_999])
@@ -395,9 +375,7 @@ def test_killed_while_data_arrives(context: Context, server: ReleaseServer, afte
     server.fail_file("k3s", Fault(cut=after, pause=30))
     variables = [f"{name}={value}" for name, value in server.environ.items()]
     home = str(context.paths.home)
-    with subprocess.Popen(
-        [sys.executable, "-c", KILLED, str(ROOT), home, "999999", *variables]
-    ) as process:
+    with subprocess.Popen([sys.executable, "-c", GET, str(ROOT), home, *variables]) as process:
         part = wait_for_part(context, process)
         process.send_signal(signal.SIGKILL)
     assert () == installed.releases(context.paths.own)
