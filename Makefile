@@ -28,7 +28,7 @@ checks: ## run the linters: ruff, mypy, shellcheck, and those of the workflows
 	.venv/bin/zizmor --offline --quiet .github
 
 unit: environment ## run the tests that need no machine and no D-Bus; skip those that lack root or a program
-	$(PYTEST) -m "not bus and not lab and not vm and not install"
+	$(PYTEST) --numprocesses=2 -m "not bus and not lab and not vm and not install"
 
 bus: environment ## run the tests against a private D-Bus daemon
 	$(PYTEST) -m bus

@@ -134,8 +134,13 @@ def _parsed(text: str) -> ast.Module:
     return ast.parse(text)
 
 
-def imports(tree: ast.AST) -> Iterator[str]:
-    """Yield the dotted names of all imports that run, including those inside functions."""
+@cache
+def imports(tree: ast.Module) -> tuple[str, ...]:
+    """Return the dotted names of all imports that run, including those inside functions."""
+    return tuple(_imports(tree))
+
+
+def _imports(tree: ast.AST) -> Iterator[str]:
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
             continue
@@ -144,7 +149,7 @@ def imports(tree: ast.AST) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom) and node.module:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
         else:
-            yield from imports(node)
+            yield from _imports(node)
 
 
 def layer(module: str) -> int:
@@ -355,8 +360,9 @@ def figures(root: Path) -> dict[str, float]:
     lengths: list[int] = []
     complex_ones = 0
     for path in (root / PACKAGE).rglob("*.py"):
-        text = path.read_text("utf-8").splitlines()
-        tree = ast.parse("\n".join(text))
+        content = path.read_text("utf-8")
+        text = content.splitlines()
+        tree = _parsed(content)
         where = "cli" if "cli" in path.parts else "outside"
         lines += len(text)
         sizes[where] += len(text)

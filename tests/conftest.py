@@ -21,9 +21,14 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Examples have no deadline, because machines differ in speed. The timeout of the test ends an
-# example that hangs.
+# example that hangs. A failing example is printed with what reproduces it; nothing is stored, so
+# that the tests also run in a checkout without write permission.
 settings.register_profile(
-    "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    "any machine",
+    database=None,
+    deadline=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("any machine")
 
@@ -31,13 +36,16 @@ _MACHINES = ("older_vm", "vm", "lab")
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Compile the package once, before hundreds of processes load it.
+    """Compile the package and the programs of the tests before hundreds of processes load them.
 
     Many of these processes run as a user without write permission here. Each would compile the
-    package again, which takes a third of the run time of a command.
+    modules again, which takes a third of the run time of a command.
     """
-    if not hasattr(session.config, "workerinput"):
-        compileall.compile_dir(Path(__file__).parents[1] / "k3s_rootless", quiet=2)
+    if hasattr(session.config, "workerinput"):
+        return
+    tests = Path(__file__).parent
+    for place in (tests.parent / "k3s_rootless", tests / "fakes", tests / "standin"):
+        compileall.compile_dir(place, quiet=2)
 
 
 @pytest.fixture(scope="session")
