@@ -95,18 +95,6 @@ def test_the_user_can_switch_lingering(stock_vm: Vm) -> None:
     assert "yes\n" == stock_vm.user(*show).stdout
 
 
-def test_delegation_goes_through_its_four_states(stock_vm: Vm) -> None:
-    assert Delegation(STOCK, STOCK, STOCK) == delegation(stock_vm)
-    stock_vm.delegate("cpu", "cpuset", "io", "memory", "pids")
-    assert Delegation(ALL, STOCK, STOCK) == delegation(stock_vm)
-    stock_vm.login().check_returncode()
-    assert Delegation(ALL, ALL, STOCK) == delegation(stock_vm)
-    stock_vm.user("systemctl", "--user", "daemon-reexec").check_returncode()
-    assert Delegation(ALL, ALL, ALL) == delegation(stock_vm)
-    stock_vm.restore()
-    assert Delegation(STOCK, STOCK, STOCK) == delegation(stock_vm)
-
-
 def test_a_restored_machine_has_the_current_time(stock_vm: Vm) -> None:
     assert abs(float(stock_vm.root("date", "+%s.%N").stdout) - time.time()) < 5
 

@@ -1,6 +1,7 @@
 """Tests that `diagnose` names each real cause at the first run, and that its remedy works.
 
-The remedy is pasted as printed, and `up` is ready again.
+The remedy is pasted as printed, and `up` is ready again. `python -m tests.e2e.causes_page vm` tries
+causes that need their own kernel; test_faults.py and test_failed_starts.py have them as well.
 """
 
 from __future__ import annotations
@@ -11,35 +12,18 @@ import pytest
 
 from tests.e2e import causes
 from tests.e2e.causes import CASES, Case
-from tests.e2e.conftest import Tool, delegating
+from tests.e2e.conftest import Tool
 from tests.e2e.fixing import follow, installed, ready, tried
 from tests.machine import Machine
 from tests.vm.machine import Vm
 
-SAMPLE = {"unit-not-delegating"}
-"""Causes for the virtual machine that a lab proves as well.
-
-`python -m tests.e2e.causes_page vm` tries all.
-"""
 IN_LAB = [case for case in CASES if "lab" in case.machines]
-IN_VM = [
-    case
-    for case in CASES
-    if "vm" in case.machines and ("lab" not in case.machines or case.id in SAMPLE)
-]
 
 
 @pytest.fixture(scope="module")
 def in_lab(lab: Machine) -> Iterator[Tool]:
     """Yield the tool in the lab."""
     with installed(lab) as tool:
-        yield tool
-
-
-@pytest.fixture(scope="module")
-def in_vm(vm: Vm, kept: set[str]) -> Iterator[Tool]:
-    """Yield the tool in the virtual machine, where delegation and sysctls are real."""
-    with installed(delegating(vm, kept)) as tool:
         yield tool
 
 
@@ -55,12 +39,6 @@ def test_the_printed_commands_fix_enough_causes_on_each_machine() -> None:
 @pytest.mark.parametrize("case", IN_LAB, ids=str)
 def test_lab_reports_the_cause_in_the_first_run_and_its_fix_works(in_lab: Tool, case: Case) -> None:
     tried(in_lab, case)
-
-
-@pytest.mark.vm
-@pytest.mark.parametrize("case", IN_VM, ids=str)
-def test_vm_reports_the_cause_in_the_first_run_and_its_fix_works(in_vm: Tool, case: Case) -> None:
-    tried(in_vm, case)
 
 
 @pytest.mark.vm

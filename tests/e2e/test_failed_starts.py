@@ -8,7 +8,7 @@ import pytest
 
 from tests.e2e import fixing
 from tests.e2e.causes import order
-from tests.e2e.conftest import UNIT, Tool, delegating
+from tests.e2e.conftest import Tool, delegating
 from tests.e2e.ways import Way, run, ways
 from tests.machine import Machine
 from tests.vm.machine import Vm
@@ -48,31 +48,6 @@ def test_a_failed_start_is_reported_immediately(installed: Tool, way: Way) -> No
 )
 def test_a_failed_start_in_the_vm_is_reported(installed_vm: Tool, way: Way) -> None:
     assert (reported(installed_vm, way) is not None) == (way.exit_text is not None)
-
-
-@pytest.mark.vm
-def test_without_cpuset_status_shows_a_restart_loop(stock_vm: Vm) -> None:
-    """Stock Debian: K3s starts, exits because a controller is missing, and is restarted.
-
-    The restarts are too slow for the start limit.
-    """
-    tool = Tool(stock_vm)
-    # As with K3s itself, which can take longer to check its controllers than three exits take.
-    tool.order(delay=20.0)
-    died = tool("up", "--ignore", "cgroup.delegation", "--json")
-    count = f"systemctl --user show -P NRestarts {UNIT.name}"
-    wait = f'for n in $(seq 600); do test "$({count})" -ge 3 && exit; sleep 0.5; done; exit 1'
-    stock_vm.user("sh", "-c", wait, timeout=320).check_returncode()
-    found = tool.json("status")
-
-    assert 1 == died.returncode, died.stdout
-    assert ("cgroup-controller", "cgroup.delegation.cpuset") == (
-        found["cause"]["id"],
-        found["cause"]["check"],
-    )
-    assert (False, True) == (found["loop"]["over"], found["loop"]["restarts"] >= 3)
-    assert 5 < found["loop"]["seconds_between_restarts"] < 60
-    assert "failed" != found["unit"]["active_state"], "the start limit of the unit does not end it"
 
 
 def reported(tool: Tool, way: Way) -> float | None:

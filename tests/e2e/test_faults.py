@@ -19,8 +19,8 @@ from tests.machine import Machine
 from tests.vm.machine import Vm
 
 IN_LAB = [one for one in FAULTS if "lab" in one.machines]
-# test_delegation.py has a host without delegation, on both virtual machines.
-IN_VM = [one for one in FAULTS if one.id in {"userns-max", "br-netfilter", "not-effective"}]
+# test_delegation.py has the states of delegation, on both virtual machines.
+IN_VM = [one for one in FAULTS if one.id in {"userns-max", "br-netfilter"}]
 IN_OLDER_VM = [one for one in FAULTS if one.id == "netns-max"]
 
 

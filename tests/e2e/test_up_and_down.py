@@ -69,15 +69,16 @@ def test_down_says_when_k3s_starts_again(lab_tool: Tool) -> None:
     assert "K3s is stopped.\n" == disabled.stdout
 
 
-def test_a_restart_is_a_new_start_that_becomes_ready(tool: Tool) -> None:
-    assert 3 == tool("restart").returncode
-    tool.up().check_returncode()
-    before = tool.json("status")["unit"]["invocation"]
+@pytest.mark.lab
+def test_a_restart_is_a_new_start_that_becomes_ready(lab_tool: Tool) -> None:
+    assert 3 == lab_tool("restart").returncode
+    lab_tool.up().check_returncode()
+    before = lab_tool.json("status")["unit"]["invocation"]
 
-    again = tool("restart")
+    again = lab_tool("restart")
 
     assert 0 == again.returncode, again.stderr
-    assert before != tool.json("status")["unit"]["invocation"]
+    assert before != lab_tool.json("status")["unit"]["invocation"]
 
 
 @pytest.mark.lab
@@ -117,12 +118,13 @@ def test_the_logs_are_those_of_this_start(lab_tool: Tool) -> None:
     assert 1 == logs.count("Starting k3s") or 1 == logs.count("Started k3s-rootless.service"), logs
 
 
-def test_following_the_logs_continues_after_a_stop_of_k3s(tool: Tool) -> None:
-    tool.up().check_returncode()
-    with tool.machine.popen("k3s-rootless", "logs", "-f", "-n", "1") as following:
+@pytest.mark.lab
+def test_following_the_logs_continues_after_a_stop_of_k3s(lab_tool: Tool) -> None:
+    lab_tool.up().check_returncode()
+    with lab_tool.machine.popen("k3s-rootless", "logs", "-f", "-n", "1") as following:
         assert following.stdout
         assert following.stdout.readline()
-        tool("down").check_returncode()
+        lab_tool("down").check_returncode()
 
         stopped = any("Stopped" in line for line in following.stdout)
         following.kill()
