@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from k3s_rootless import atomic
+from k3s_rootless import atomic, byte_size
 from k3s_rootless.binaries import https
 from k3s_rootless.errors import PeerError, PreflightFailed, RootlessError
 
@@ -103,8 +103,8 @@ def require_space(directory: Path, needed: int, what: str) -> None:
     if free >= needed + RESERVE:
         return
     raise PreflightFailed(
-        f"cannot store {what}: it needs {_mib(needed + RESERVE)} on the file system of {directory},"
-        f" where {_mib(free)} are free",
+        f"cannot store {what}: it needs {byte_size.text(needed + RESERVE)} on the file system of"
+        f" {directory}, where {byte_size.text(free)} are free",
         hint="free some space; `k3s-rootless release prune` removes what is not needed",
     )
 
@@ -121,8 +121,8 @@ def _transfer(client: https.Client, asset: Asset, part: _Part, report: Report) -
         _receive(client, response, asset, part, size, report)
     if size is not None and part.size < size:
         raise https.Transient(
-            f"the connection to {https.host_of(asset.url)} ended after {_mib(part.size)} of"
-            f" {_mib(size)}"
+            f"the connection to {https.host_of(asset.url)} ended after"
+            f" {byte_size.text(part.size)} of {byte_size.text(size)}"
         )
 
 
@@ -165,7 +165,8 @@ def _begun(response: urllib3.BaseHTTPResponse, asset: Asset, part: _Part) -> int
         size = _resumed_size(headers.get("Content-Range", ""), part, asset)
     if size is not None and size > asset.largest:
         raise PeerError(
-            f"cannot download {asset.name}: it has {_mib(size)}, more than {_mib(asset.largest)}"
+            f"cannot download {asset.name}: it has {byte_size.text(size)}, more than"
+            f" {byte_size.text(asset.largest)}"
         )
     _keep_validator(part, headers)
     return size
@@ -274,7 +275,3 @@ def _page(asset: Asset) -> str:
         f"cannot download {asset.name}: {https.host_of(asset.url)} sent a web page, perhaps the"
         " login page of a proxy"
     )
-
-
-def _mib(size: int) -> str:
-    return f"{size / 1024**2:.0f} MiB"

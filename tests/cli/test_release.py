@@ -68,7 +68,7 @@ def test_get_list_use_and_prune(environ: dict[str, str], home: Path) -> None:
     assert 0 == got.returncode, got.stderr
     assert f"K3s {VERSION} is verified" in got.stdout
     assert "it is in use now; start K3s with: k3s-rootless up" in got.stdout
-    assert "0.3 MiB (100%)" in got.stderr
+    assert "292 KiB (100%)" in got.stderr
 
     other = run(environ, "get", "v1.35")
     assert f"use it with: k3s-rootless release use {OTHER}" in other.stdout
@@ -160,8 +160,8 @@ def test_a_terminal_shows_a_bar(environ: dict[str, str]) -> None:
     os.close(leader)
 
     assert "━━━" in shown
-    assert "kB" in shown
-    assert "MB/s" in shown
+    assert "of 292 KiB" in shown
+    assert "iB/s" in shown
 
 
 def test_an_interrupt_ends_the_command_and_the_next_one_continues(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from k3s_rootless import byte_size
 from k3s_rootless.operations.backup import create, restore
 
 if TYPE_CHECKING:
@@ -23,7 +24,8 @@ def show_created(report: Report, created: Created) -> None:
     """Show the written file."""
     if created.downtime is not None:
         report.answer(f"K3s was stopped for {created.downtime:.1f} s")
-    report.answer(f"wrote {created.path} ({_size(created.size)}, {_how(created.manifest)})")
+    size = byte_size.text(created.size)
+    report.answer(f"wrote {created.path} ({size}, {_how(created.manifest)})")
     report.notice("The backup contains secrets: keep it where only you can read it")
     report.notice("It does not contain volumes and images")
     report.document(create.document(created))
@@ -38,7 +40,7 @@ def show_list(report: Report, directory: Path, found: Sequence[Kept]) -> None:
         (
             one.path.name,
             one.manifest.created.strftime(_TIME) if one.manifest else "",
-            _size(one.size),
+            byte_size.text(one.size),
             (one.manifest.origin.k3s or "unknown") if one.manifest else "",
             _how(one.manifest) if one.manifest else one.problem,
         )
@@ -55,9 +57,8 @@ def show_verified(report: Report, found: Backup) -> None:
         f"created {manifest.created.strftime(_TIME)} by {manifest.origin.user} on"
         f" {manifest.origin.node}, K3s {manifest.origin.k3s or 'unknown'}"
     )
-    report.answer(
-        f"{len(manifest.entries)} files ({_size(manifest.content)}); datastore: {_how(manifest)}"
-    )
+    size = byte_size.text(manifest.content)
+    report.answer(f"{len(manifest.entries)} files ({size}); datastore: {_how(manifest)}")
 
 
 def show_restored(report: Report, done: Restored) -> None:
@@ -74,9 +75,3 @@ def _how(manifest: Manifest) -> str:
     if manifest.live:
         how = "K3s was running"
     return f"{manifest.datastore.value}, {how}"
-
-
-def _size(size: int) -> str:
-    if size < 2**20:
-        return f"{max(1, size // 2**10)} KiB"
-    return f"{size / 2**20:.1f} MiB"

@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING
 
 from rich.progress import (
     BarColumn,
-    DownloadColumn,
     Progress,
+    ProgressColumn,
+    Task,
     TextColumn,
     TimeRemainingColumn,
-    TransferSpeedColumn,
 )
+from rich.text import Text
 
+from k3s_rootless import byte_size
 from k3s_rootless.cli.display import style
 from k3s_rootless.printable import printable
 
@@ -27,8 +29,7 @@ class Bar:
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
-            DownloadColumn(),
-            TransferSpeedColumn(),
+            _Bytes(),
             TimeRemainingColumn(),
             console=style.console(stderr=True),
         )
@@ -44,3 +45,16 @@ class Bar:
     def end(self) -> None:
         """Stop drawing; the last drawing stays on the terminal."""
         self._progress.stop()
+
+
+class _Bytes(ProgressColumn):
+    """The bytes that have arrived, the size, and the rate. rich's own columns count in MB."""
+
+    def render(self, task: Task) -> Text:
+        text = byte_size.text(task.completed)
+        if task.total is not None:
+            text += f" of {byte_size.text(task.total)}"
+        rate = task.finished_speed or task.speed
+        if rate is not None:
+            text += f", {byte_size.text(rate)}/s"
+        return Text(text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from k3s_rootless import byte_size
 from k3s_rootless.operations.bundle import create
 
 if TYPE_CHECKING:
@@ -23,8 +24,8 @@ def show(report: Report, created: Created) -> None:
         report.table(("FILE", "BYTES", "CONTENT"), rows, prose="CONTENT")
     else:
         removed = bundle.about["redacted_total"]
-        size = created.size // 1024
-        report.answer(f"wrote {created.path} ({size} KiB; {removed} secrets removed)")
+        size = byte_size.text(created.size)
+        report.answer(f"wrote {created.path} ({size}; {removed} secrets removed)")
     _show_missing(report, bundle)
     if created.path is not None:
         report.notice("Review the archive before you share it")

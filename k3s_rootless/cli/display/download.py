@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from k3s_rootless import byte_size
+
 if TYPE_CHECKING:
     from k3s_rootless.cli.display.report import Report
     from k3s_rootless.operations.releases.events import Arriving
 
 _SECONDS = 5.0
 """The time between two lines."""
-_MIB = 1024**2
 
 
 class Download:
@@ -46,16 +47,16 @@ class Download:
 
     def _line(self, event: Arriving, seconds: float) -> str:
         if event.size is None:
-            return f"{event.name} from {event.host}: {event.received / _MIB:.1f} MiB"
+            return f"{event.name} from {event.host}: {byte_size.text(event.received)}"
         share = 100 * event.received // max(event.size, 1)
         text = (
-            f"{event.name} from {event.host}: {event.received / _MIB:.1f} of"
-            f" {event.size / _MIB:.1f} MiB ({share}%)"
+            f"{event.name} from {event.host}: {byte_size.text(event.received)} of"
+            f" {byte_size.text(event.size)} ({share}%)"
         )
         rate = (event.received - self._had) / max(seconds, 0.001)
         if rate <= 0:
             return text
-        text += f", {rate / _MIB:.1f} MiB/s"
+        text += f", {byte_size.text(rate)}/s"
         if event.received < event.size:
             text += f", {_duration((event.size - event.received) / rate)} left"
         return text

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
+from k3s_rootless import byte_size
 from k3s_rootless.operations.releases import document
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ def show_list(report: Report, listing: Listing) -> None:
     """Print a table of releases, and one of channels."""
     if listing.releases:
         rows = [
-            (one.version, size(one.size), one.integrity.value, _place(one))
+            (one.version, byte_size.text(one.size), one.integrity.value, _place(one))
             for one in listing.releases
         ]
         report.table(("VERSION", "SIZE", "CHECKSUM", "USE"), rows)
@@ -73,26 +74,19 @@ def show_pruned(report: Report, pruned: Pruned) -> None:
     """Print what was removed and kept, and the bytes that were freed."""
     verb = "would remove" if pruned.dry_run else "removed"
     for item in pruned.removed:
-        report.answer(f"{verb} {item.path} ({size(item.size)}): {item.reason}")
+        report.answer(f"{verb} {item.path} ({byte_size.text(item.size)}): {item.reason}")
     for item in pruned.kept:
-        report.answer(f"kept {item.path} ({size(item.size)}): {item.reason}")
+        report.answer(f"kept {item.path} ({byte_size.text(item.size)}): {item.reason}")
     if not pruned.removed:
         report.answer("nothing to remove")
     elif pruned.dry_run:
-        report.answer(f"{size(pruned.freed)} would be freed")
+        report.answer(f"{byte_size.text(pruned.freed)} would be freed")
     else:
-        report.answer(f"{size(pruned.freed)} freed")
+        report.answer(f"{byte_size.text(pruned.freed)} freed")
     if report.json_for is None:
         for problem in pruned.problems:
             report.problem(problem, None)
     report.document(document.of_pruned(pruned))
-
-
-def size(number: int) -> str:
-    """Return a number of bytes in MiB, or in KiB if there are few."""
-    if number < 1024**2:
-        return f"{number / 1024:.0f} KiB"
-    return f"{number / 1024**2:.1f} MiB"
 
 
 def _show_channels(report: Report, answers: Answers, *, remote: bool) -> None:

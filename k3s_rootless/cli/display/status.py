@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from k3s_rootless import byte_size
 from k3s_rootless.observation import Known, value_or
 from k3s_rootless.operations.readiness import phases
 
@@ -25,7 +26,6 @@ _ACTIONS = {"reload": "reload", "restart": "restart", "up": "update of the unit"
 LABEL = 13
 """Columns before the text of a line."""
 _SOON = timedelta(days=30)
-_BIG = 10 * 2**30
 
 
 def lines(snapshot: Snapshot) -> Iterator[str]:
@@ -152,11 +152,11 @@ def _memory(snapshot: Snapshot) -> Iterator[str]:
     usage = snapshot.usage
     if usage.memory is None:
         return
-    line = f"memory       {_size(usage.memory)}"
+    line = f"memory       {byte_size.text(usage.memory)}"
     if usage.memory_peak is not None:
-        line += f", peak {_size(usage.memory_peak)}"
+        line += f", peak {byte_size.text(usage.memory_peak)}"
     if usage.memory_limit is not None:
-        line += f", limit {_size(usage.memory_limit)}"
+        line += f", limit {byte_size.text(usage.memory_limit)}"
     yield line
 
 
@@ -244,9 +244,3 @@ def _length(seconds: float) -> str:
         if seconds >= length:
             return f"{int(seconds // length)} {name}"
     return f"{max(0, int(seconds))} s"
-
-
-def _size(size: int) -> str:
-    if size >= _BIG:
-        return f"{size / 2**30:.1f} GiB"
-    return f"{size / 2**20:.0f} MiB"

@@ -45,7 +45,7 @@ def test_a_ready_k3s_has_all_lines() -> None:
         f"release      {records.RELEASE}",
         "start        node ready 30.0 s",
         "node         host, ready, since 1 h",
-        "memory       1024 MiB, peak 2048 MiB",
+        "memory       1.0 GiB, peak 2.0 GiB",
         "cpu          4.5 s, 0.1% of one CPU since the start",
         "forwards     1 (details: k3s-rootless ports)",
         "kubeconfig   /h/k3s.yaml, 2 h old, mode 0600",
@@ -108,7 +108,7 @@ def lines(snapshot: Snapshot, label: str) -> list[str]:
         (stopped(version=None, installed=SILENT), "release      unknown"),
         (
             snapshot_with(usage=Usage(memory=20 * 2**30, memory_limit=2**30)),
-            "memory       20.0 GiB, limit 1024 MiB",
+            "memory       20.0 GiB, limit 1.0 GiB",
         ),
         (
             snapshot_with(usage=Usage(cpu=1.0, cpu_limit=2.0), state=replace(STATE, started=None)),
