@@ -94,6 +94,7 @@ READERS = (
 PERFORMERS = (
     "service/act/",
     "binaries/download.py",
+    "binaries/part.py",
     "binaries/store.py",
     "support/archive.py",
     "backup/archive.py",
