@@ -57,6 +57,11 @@ class Paths:
         return (self.share or self.home / ".local" / "share") / "k3s-rootless"
 
     @property
+    def settings(self) -> Path:
+        """The settings of k3s-rootless itself."""
+        return self.config / "k3s-rootless" / "settings.json"
+
+    @property
     def data(self) -> Path:
         """The default data directory of K3s."""
         return self.home / layout.DATA

@@ -55,6 +55,7 @@ JUDGES = (
     "binaries/checksums.py",
     "binaries/pruning.py",
     "binaries/tags.py",
+    "binaries/urls.py",
     "support/redaction/",
     "operations/readiness/milestones.py",
     "operations/status/model.py",

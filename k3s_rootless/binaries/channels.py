@@ -10,7 +10,7 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from k3s_rootless.binaries import https, tags
+from k3s_rootless.binaries import https, tags, urls
 from k3s_rootless.binaries.facts import Answers, Channel
 from k3s_rootless.errors import PeerError
 from k3s_rootless.json_fields import each, field, optional, parsing, typed
@@ -27,7 +27,7 @@ class UnknownChannel(PeerError):
 def latest(client: https.Client, server: str, channel: str) -> str:
     """Return the release that a channel offers. Raises UnknownChannel, PeerError."""
     answer = client.document(f"{server}/{channel}", _LARGEST, follow=False)
-    host = https.host_of(server)
+    host = urls.host_of(server)
     if answer.status == 404:
         raise UnknownChannel(f"{host} has no channel `{channel}`", status=404)
     _require_no_fault(host, answer)
@@ -45,7 +45,7 @@ def latest(client: https.Client, server: str, channel: str) -> str:
 def listed(client: https.Client, server: str) -> Answers:
     """Return all channels of a server. Raises PeerError."""
     answer = client.document(server, _LARGEST)
-    host = https.host_of(server)
+    host = urls.host_of(server)
     _require_no_fault(host, answer)
     if answer.status != 200 or answer.is_page:
         raise PeerError(

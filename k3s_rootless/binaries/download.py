@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from k3s_rootless import atomic, byte_size
-from k3s_rootless.binaries import https
+from k3s_rootless.binaries import https, urls
 from k3s_rootless.binaries.part import Part, Writer
 from k3s_rootless.errors import PeerError, PreflightFailed, RootlessError
 
@@ -64,7 +64,7 @@ def fetch(client: https.Client, asset: Asset, path: Path, report: Report) -> Non
         if resumed:
             raise https.Transient(f"the first part of {asset.name} was damaged")
     raise ChecksumMismatch(
-        f"cannot use {asset.name} of {https.host_of(asset.url)}: its SHA-256 is {found}, but the"
+        f"cannot use {asset.name} of {urls.host_of(asset.url)}: its SHA-256 is {found}, but the"
         f" published checksum is {asset.sha256}; the file was removed",
         hint="try again; if it fails again, do not use this server",
     )
@@ -95,7 +95,7 @@ def _transfer(client: https.Client, asset: Asset, part: Part, report: Report) ->
         _receive(client, response, asset, part, size, report)
     if size is not None and part.size < size:
         raise https.Transient(
-            f"the connection to {https.host_of(asset.url)} ended after"
+            f"the connection to {urls.host_of(asset.url)} ended after"
             f" {byte_size.text(part.size)} of {byte_size.text(size)}"
         )
 
@@ -119,7 +119,7 @@ def _receive(
             writer.add(data)
             if part.size > most:
                 raise PeerError(
-                    f"cannot download {asset.name}: {https.host_of(asset.url)} sends more than"
+                    f"cannot download {asset.name}: {urls.host_of(asset.url)} sends more than"
                     f" {most} bytes"
                 )
             now = time.monotonic()
@@ -136,7 +136,7 @@ def _begun(response: urllib3.BaseHTTPResponse, asset: Asset, part: Part) -> int 
     if headers.get("Content-Type", "").lower().startswith("text/html"):
         raise PeerError(_page(asset))
     if headers.get("Content-Encoding", "identity").lower() != "identity":
-        host = https.host_of(asset.url)
+        host = urls.host_of(asset.url)
         raise PeerError(f"cannot download {asset.name}: {host} sends it compressed")
     if response.status == 200:
         part.restart()
@@ -153,7 +153,7 @@ def _begun(response: urllib3.BaseHTTPResponse, asset: Asset, part: Part) -> int 
 
 
 def _require_status(status: int, asset: Asset, part: Part) -> None:
-    host = https.host_of(asset.url)
+    host = urls.host_of(asset.url)
     if status == 416:
         part.restart()
         raise https.Transient(f"{host} no longer has the first part of {asset.name}", status=status)
@@ -171,7 +171,7 @@ def _resumed_size(content_range: str, part: Part, asset: Asset) -> int:
     if found is None or int(found["first"]) != part.size:
         part.restart()
         raise https.Transient(
-            f"{https.host_of(asset.url)} sent another part of {asset.name} than requested"
+            f"{urls.host_of(asset.url)} sent another part of {asset.name} than requested"
         )
     return int(found["size"])
 
@@ -191,7 +191,7 @@ def _arriving(
                 continue
             if received < limits.slowest:
                 raise https.Transient(
-                    f"{https.host_of(url)} sent {received} bytes in {now - since:.0f} s"
+                    f"{urls.host_of(url)} sent {received} bytes in {now - since:.0f} s"
                 )
             since, received = now, 0
 
@@ -250,6 +250,6 @@ def _number(text: str | None) -> int | None:
 
 def _page(asset: Asset) -> str:
     return (
-        f"cannot download {asset.name}: {https.host_of(asset.url)} sent a web page, perhaps the"
+        f"cannot download {asset.name}: {urls.host_of(asset.url)} sent a web page, perhaps the"
         " login page of a proxy"
     )

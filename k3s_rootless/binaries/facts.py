@@ -9,6 +9,9 @@ from pathlib import Path
 
 CHANNELS = "https://update.k3s.io/v1-release/channels"
 DOWNLOADS = "https://github.com/k3s-io/k3s/releases/download"
+CHANNELS_VARIABLE = "INSTALL_K3S_CHANNEL_URL"
+DOWNLOADS_VARIABLE = "INSTALL_K3S_ARTIFACT_URL"
+"""Both have the meaning that they have for K3s's install script."""
 LARGEST_BINARY = 512 * 1024 * 1024
 """Bytes. K3s v1.36 has 82 MB (its scripts/binary_size_check)."""
 LARGEST_IMAGES = 4 * 1024 * 1024 * 1024
@@ -28,12 +31,14 @@ class Architecture:
 class Source:
     """The servers that are queried: URLs without a slash at the end.
 
-    `mirror` is true if `downloads` is not the place where K3s publishes its releases.
+    `mirror` is true if `downloads` is not the place where K3s publishes its releases. `origin` is
+    the option, variable or setting that `downloads` comes from, empty for none.
     """
 
     channels: str = CHANNELS
     downloads: str = DOWNLOADS
     mirror: bool = False
+    origin: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,8 @@ from urllib3 import exceptions
 
 from k3s_rootless import background
 from k3s_rootless.binaries.facts import Limits
-from k3s_rootless.errors import PeerError, RootlessError, UsageError
+from k3s_rootless.binaries.urls import host_of
+from k3s_rootless.errors import PeerError, RootlessError
 from k3s_rootless.printable import printable
 
 _MOST_REDIRECTS = 5
@@ -150,30 +151,6 @@ def _finish(response: urllib3.BaseHTTPResponse) -> None:
     if length.isdecimal() and int(length) <= _CHUNK:
         response.drain_conn()
     response.close()
-
-
-def checked_base(url: str, name: str) -> str:
-    """Return the URL of a server without a slash at its end.
-
-    `name` is the option or variable that it comes from. Raises UsageError for a URL that is not
-    https, or that has a password: other users can read the arguments of a process.
-    """
-    parts = urlsplit(url)
-    if parts.scheme != "https" or not parts.hostname or parts.query or parts.fragment:
-        raise UsageError(
-            f"cannot use {name} `{printable(url)}`: it must be a URL that starts with https://",
-            hint=(
-                "for files on this host, use: k3s-rootless release get --file K3S --checksums FILE"
-            ),
-        )
-    if parts.username or parts.password:
-        raise UsageError(f"cannot use {name}: its URL must not contain a user name or a password")
-    return url.rstrip("/")
-
-
-def host_of(url: str) -> str:
-    """Return the host of a URL, for messages: the rest can contain signatures."""
-    return printable(urlsplit(url).hostname or "the server")
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""`k3s-rootless config`: server flags and resource limits, stored in our own drop-in."""
+"""`k3s-rootless config`: server flags and resource limits, and the mirror of releases."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ def command() -> None:
     """Show or change K3s server flags and resource limits.
 
     `k3s-rootless config list` shows all settings. Changes take effect at the next start of K3s;
-    `k3s-rootless restart` applies them.
+    `k3s-rootless restart` applies them. `release.mirror` is a setting of k3s-rootless itself, for
+    `release get` and `up --get`.
     """
 
 
@@ -79,8 +80,7 @@ def get(*, name: str, as_json: bool) -> None:
     from k3s_rootless.operations.configuration import change, document, settings_list
 
     session = begin("config-get", as_json=as_json)
-    name = change.require_known(name)
-    (found,) = (one for one in settings_list.read(session).settings if one.name == name)
+    found = settings_list.one(session, change.require_known(name))
     for value in found.values:
         session.report.verbatim(value)
     session.report.document(document.get_document(found))
@@ -123,10 +123,13 @@ def _show_list(report: Report, answer: Answer, notes: Sequence[str]) -> None:
 def _show_change(report: Report, done: Changed) -> None:
     for one in done.settings:
         if one.origin == "default":
-            report.answer(f"{one.name} has K3s's default value")
+            default = "no value" if one.own else "K3s's default value"
+            report.answer(f"{one.name} has {default}")
             continue
         elsewhere = "" if one.origin == "config" else f" ({one.places})"
         report.answer(f"{one.name} is {', '.join(one.values)}{elsewhere}")
+    if done.state is None:
+        return
     if not done.state.installed:
         report.answer("K3s is not installed yet; `k3s-rootless up` starts it with these settings")
     elif done.restart_needed:

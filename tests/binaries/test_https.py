@@ -11,7 +11,7 @@ import trustme
 from k3s_rootless.binaries import https
 from k3s_rootless.binaries.facts import Limits
 from k3s_rootless.binaries.https import Client, Transient
-from k3s_rootless.errors import PeerError, RootlessError, UsageError
+from k3s_rootless.errors import PeerError, RootlessError
 from tests.fakes.connect_proxy import connect_proxy
 from tests.fakes.release_server import LIMITS, Fault, ReleaseServer
 
@@ -134,25 +134,6 @@ def test_a_proxy_of_another_kind_is_refused_without_its_password(server: Release
         Client(environ, LIMITS).document(f"{server.url}/x", 4)
 
     assert "secret" not in f"{raised.value.message} {raised.value.hint}"
-
-
-@pytest.mark.parametrize(
-    "url", ["http://mirror.example", "mirror.example", "https://", "ftp://x", "https://x/?a=b"]
-)
-def test_a_base_that_is_not_https_is_refused(url: str) -> None:
-    with pytest.raises(UsageError, match="https://"):
-        https.checked_base(url, "--mirror")
-
-
-def test_a_base_with_a_password_is_refused_without_it() -> None:
-    with pytest.raises(UsageError) as raised:
-        https.checked_base("https://alice:secret@mirror.example", "--mirror")
-
-    assert "secret" not in f"{raised.value.message} {raised.value.hint}"
-
-
-def test_the_slash_at_the_end_of_a_base_is_removed() -> None:
-    assert "https://x/k3s" == https.checked_base("https://x/k3s//", "--mirror")
 
 
 def test_the_default_limits_are_those_of_a_slow_line() -> None:

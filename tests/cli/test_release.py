@@ -44,8 +44,12 @@ def environ(home: Path, server: ReleaseServer) -> dict[str, str]:
 
 
 def run(environ: Mapping[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    return run_tool(environ, "release", *arguments)
+
+
+def run_tool(environ: Mapping[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*as_user(USER), sys.executable, "-m", "k3s_rootless", "release", *arguments],
+        [*as_user(USER), sys.executable, "-m", "k3s_rootless", *arguments],
         cwd=PROJECT,
         env=environ,
         capture_output=True,
@@ -85,6 +89,23 @@ def test_get_list_use_and_prune(environ: dict[str, str], home: Path) -> None:
     pruned = run(environ, "prune")
     assert 0 == pruned.returncode, pruned.stderr
     assert "nothing to remove" in pruned.stdout
+
+
+def test_the_mirror_of_the_settings_is_shown_and_used(environ: dict[str, str]) -> None:
+    """Neither needs a session of the user."""
+    mirror = environ.pop("INSTALL_K3S_ARTIFACT_URL")
+    assert (
+        "release.mirror is" in run_tool(environ, "config", "set", "release.mirror", mirror).stdout
+    )
+    assert f"{mirror}\n" == run_tool(environ, "config", "get", "release.mirror").stdout
+
+    listed = run(environ, "list", "--remote").stdout
+    assert f"release get downloads from {mirror} (release.mirror)" in listed
+    assert 0 == run(environ, "get", VERSION).returncode
+
+    unset = run_tool(environ, "config", "unset", "release.mirror")
+    assert "release.mirror has no value\n" == unset.stdout
+    assert 1 == run_tool(environ, "config", "get", "release.mirror").returncode
 
 
 def test_each_command_prints_one_document_and_no_progress(environ: dict[str, str]) -> None:

@@ -32,6 +32,10 @@ def show_list(report: Report, listing: Listing) -> None:
     elif listing.problem is None:
         report.answer("")
         report.answer("query the channels with: k3s-rootless release list --remote")
+    source = listing.source
+    if source is not None and source.mirror:
+        report.answer("")
+        report.answer(f"release get downloads from {source.downloads} ({source.origin})")
     if listing.problem is not None and report.json_for is None:
         report.problem(listing.problem.message, listing.problem.hint)
     report.document(document.of_listing(listing))

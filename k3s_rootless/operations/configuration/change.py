@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import difflib
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from k3s_rootless import own_settings
 from k3s_rootless.atomic import reason
 from k3s_rootless.errors import RootlessError, UsageError
 from k3s_rootless.k3s import options, version
 from k3s_rootless.linux import sockets
 from k3s_rootless.operations import change_drop_in, first_start, installation, rotation
-from k3s_rootless.operations.configuration import settings_list
+from k3s_rootless.operations.configuration import own, settings_list
 from k3s_rootless.paths import UNIT
 from k3s_rootless.service.act import apply
 from k3s_rootless.service.drop_ins import configuration
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from k3s_rootless.k3s.version import Version
-    from k3s_rootless.operations.configuration.settings_list import Setting
+    from k3s_rootless.operations.configuration.setting import Setting
     from k3s_rootless.operations.context import Context
     from k3s_rootless.service.drop_ins.configuration import Configuration
     from k3s_rootless.service.facts import UnitState
@@ -44,11 +45,11 @@ _FORWARDED_BY_TRAEFIK = {"10080": "80", "10443": "443"}
 class Changed:
     """The result of a change.
 
-    The unit after the change, whether anything changed, why a restart is needed, and the new state
-    of the changed settings.
+    The unit after the change (None if only settings of k3s-rootless itself changed), whether
+    anything changed, why a restart is needed, and the new state of the changed settings.
     """
 
-    state: UnitState
+    state: UnitState | None
     changed: bool
     restart_needed: str | None
     settings: tuple[Setting, ...]
@@ -60,7 +61,7 @@ def require_known(name: str) -> str:
     Raises UsageError with the reason for a name that cannot be set.
     """
     name = name.removeprefix("--")
-    known = {one.lower(): one for one in (*options.OPTIONS, *LIMITS)}
+    known = {one.lower(): one for one in (*options.OPTIONS, *LIMITS, *own_settings.NAMES)}
     if name.lower() in known:
         return known[name.lower()]
     if name in options.REFUSED:
@@ -79,6 +80,20 @@ def change(context: Context, changes: Mapping[str, Sequence[str]], *, force: boo
     Raises UsageError for a value that K3s or this host does not accept, WouldOverwrite,
     RootlessError.
     """
+    ours = {name: values for name, values in changes.items() if name in own_settings.NAMES}
+    rest = {name: values for name, values in changes.items() if name not in ours}
+    done = Changed(None, changed=False, restart_needed=None, settings=())
+    if rest:
+        done = _change_unit(context, rest, force=force)
+    if not ours:
+        return done
+    changed = own.change(context, ours)
+    rows = tuple(row for row in own.settings(context) if row.name in ours)
+    return replace(done, changed=done.changed or changed, settings=(*done.settings, *rows))
+
+
+def _change_unit(context: Context, changes: Mapping[str, Sequence[str]], *, force: bool) -> Changed:
+    """Change settings that are stored in our drop-in."""
     with context.manager() as manager, context.locked():
         directory = first_start.unit_directory(manager, context.paths)
         state = manager.unit(UNIT)

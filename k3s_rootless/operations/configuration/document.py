@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from k3s_rootless.k3s.origin import Value
     from k3s_rootless.operations.configuration.change import Changed
-    from k3s_rootless.operations.configuration.settings_list import Answer, Setting
+    from k3s_rootless.operations.configuration.setting import Setting
+    from k3s_rootless.operations.configuration.settings_list import Answer
 
 
 def list_document(answer: Answer) -> dict[str, Any]:

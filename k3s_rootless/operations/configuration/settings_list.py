@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from k3s_rootless import own_settings
 from k3s_rootless.errors import RootlessError
 from k3s_rootless.k3s import options
 from k3s_rootless.k3s.flags import Kind, named
 from k3s_rootless.k3s.origin import Source
 from k3s_rootless.observation import Unknown
 from k3s_rootless.operations import first_start, installation, server_settings, unit_changes
+from k3s_rootless.operations.configuration import own
+from k3s_rootless.operations.configuration.setting import Setting
 from k3s_rootless.paths import UNIT
 from k3s_rootless.service.drop_ins import configuration, drop_in
 from k3s_rootless.service.drop_ins.limits import LIMITS
@@ -26,34 +29,6 @@ if TYPE_CHECKING:
     from k3s_rootless.operations.context import Context
     from k3s_rootless.service.drop_ins.configuration import Configuration
     from k3s_rootless.service.facts import UnitState
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """One setting of the next start.
-
-    `origin` is `config`, `unit`, `another drop-in`, `configuration file`, `environment` or
-    `default`. `set_to` is the value set by `config`. `sources` are the values of the flag, each
-    with its origin.
-    """
-
-    name: str
-    values: tuple[str, ...]
-    origin: str
-    what: str
-    set_to: tuple[str, ...] = ()
-    sources: tuple[Value, ...] = ()
-
-    @property
-    def places(self) -> str:
-        """The sources of the values, as text."""
-        found = [self._place(one) for one in self.sources]
-        return ", ".join(dict.fromkeys(found)) or self.origin
-
-    def _place(self, value: Value) -> str:
-        if value.origin.source in {Source.CONFIG_FILE, Source.ENVIRONMENT}:
-            return str(value.origin)
-        return self.origin
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,14 +63,25 @@ def read(context: Context) -> Answer:
         environment = manager.environment
     found = installation.drop_in(directory, configuration.SUBJECT)
     configured = configuration.parse(found.text or "")
-    own = None
+    written = None
     if found.text is not None:
-        own = DropIn(found.path, author(found.text))
+        written = DropIn(found.path, author(found.text))
     base = base_argv(context, directory, state)
     resolved = next_start(context, state, environment, configured, base)
     names = (*options.OPTIONS, *LIMITS)
-    rows = tuple(setting(name, state, resolved, configured, base) for name in names)
-    return Answer(rows, own, restart_cause(context, state, directory), resolved)
+    rows = [setting(name, state, resolved, configured, base) for name in names]
+    rows += own.settings(context)
+    return Answer(tuple(rows), written, restart_cause(context, state, directory), resolved)
+
+
+def one(context: Context, name: str) -> Setting:
+    """Return one setting. Raises RootlessError."""
+    rows: Sequence[Setting] = own.settings(context)
+    # Those of k3s-rootless itself need no user manager.
+    if name not in own_settings.NAMES:
+        rows = read(context).settings
+    (found,) = (row for row in rows if row.name == name)
+    return found
 
 
 def next_start(

@@ -10,16 +10,16 @@ from k3s_rootless.binaries.https import Client
 from k3s_rootless.operations.releases import servers
 
 if TYPE_CHECKING:
-    from k3s_rootless.binaries.facts import Answers
+    from k3s_rootless.binaries.facts import Answers, Source
     from k3s_rootless.operations.context import Context
 
 
-def query(context: Context, limits: Limits | None = None) -> Answers:
-    """Return what each channel offers now. Raises RootlessError."""
+def query(context: Context, limits: Limits | None = None) -> tuple[Source, Answers]:
+    """Return the servers, and what each channel offers now. Raises RootlessError."""
     source = servers.source(context)
     client = Client(context.environ, limits)
     answers = servers.tried(
         context, client.limits, lambda: channels.listed(client, source.channels)
     )
     store.remember(context.paths.own, answers)
-    return answers
+    return source, answers

@@ -9,7 +9,7 @@ from k3s_rootless.errors import error_document
 from k3s_rootless.printable import json_time
 
 if TYPE_CHECKING:
-    from k3s_rootless.binaries.facts import Release
+    from k3s_rootless.binaries.facts import Release, Source
     from k3s_rootless.binaries.pruning import Item
     from k3s_rootless.operations.releases.get import Got
     from k3s_rootless.operations.releases.images import Images
@@ -33,8 +33,13 @@ def of_listing(listing: Listing) -> dict[str, Any]:
     return {
         "releases": [_release(one) for one in listing.releases],
         "channels": channels,
+        "downloads": None if listing.source is None else _downloads(listing.source),
         "errors": errors,
     }
+
+
+def _downloads(source: Source) -> dict[str, Any]:
+    return {"url": source.downloads, "mirror": source.mirror, "origin": source.origin or None}
 
 
 def of_got(got: Got) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from k3s_rootless.binaries import installed
 from k3s_rootless.errors import RootlessError
 
 if TYPE_CHECKING:
-    from k3s_rootless.binaries.facts import Answers, Limits, Release
+    from k3s_rootless.binaries.facts import Answers, Limits, Release, Source
     from k3s_rootless.operations.context import Context
 
 
@@ -18,13 +18,15 @@ if TYPE_CHECKING:
 class Listing:
     """The releases on this host, and the answers of a channel server: of now, or the last ones.
 
-    `problem` is why the server could not be queried now.
+    `problem` is why the server could not be queried now. `source` are the servers of `release get`;
+    None if they were not needed.
     """
 
     releases: tuple[Release, ...]
     answers: Answers | None
     remote: bool = False
     problem: RootlessError | None = None
+    source: Source | None = None
 
 
 def listing(context: Context, *, remote: bool, limits: Limits | None = None) -> Listing:
@@ -39,6 +41,7 @@ def listing(context: Context, *, remote: bool, limits: Limits | None = None) -> 
     from k3s_rootless.operations.releases import channel_list
 
     try:
-        return Listing(releases, channel_list.query(context, limits), remote=True)
+        source, answers = channel_list.query(context, limits)
     except RootlessError as error:
         return Listing(releases, installed.answers(context.paths.own), problem=error)
+    return Listing(releases, answers, remote=True, source=source)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from k3s_rootless.binaries import architectures, checksums, download, https, tags
-from k3s_rootless.binaries.facts import LARGEST_IMAGES, Asset
+from k3s_rootless import own_settings
+from k3s_rootless.binaries import architectures, checksums, download, https, tags, urls
+from k3s_rootless.binaries.facts import DOWNLOADS_VARIABLE, LARGEST_IMAGES, Asset
 from k3s_rootless.errors import PeerError, RootlessError
 from k3s_rootless.operations.releases import resolve
 from k3s_rootless.operations.releases.events import Arrived, Arriving
@@ -17,6 +20,15 @@ if TYPE_CHECKING:
 
     from k3s_rootless.binaries.facts import Architecture, Source
     from k3s_rootless.operations.context import Context
+
+
+_WITHOUT_MIRROR = {
+    DOWNLOADS_VARIABLE: f"to use K3s's own server, run: unset {DOWNLOADS_VARIABLE}",
+    own_settings.MIRROR: (
+        f"to use K3s's own server, run: k3s-rootless config unset {own_settings.MIRROR}"
+    ),
+}
+"""The hint for each origin of a mirror."""
 
 
 @dataclass(slots=True)
@@ -51,17 +63,18 @@ class Published:
 
     def bring(self, asset: Asset, part: Path) -> None:
         """Download an asset and verify it. Raises RootlessError."""
-        host = https.host_of(asset.url)
+        host = urls.host_of(asset.url)
 
         def report(received: int, size: int | None) -> None:
             self.context.listener(Arriving(asset.name, host, received, size))
 
         try:
-            tried(
-                self.context,
-                self.client.limits,
-                lambda: download.fetch(self.client, asset, part, report),
-            )
+            with self._naming_mirror():
+                tried(
+                    self.context,
+                    self.client.limits,
+                    lambda: download.fetch(self.client, asset, part, report),
+                )
         finally:
             self.context.listener(Arrived(asset.name))
 
@@ -74,23 +87,33 @@ class Published:
 
     def _checksums(self) -> dict[str, str]:
         if not self._sums:
-            answer = tried(self.context, self.client.limits, self._requested)
+            with self._naming_mirror():
+                answer = tried(self.context, self.client.limits, self._requested)
             if answer.status == 404:
                 raise self._absent()
             self._sums = checksums.parse(answer.text)
             if answer.status != 200 or not self._sums:
                 raise PeerError(
-                    f"cannot verify {self.version}: {https.host_of(self._sums_url)} sent no"
+                    f"cannot verify {self.version}: {urls.host_of(self._sums_url)} sent no"
                     f" checksum file ({_kind(answer)})",
                     status=answer.status,
                 )
         return self._sums
 
+    @contextmanager
+    def _naming_mirror(self) -> Iterator[None]:
+        """Add to an error of a mirror how to do without the mirror."""
+        try:
+            yield
+        except PeerError as error:
+            error.hint = error.hint or _WITHOUT_MIRROR.get(self.source.origin)
+            raise
+
     def _requested(self) -> https.Document:
         answer = self.client.document(self._sums_url, checksums.LARGEST)
         if answer.status >= 500 or answer.status == 429:
             raise https.Transient(
-                f"{https.host_of(self._sums_url)} cannot answer now (HTTP status {answer.status})",
+                f"{urls.host_of(self._sums_url)} cannot answer now (HTTP status {answer.status})",
                 status=answer.status,
             )
         return answer

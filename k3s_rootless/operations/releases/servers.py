@@ -6,34 +6,48 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
-from k3s_rootless.binaries import https
-from k3s_rootless.binaries.facts import CHANNELS, DOWNLOADS, Source
+from k3s_rootless import own_settings
+from k3s_rootless.binaries import https, urls
+from k3s_rootless.binaries.facts import (
+    CHANNELS,
+    CHANNELS_VARIABLE,
+    DOWNLOADS,
+    DOWNLOADS_VARIABLE,
+    Source,
+)
 
 if TYPE_CHECKING:
     from k3s_rootless.binaries.facts import Limits
     from k3s_rootless.operations.context import Context
 
 T = TypeVar("T")
-CHANNELS_VARIABLE = "INSTALL_K3S_CHANNEL_URL"
-DOWNLOADS_VARIABLE = "INSTALL_K3S_ARTIFACT_URL"
-"""Both have the meaning that they have for K3s's install script."""
 
 
 def source(context: Context, mirror: str | None = None) -> Source:
-    """Return the servers: `mirror` (an option), else those of the environment, else K3s's own.
+    """Return the servers of a request; `mirror` is that of an option.
 
-    Raises UsageError.
+    Without it, the mirror of the environment is used, else that of `config set release.mirror`,
+    else K3s's own server. Raises UsageError, RootlessError.
     """
-    environ = context.environ
-    channels = environ.get(CHANNELS_VARIABLE) or CHANNELS
-    downloads, name = mirror, "--mirror"
-    if downloads is None:
-        downloads, name = environ.get(DOWNLOADS_VARIABLE) or DOWNLOADS, DOWNLOADS_VARIABLE
+    channels = context.environ.get(CHANNELS_VARIABLE) or CHANNELS
+    downloads, origin = _downloads(context, mirror)
     return Source(
-        channels=https.checked_base(channels, CHANNELS_VARIABLE),
-        downloads=https.checked_base(downloads, name),
+        channels=urls.checked_base(channels, CHANNELS_VARIABLE),
+        downloads=urls.checked_base(downloads, origin),
         mirror=downloads.rstrip("/") != DOWNLOADS,
+        origin=origin,
     )
+
+
+def _downloads(context: Context, mirror: str | None) -> tuple[str, str]:
+    """Return the URL of the downloads, and what it comes from."""
+    if mirror is not None:
+        return mirror, "--mirror"
+    if given := context.environ.get(DOWNLOADS_VARIABLE):
+        return given, DOWNLOADS_VARIABLE
+    if configured := own_settings.read(context.paths.settings).get(own_settings.MIRROR):
+        return configured, own_settings.MIRROR
+    return DOWNLOADS, ""
 
 
 def tried(context: Context, limits: Limits, query: Callable[[], T]) -> T:

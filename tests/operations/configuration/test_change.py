@@ -108,6 +108,7 @@ def test_a_limit_needs_no_unit(host: ManagedHost) -> None:
     done = changed(host, CPUWeight="50")
 
     (one,) = done.settings
+    assert done.state
     assert (True, False) == (done.changed, done.state.installed)
     assert (("50",), "config") == (one.values, one.origin)
     assert "CPUWeight=50" in host.files()[OURS].split("\n")

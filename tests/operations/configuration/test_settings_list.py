@@ -8,7 +8,9 @@ import pytest
 
 from k3s_rootless.k3s.options import OPTIONS
 from k3s_rootless.operations.configuration import document, settings_list
-from k3s_rootless.operations.configuration.settings_list import Answer, Setting
+from k3s_rootless.operations.configuration.setting import Setting
+from k3s_rootless.operations.configuration.settings_list import Answer
+from k3s_rootless.own_settings import NAMES
 from k3s_rootless.service.drop_ins.limits import LIMITS
 from k3s_rootless.service.unit.seal import Author, sealed
 from tests.fakes.managed_host import COMMAND, ManagedHost
@@ -37,7 +39,7 @@ def configure(host: ManagedHost, text: str) -> Path:
 def test_every_setting_is_listed_in_order(host: ManagedHost) -> None:
     answer = settings_list.read(host.context)
 
-    assert [*OPTIONS, *LIMITS] == [one.name for one in answer.settings]
+    assert [*OPTIONS, *LIMITS, *NAMES] == [one.name for one in answer.settings]
     assert (None, None) == (answer.drop_in, answer.restart_needed)
 
 

@@ -15,6 +15,7 @@ import pytest
 
 from k3s_rootless.binaries import installed
 from k3s_rootless.binaries.download import ChecksumMismatch
+from k3s_rootless.binaries.facts import DOWNLOADS as DEFAULT
 from k3s_rootless.binaries.facts import Integrity
 from k3s_rootless.errors import (
     PeerError,
@@ -22,9 +23,11 @@ from k3s_rootless.errors import (
     RootlessError,
     UsageError,
 )
+from k3s_rootless.operations.configuration import change
 from k3s_rootless.operations.context import Context
 from k3s_rootless.operations.events import Event, Notice
 from k3s_rootless.operations.releases import events as downloads
+from k3s_rootless.operations.releases import servers
 from k3s_rootless.operations.releases.get import Got, Request, get
 from tests.fakes.release_server import (
     CHANNELS,
@@ -268,6 +271,46 @@ def test_a_mirror_replaces_the_downloads_only(context: Context, server: ReleaseS
     assert got(context, mirror=f"{server.url}{DOWNLOADS}/").changed
 
 
+def test_the_mirror_of_the_settings_is_used(context: Context, server: ReleaseServer) -> None:
+    server.publish()
+    environ = dict(context.environ)
+    mirror = environ.pop("INSTALL_K3S_ARTIFACT_URL")
+    context = replace(context, environ=environ)
+    change.change(context, {"release.mirror": (mirror,)}, force=False)
+
+    assert got(context).record.source.startswith(mirror)
+    assert ("release.mirror", True) == (
+        servers.source(context).origin,
+        servers.source(context).mirror,
+    )
+
+
+def test_option_variable_and_setting_come_in_this_order(context: Context) -> None:
+    variable = context.environ["INSTALL_K3S_ARTIFACT_URL"]
+    change.change(context, {"release.mirror": ("https://c.example",)}, force=False)
+
+    assert "https://a.example" == servers.source(context, "https://a.example").downloads
+    assert variable == servers.source(context).downloads
+    without = replace(context, environ={"INSTALL_K3S_ARTIFACT_URL": ""})
+    assert "https://c.example" == servers.source(without).downloads
+    change.change(context, {"release.mirror": ()}, force=False)
+    found = servers.source(without)
+    assert (DEFAULT, False, "") == (found.downloads, found.mirror, found.origin)
+
+
+def test_a_mirror_of_the_settings_that_is_down_is_named(
+    context: Context, server: ReleaseServer
+) -> None:
+    environ = {**context.environ, "INSTALL_K3S_ARTIFACT_URL": ""}
+    context = replace(context, environ=environ)
+    change.change(context, {"release.mirror": ("https://localhost:1/x",)}, force=False)
+
+    with pytest.raises(PeerError, match="cannot connect to localhost") as raised:
+        got(context, VERSION)
+
+    assert "k3s-rootless config unset release.mirror" in (raised.value.hint or "")
+
+
 @pytest.mark.parametrize("mirror", ["http://localhost/x", "https://a:b@localhost/x", "/srv/k3s"])
 def test_a_mirror_must_be_https_without_a_password(context: Context, mirror: str) -> None:
     with pytest.raises(UsageError, match="--mirror"):
@@ -354,6 +397,7 @@ GET = """
 import os, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
+from k3s_rootless.operations.configuration import change
 from k3s_rootless.operations.context import Context
 from k3s_rootless.operations.releases.get import Request, get
 from k3s_rootless.paths import Paths

@@ -122,6 +122,8 @@ def test_the_list_queries_the_server_on_request(both: Context, server: ReleaseSe
     assert found.answers
     assert {"stable", "latest"} == {one.name for one in found.answers.channels}
     assert found.answers == installed.answers(both.paths.own)
+    downloads = document.of_listing(found)["downloads"]
+    assert (True, "INSTALL_K3S_ARTIFACT_URL") == (downloads["mirror"], downloads["origin"])
 
 
 def test_without_the_server_the_last_answer_is_shown_with_the_problem(
@@ -141,7 +143,7 @@ def test_without_the_server_the_last_answer_is_shown_with_the_problem(
 def test_a_first_list_is_empty(context: Context) -> None:
     found = document.of_listing(listing(context, remote=False))
 
-    assert {"releases": [], "channels": None, "errors": []} == found
+    assert {"releases": [], "channels": None, "downloads": None, "errors": []} == found
 
 
 def test_the_home_can_be_elsewhere(context: Context, server: ReleaseServer, home: Path) -> None:
