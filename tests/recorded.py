@@ -52,9 +52,12 @@ _VOLATILE = tuple(
     )
 )
 _VOLATILE_KEYS = {
+    "at_least",
+    "bytes",
     "child_pid",
     "content",
     "cpu_seconds",
+    "free",
     "lines_read",
     "main_pid",
     "memory_bytes",

@@ -36,6 +36,7 @@ _COMMANDS = {
     "backup": "Create, verify and restore backups of the cluster",
     "linger": "Keep K3s running after logout (lingering)",
     "release": "Download, verify, list and switch releases of K3s",
+    "df": "Show what occupies the disk and how to free space",
     "bundle": "Create a support archive with secrets removed",
     "diagnose": "Show why K3s does not start and how to fix it",
     "version": "Show the versions of k3s-rootless, K3s and systemd",

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from k3s_rootless.cli.display.terminal import Screen
     from k3s_rootless.finding import Finding
     from k3s_rootless.operations.events import Event
-    from k3s_rootless.operations.releases.events import Arrived, Arriving
+    from k3s_rootless.operations.releases.events import Arriving
 
 _MOST_RICH_ROWS = 500
 _WITH_EVENTS = frozenset({"up", "restart"})
@@ -62,8 +62,10 @@ class Report:
         from k3s_rootless.operations.releases.events import Arrived, Arriving
 
         match event:
-            case Arriving() | Arrived():
-                self._handle_download(event)
+            case Arriving():
+                self._show_download(event)
+            case Arrived():
+                self._end_download()
             case events.ChecksFailed(findings):
                 self.findings(findings, to_stderr=True)
             case events.StepBegins(does, cause):
@@ -71,17 +73,17 @@ class Report:
             case _:
                 self._handle_wait(event)
 
-    def _handle_download(self, event: Arriving | Arrived) -> None:
+    def _show_download(self, event: Arriving) -> None:
         if self.json_for is not None:
             return
-        from k3s_rootless.cli.display.download import Download
-        from k3s_rootless.operations.releases.events import Arriving
+        if self._download is None:
+            from k3s_rootless.cli.display.download import Download
 
-        if isinstance(event, Arriving):
-            if self._download is None:
-                self._download = Download(self, event)
-            self._download.arriving(event)
-        elif self._download is not None:
+            self._download = Download(self, event)
+        self._download.arriving(event)
+
+    def _end_download(self) -> None:
+        if self._download is not None:
             self._download.end()
             self._download = None
 

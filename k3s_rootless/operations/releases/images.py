@@ -13,8 +13,7 @@ from k3s_rootless import atomic
 from k3s_rootless.binaries import architectures, download, installed, store
 from k3s_rootless.errors import RootlessError
 from k3s_rootless.k3s import layout
-from k3s_rootless.operations import server_settings
-from k3s_rootless.paths import UNIT
+from k3s_rootless.operations import data_directory
 
 if TYPE_CHECKING:
     from k3s_rootless.binaries.facts import Architecture, Asset
@@ -54,7 +53,7 @@ def place(context: Context, origin: Origin) -> Images:
     name there. An archive of another kind for the same images is removed.
     """
     asset = origin.images()
-    directory = data_directory(context) / layout.IMAGES
+    directory = data_directory.of_next_start(context) / layout.IMAGES
     target = directory / asset.name
     try:
         if target.is_file() and installed.digest(target) == asset.sha256:
@@ -72,15 +71,6 @@ def place(context: Context, origin: Origin) -> Images:
     except OSError as error:
         raise RootlessError(f"cannot place {target}: {atomic.reason(error)}") from error
     return Images(target, asset.sha256, size, changed=True)
-
-
-def data_directory(context: Context) -> Path:
-    """Return the data directory of K3s's next start; K3s's default if no unit is known."""
-    try:
-        state = context.unit(UNIT)
-    except RootlessError:
-        return context.paths.data
-    return server_settings.of_next_start(context, state).data
 
 
 def _moved(part: Path, target: Path) -> None:

@@ -10,8 +10,8 @@ from k3s_rootless import atomic
 from k3s_rootless.binaries import extractions, installed, pruning, store
 from k3s_rootless.errors import RootlessError
 from k3s_rootless.k3s import layout
+from k3s_rootless.operations import data_directory
 from k3s_rootless.operations.context import WAITING
-from k3s_rootless.operations.releases.images import data_directory
 from k3s_rootless.paths import UNIT
 from k3s_rootless.rootlesskit import state as rootlesskit
 
@@ -46,7 +46,7 @@ class Pruned:
 def prune(context: Context, *, dry_run: bool) -> Pruned:
     """Remove what is not needed. Raises RootlessError."""
     context.require_ordinary_user()
-    data = data_directory(context)
+    data = data_directory.of_next_start(context)
     if dry_run:
         found = _judged(context, data, _busy(context, data))
         return Pruned(found.removed, found.kept, dry_run=True)
