@@ -17,7 +17,7 @@ from typing import IO, TYPE_CHECKING
 
 from k3s_rootless import atomic, byte_size
 from k3s_rootless.binaries import https, urls
-from k3s_rootless.binaries.part import Part, Writer
+from k3s_rootless.binaries.part import VALIDATOR_SUFFIX, Part, Writer
 from k3s_rootless.errors import PeerError, PreflightFailed, RootlessError
 
 if TYPE_CHECKING:
@@ -33,8 +33,6 @@ _BETWEEN_REPORTS = 0.1
 """Seconds. A report for each read, which returns 16 KiB, would take a tenth of the time."""
 _CHUNK = 256 * 1024
 _RANGE = re.compile(r"bytes (?P<first>\d{1,15})-\d{1,15}/(?P<size>\d{1,15})", re.ASCII)
-VALIDATOR_SUFFIX = ".validator"
-"""The end of the name of the file beside a part that has the validator of its source."""
 _LONGEST_VALIDATOR = 200
 _TRANSIENT = frozenset({408, 429})
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})

@@ -17,6 +17,8 @@ from typing import IO, TYPE_CHECKING, Self
 if TYPE_CHECKING:
     from types import TracebackType
 
+VALIDATOR_SUFFIX = ".validator"
+"""The end of the name of the file beside a part that has the validator of its source."""
 _PIECE = 256 * 1024
 """Bytes that are written at once. A TLS record, which is what one read returns, has 16 KiB."""
 _SOON = 0.2

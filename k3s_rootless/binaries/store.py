@@ -12,14 +12,15 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from k3s_rootless import atomic, trust
-from k3s_rootless.binaries import download, extractions, installed
+from k3s_rootless.binaries import extractions, installed
 from k3s_rootless.binaries.facts import Answers, Extraction, Leftover, Record
+from k3s_rootless.binaries.part import VALIDATOR_SUFFIX
 from k3s_rootless.errors import PreflightFailed, RootlessError
 from k3s_rootless.k3s import layout
 
@@ -76,7 +77,7 @@ def keep(own: Path, part: Path, record: Record) -> Path:
 def discard(part: Path) -> None:
     """Remove a file that arrived, and its validator."""
     part.unlink(missing_ok=True)
-    part.with_name(part.name + download.VALIDATOR_SUFFIX).unlink(missing_ok=True)
+    part.with_name(part.name + VALIDATOR_SUFFIX).unlink(missing_ok=True)
 
 
 def use(own: Path, version: str) -> None:
@@ -116,6 +117,27 @@ def remove_leftover(leftover: Leftover) -> None:
             shutil.rmtree(leftover.path)
         else:
             leftover.path.unlink(missing_ok=True)
+
+
+def remove_all(own: Path) -> None:
+    """Remove all releases, what downloads left, and the last answers of channels.
+
+    Other files stay, and so do their directories. The caller holds the lock. Raises RootlessError.
+    """
+    with _storing(own):
+        for name in (installed.LINK, installed.PREVIOUS, f"bin/{_TEMPORARY}"):
+            if (own / name).is_symlink():
+                (own / name).unlink()
+        for release in installed.releases(own):
+            remove_release(own, release.version)
+        for leftover in installed.leftovers(own):
+            remove_leftover(leftover)
+        (own / installed.ANSWERS).unlink(missing_ok=True)
+        releases = own / installed.RELEASES
+        (releases / installed.LOCK).unlink(missing_ok=True)
+    for directory in (releases / installed.INCOMING, releases, own / "bin", own):
+        with suppress(OSError):
+            directory.rmdir()
 
 
 @contextmanager

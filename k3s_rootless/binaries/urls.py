@@ -42,4 +42,6 @@ def _parsed(url: str) -> SplitResult | None:
         host, _ = parts.hostname, parts.port
     except ValueError:
         return None
-    return parts if host and url.isprintable() else None
+    if not host or not url.isprintable():
+        return None
+    return parts

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
 import click
 
+from k3s_rootless import byte_size
 from k3s_rootless.cli.begin import begin
 from k3s_rootless.cli.help import Command
 from k3s_rootless.cli.options import json_option
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 @click.option(
     "--purge",
     is_flag=True,
-    help="Also remove the K3s data directory: the cluster and its volumes.",
+    help="Also remove the K3s data directory (the cluster and its volumes), and the releases.",
 )
 @click.option(
     "--data-dir",
@@ -43,7 +45,8 @@ def command(*, purge: bool, data_dir: Path | None, yes: bool, force: bool, as_js
     """Stop K3s and remove the files of k3s-rootless.
 
     Disables and removes the unit, and removes the drop-ins of k3s-rootless. Files that were edited
-    are kept. The data of K3s is kept unless --purge is given.
+    are kept. The data of K3s and the downloaded releases are kept unless --purge is given. Backups
+    are always kept.
     """
     from k3s_rootless.operations import uninstall
 
@@ -65,8 +68,16 @@ def _show(session: Session, done: Uninstalled) -> None:
             f"K3s's data is kept in {directory}; remove it with: k3s-rootless uninstall"
             f" --purge{named}"
         )
+    if done.releases is not None and not done.releases_removed:
+        report.answer(
+            f"releases of K3s are kept in {done.releases.directory}; remove them with:"
+            " k3s-rootless uninstall --purge"
+        )
     if not done.problems:
         report.answer(_summary(done))
+    if done.backups is not None:
+        remove = f"rm -r {quote(str(done.backups))}"
+        report.answer(f"backups are kept in {done.backups}; remove them with: {remove}")
     for path in done.kept:
         report.answer(f"kept: {path}")
     for problem in done.problems:
@@ -76,9 +87,14 @@ def _show(session: Session, done: Uninstalled) -> None:
 
 
 def _summary(done: Uninstalled) -> str:
+    releases = ""
+    if done.releases is not None and done.releases_removed:
+        releases = f"; {byte_size.text(done.releases.size)} of releases are removed"
     if done.purged:
         files = f"{done.removed} files and directories"
-        return f"K3s is uninstalled, and its data is removed ({files})"
+        return f"K3s is uninstalled, and its data is removed ({files}){releases}"
+    if releases:
+        return f"K3s is uninstalled{releases}"
     if done.done:
         return "K3s is uninstalled"
     return "nothing to do: K3s is not installed for this user"

@@ -5,7 +5,7 @@ A step that fails becomes a problem in the result, and the remaining steps are s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,10 +15,10 @@ from k3s_rootless.errors import (
     BusError,
     RootlessError,
     SystemdError,
-    UsageError,
     error_document,
 )
-from k3s_rootless.operations import first_start, installation, purge
+from k3s_rootless.operations import first_start, installation, purge, purge_consent
+from k3s_rootless.operations.releases import all_releases
 from k3s_rootless.paths import UNIT
 from k3s_rootless.service.act import apply
 from k3s_rootless.service.observe import files
@@ -29,19 +29,20 @@ if TYPE_CHECKING:
     from k3s_rootless.k3s.settings import Settings
     from k3s_rootless.operations.context import Context
     from k3s_rootless.operations.purge import Purged
+    from k3s_rootless.operations.purge_consent import Ask
+    from k3s_rootless.operations.releases.all_releases import Downloaded
     from k3s_rootless.service.facts import FoundFile, UnitState
     from k3s_rootless.service.plan.steps import Step
     from k3s_rootless.service.systemd.user import UserManager
-
-Ask = Callable[[str], bool | None]
-"""Ask the user a question; None if no user can answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Uninstalled:
     """The result of an uninstall: what was done, and what could not be done.
 
-    `data` are the data directories that are kept.
+    `data` are the data directories that are kept. `releases` are kept as well, unless
+    `releases_removed`. `backups` is the directory of the backups, which are always kept; None if
+    there are none.
     """
 
     done: tuple[Step, ...]
@@ -49,6 +50,9 @@ class Uninstalled:
     kept: tuple[Path, ...]
     purged: tuple[Purged, ...]
     data: tuple[Path, ...]
+    releases: Downloaded | None = None
+    releases_removed: bool = False
+    backups: Path | None = None
 
     @property
     def removed(self) -> int:
@@ -91,26 +95,38 @@ def uninstall(context: Context, request: Request, ask: Ask) -> Uninstalled:
             found.link,
             force=request.force,
         )
+        releases = work.releases(purge=request.purge)
+        backups = purge_consent.backups(context)
         to_purge: tuple[Path, ...] = ()
         if request.purge:
             to_purge = purge.directories(context, found.settings, request.data_dir)
-        if to_purge and not request.yes:
-            _require_consent(to_purge, ask)
+            if not request.yes:
+                purge_consent.require(to_purge, releases, backups, ask)
         manager = work.stop(manager, found)
         work.remove(manager, found, steps)
-        work.purge(to_purge, stopped=manager is not None)
+        removed = False
+        if request.purge:
+            work.purge(to_purge, stopped=manager is not None)
+            removed = work.purge_releases(releases)
     data: tuple[Path, ...] = ()
     if not request.purge:
         data = purge.existing(context, found.settings)
     return Uninstalled(
-        tuple(work.done), tuple(work.problems), tuple(work.kept), tuple(work.purged), data
+        done=tuple(work.done),
+        problems=tuple(work.problems),
+        kept=tuple(work.kept),
+        purged=tuple(work.purged),
+        data=data,
+        releases=releases,
+        releases_removed=removed,
+        backups=backups,
     )
 
 
 def document(done: Uninstalled) -> dict[str, Any]:
     """Return the JSON form of the result."""
     return {
-        "changed": bool(done.done) or done.removed > 0,
+        "changed": bool(done.done) or done.removed > 0 or done.releases_removed,
         "steps": [plan_steps.document(step) for step in done.done],
         "kept": [str(path) for path in done.kept],
         "purged": [
@@ -122,20 +138,19 @@ def document(done: Uninstalled) -> dict[str, Any]:
             }
             for one in done.purged
         ],
+        "releases": None if done.releases is None else _releases(done, done.releases),
+        "backups": None if done.backups is None else str(done.backups),
         "errors": [error_document(problem) for problem in done.problems],
     }
 
 
-def _require_consent(to_purge: Sequence[Path], ask: Ask) -> None:
-    names = " and ".join(map(str, to_purge))
-    answer = ask(f"Permanently remove {names}, including the cluster and all its volumes?")
-    if answer is None:
-        raise UsageError(
-            f"cannot ask for confirmation to remove {names}: there is no terminal",
-            hint="to remove it without a question, add --yes",
-        )
-    if not answer:
-        raise RootlessError("nothing was removed")
+def _releases(done: Uninstalled, releases: Downloaded) -> dict[str, Any]:
+    return {
+        "directory": str(releases.directory),
+        "versions": list(releases.versions),
+        "size": releases.size,
+        "removed": done.releases_removed,
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +230,27 @@ class _Work:
             except RootlessError as error:
                 self.problems.append(error.message)
         self.problems += [one.problem for one in self.purged if one.problem]
+
+    def releases(self, *, purge: bool) -> Downloaded | None:
+        """Return the releases on this host; only a purge has a problem if they are unknown."""
+        try:
+            return all_releases.found(self.context)
+        except RootlessError as error:
+            if purge:
+                self.problems.append(error.message)
+            return None
+
+    def purge_releases(self, releases: Downloaded | None) -> bool:
+        """Remove the releases, unless a K3s may still need them; return whether they are gone."""
+        if releases is None or self.problems:
+            return False
+        self.context.notice(f"remove {releases.directory}: downloaded releases of K3s")
+        try:
+            all_releases.remove(self.context)
+        except RootlessError as error:
+            self.problems.append(error.message)
+            return False
+        return True
 
     def _announce(self, step: Step) -> None:
         self.context.notice(f"{step.describe()}: {step.cause}")

@@ -5,12 +5,18 @@ Data of K3s is removed on request only.
 
 from __future__ import annotations
 
+import fcntl
 import shutil
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from k3s_rootless import own_settings
+from k3s_rootless.binaries import installed as installed_releases
+from k3s_rootless.binaries import store
+from k3s_rootless.binaries.facts import Answers, Record
 from k3s_rootless.errors import (
     PreflightFailed,
     RootlessError,
@@ -26,6 +32,7 @@ from k3s_rootless.service.plan.steps import Disable, Reload, Remove, RemoveDirec
 from k3s_rootless.service.unit.seal import sealed
 from tests.fakes.managed_host import TEXT, ManagedHost
 
+VERSIONS = ("v1.36.3+k3s1", "v1.35.7+k3s1")
 OURS = "50-k3s-rootless-environment.conf"
 PURGE = Request(purge=True)
 
@@ -249,3 +256,94 @@ def test_without_data_no_question_is_asked(installed: ManagedHost) -> None:
 
     assert () == uninstalled(installed, PURGE).purged
     assert not installed.unit.exists()
+
+
+@pytest.fixture
+def with_releases(installed: ManagedHost) -> ManagedHost:
+    """Return a host with two releases, the rest of a download, a mirror and a backup."""
+    own = installed.context.paths.own
+    with store.changing(own, lambda: None):
+        for version in VERSIONS:
+            part = store.incoming(own, "0" * 64)
+            part.write_bytes(bytes(10_000))
+            date = datetime(2026, 1, 1, tzinfo=UTC)
+            store.keep(own, part, Record(version, "k3s", "0" * 64, 10_000, 0, "url", "url", date))
+            store.use(own, version)
+        store.incoming(own, "1" * 64).write_bytes(bytes(500))
+    store.remember(own, Answers("https://x", datetime(2026, 1, 1, tzinfo=UTC)))
+    own_settings.change(
+        installed.context.paths.settings, {own_settings.MIRROR: "https://x"}, lambda: None
+    )
+    (own / "backups").mkdir()
+    (own / "backups/a.tar.gz").touch()
+    return installed
+
+
+def test_a_purge_removes_the_releases_and_keeps_the_backups(with_releases: ManagedHost) -> None:
+    questions: list[str] = []
+
+    def yes(question: str) -> bool:
+        questions.append(question)
+        return True
+
+    own = with_releases.context.paths.own
+    done = uninstall(with_releases.context, PURGE, yes)
+
+    (question,) = questions
+    assert f"{own}/releases, the downloaded releases of K3s ({', '.join(VERSIONS)}, 20 KiB)" in (
+        question
+    )
+    assert f"The backups in {own}/backups are kept." in question
+    assert [Path("a.tar.gz")] == [
+        one.relative_to(own / "backups") for one in own.rglob("*") if one.is_file()
+    ]
+    assert not with_releases.context.paths.settings.exists()
+    assert ((), own / "backups") == (done.problems, done.backups)
+    found = document(done)
+    assert (list(VERSIONS), True) == (found["releases"]["versions"], found["releases"]["removed"])
+
+
+def test_a_declined_purge_keeps_the_releases(with_releases: ManagedHost) -> None:
+    with pytest.raises(RootlessError, match="nothing was removed"):
+        uninstall(with_releases.context, PURGE, lambda _: False)
+
+    assert set(VERSIONS) == {
+        one.version for one in installed_releases.releases(with_releases.context.paths.own)
+    }
+
+
+def test_releases_without_data_need_consent_too(with_releases: ManagedHost) -> None:
+    shutil.rmtree(with_releases.context.paths.data)
+
+    with pytest.raises(UsageError, match="there is no terminal"):
+        uninstall(with_releases.context, PURGE, lambda _: None)
+    assert uninstalled(with_releases, replace(PURGE, yes=True)).releases_removed
+
+
+def test_without_a_purge_the_releases_are_kept_and_named(with_releases: ManagedHost) -> None:
+    done = uninstalled(with_releases)
+
+    assert done.releases
+    assert (VERSIONS, False) == (done.releases.versions, done.releases_removed)
+    assert (with_releases.context.paths.own / "bin/k3s").exists()
+
+
+def test_if_the_data_cannot_be_purged_the_releases_stay(with_releases: ManagedHost) -> None:
+    """Another K3s uses the data directory, and can use a release."""
+    state = with_releases.context.paths.data / "rootless"
+    state.mkdir()
+    with (state / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = uninstalled(with_releases, replace(PURGE, yes=True))
+
+    assert not done.releases_removed
+    assert "another K3s uses it" in done.problems[0]
+    assert (with_releases.context.paths.own / "bin/k3s").exists()
+
+
+def test_a_file_of_another_author_among_the_releases_stays(with_releases: ManagedHost) -> None:
+    mine = with_releases.context.paths.own / "releases/mine"
+    mine.touch()
+
+    assert uninstalled(with_releases, replace(PURGE, yes=True)).releases_removed
+    assert [mine] == list(mine.parent.iterdir())

@@ -20,8 +20,10 @@ def show(report: Report, usage: DiskUsage) -> None:
     for one in usage.rows:
         if one.unknown:
             report.answer(f"unknown: {one.part.name}: {one.unknown}")
-    least = "" if usage.complete else "at least "
-    report.answer(f"{least}{byte_size.text(usage.size)} in all")
+    size = byte_size.text(usage.size)
+    if not usage.complete:
+        size = f"at least {size}"
+    report.answer(f"{size} in all")
     for system in usage.file_systems:
         report.answer(
             f"{byte_size.text(system.free)} of {byte_size.text(system.size)} are free on the file"
@@ -37,4 +39,6 @@ def _size(row: Row) -> str:
 
 
 def _command(row: Row) -> str:
-    return row.part.command if row.size or row.unknown else "-"
+    if row.size or row.unknown:
+        return row.part.command
+    return "-"
