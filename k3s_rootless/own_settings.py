@@ -56,19 +56,23 @@ def change(path: Path, changes: Mapping[str, str | None], on_wait: Callable[[], 
         directory = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             atomic.lock(directory, on_wait)
-            before = read(path)
-            after = {
-                name: value for name, value in {**before, **changes}.items() if value is not None
-            }
-            if after == before:
-                return False
-            text = json.dumps(after, indent=2, ensure_ascii=False) + "\n"
-            atomic.write(target, text.encode("utf-8"), _MODE)
-            atomic.sweep(target.parent, target.name.replace(".", r"\."))
+            return _changed(path, target, changes)
         finally:
             os.close(directory)
     except OSError as error:
         raise RootlessError(f"cannot change {path}: {atomic.reason(error)}") from error
+
+
+def _changed(path: Path, target: Path, changes: Mapping[str, str | None]) -> bool:
+    """Change the file at `target`, to which `path` leads; return whether anything changed."""
+    before = read(path)
+    merged = {**before, **changes}
+    after = {name: value for name, value in merged.items() if value is not None}
+    if after == before:
+        return False
+    text = json.dumps(after, indent=2, ensure_ascii=False) + "\n"
+    atomic.write(target, text.encode("utf-8"), _MODE)
+    atomic.sweep(target.parent, target.name.replace(".", r"\."))
     return True
 
 

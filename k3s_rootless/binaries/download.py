@@ -68,6 +68,21 @@ def fetch(client: https.Client, asset: Asset, path: Path, report: Report) -> Non
     )
 
 
+def size(client: https.Client, url: str) -> int | None:
+    """Return the size of a file on a server; None if the server does not name it.
+
+    One byte is requested: servers answer HEAD less often than GET. Raises PeerError.
+    """
+    with client.opened(url, {"Range": "bytes=0-0"}) as response:
+        if response.status == 206:
+            found = _RANGE.fullmatch(response.headers.get("Content-Range", "").strip())
+            return None if found is None else int(found["size"])
+        if response.status == 200:
+            return _number(response.headers.get("Content-Length"))
+    host = urls.host_of(url)
+    raise PeerError(f"{host} answered with HTTP status {response.status}", status=response.status)
+
+
 def require_space(directory: Path, needed: int, what: str) -> None:
     """Raise PreflightFailed if a file system has too little space for `needed` more bytes."""
     found = os.statvfs(directory)

@@ -89,6 +89,9 @@ def command(  # noqa: PLR0913 (one for each option)
     Checks the host, writes the unit for the installed K3s release, enables and starts the unit. If
     nothing has to change, nothing is done.
 
+    If there is no k3s, `up` offers to download the stable release on a terminal. Without a
+    terminal, use --get.
+
     If a running K3s must be restarted to apply a change, `up` asks for confirmation, because a
     restart stops all pods. Without a terminal, use --restart.
     """
@@ -104,6 +107,7 @@ def command(  # noqa: PLR0913 (one for each option)
         timeout=timeout if wait else None,
         until=wait_for,
         get=wanted,
+        asks=session.report.can_ask,
     )
     if dry_run and wanted is not None:
         raise UsageError(

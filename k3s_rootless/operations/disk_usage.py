@@ -126,22 +126,23 @@ def document(usage: DiskUsage) -> dict[str, Any]:
         "data": str(usage.data),
         "bytes": usage.size if usage.complete else None,
         "at_least": usage.size,
-        "parts": [
-            {
-                "name": one.part.name,
-                "bytes": None if one.unknown else one.size,
-                "at_least": one.size,
-                "unknown": one.unknown or None,
-                "paths": [str(path) for path in one.part.paths],
-                "command": one.part.command,
-            }
-            for one in usage.rows
-        ],
+        "parts": [_part(one) for one in usage.rows],
         "file_systems": [
             {"path": str(one.path), "free": one.free, "size": one.size}
             for one in usage.file_systems
         ],
         "errors": [],
+    }
+
+
+def _part(row: Row) -> dict[str, Any]:
+    return {
+        "name": row.part.name,
+        "bytes": None if row.unknown else row.size,
+        "at_least": row.size,
+        "unknown": row.unknown or None,
+        "paths": [str(path) for path in row.part.paths],
+        "command": row.part.command,
     }
 
 

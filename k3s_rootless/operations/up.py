@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from k3s_rootless.operations import first_start, installation
+from k3s_rootless.operations import first_start, installation, k3s_search
 from k3s_rootless.operations.check import checking
 from k3s_rootless.operations.launch import perform
 from k3s_rootless.operations.launch.started import Started
@@ -37,7 +37,8 @@ class Request:
     `ignored` names checks that may fail, `force` replaces files that were edited, `restart` allows
     a restart of a running K3s, `unit_file` is a unit to adopt. `timeout` (seconds) limits the wait
     for the phase with the key `until`; None means no wait. `get` is a release or a channel to
-    download first; empty for the stable release, if there is no k3s; None for no download.
+    download first; empty for the stable release, if there is no k3s; None for no download. `asks`
+    is true if a user can answer whether to download it.
     """
 
     ignored: tuple[str, ...] = ()
@@ -47,6 +48,7 @@ class Request:
     timeout: float | None = None
     until: str = "node"
     get: str | None = None
+    asks: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,17 +79,14 @@ def plan(context: Context, request: Request) -> Plan:
 
 
 def up(context: Context, request: Request, confirm: Confirm) -> Started:
-    """Install and start K3s; `confirm` asks the user whether a running K3s may be restarted.
+    """Install and start K3s.
 
+    `confirm` asks the user whether a running K3s may be restarted, and whether to download K3s.
     Raises the errors of `plan`; UsageError or RootlessError if a restart is not confirmed;
     NotReady, or RootlessError with the cause, if K3s does not become ready.
     """
     begun = time.monotonic()
-    if request.get is not None:
-        # Imported here: loading takes 60 ms, and few runs download K3s.
-        from k3s_rootless.operations.releases import first
-
-        first.bring(context, request.get)
+    _bring_k3s(context, request, confirm)
     with checking.begin(context, request.ignored) as checks, context.manager() as manager:
         directory = first_start.unit_directory(manager, context.paths)
         state = _reloaded(context, manager, directory)
@@ -95,6 +94,20 @@ def up(context: Context, request: Request, confirm: Confirm) -> Started:
         host = Host(directory, state, facts, reach)
         steps, reached, restart = preload().up(context, manager, request, host, confirm)
     return Started(steps, time.monotonic() - begun, reached, restart)
+
+
+def _bring_k3s(context: Context, request: Request, confirm: Confirm) -> None:
+    """Download K3s on request, or after a question if there is no k3s."""
+    offered = request.asks and k3s_search.located(context).path is None
+    if request.get is None and not offered:
+        return
+    # Imported here: loading takes 60 ms, and few runs download K3s.
+    from k3s_rootless.operations.releases import first
+
+    if request.get is None:
+        first.offer(context, confirm)
+    else:
+        first.bring(context, request.get)
 
 
 def preload() -> ModuleType:

@@ -240,6 +240,31 @@ def test_a_transfer_that_stops_ends(asset: Asset, part: Path, server: ReleaseSer
         fetch(client, asset, part)
 
 
+@pytest.mark.parametrize("fault", [Fault(), Fault(ignore_range=True)])
+def test_the_size_is_known_without_a_download(
+    client: Client, asset: Asset, server: ReleaseServer, fault: Fault
+) -> None:
+    server.fail(PATH, fault)
+
+    assert len(DATA) == download.size(client, asset.url)
+
+
+@pytest.mark.parametrize(
+    "headers", [{"Content-Range": "bytes 0-0/*"}, {"Content-Range": "junk"}, {"Content-Range": ""}]
+)
+def test_a_size_that_the_server_does_not_name(
+    client: Client, asset: Asset, server: ReleaseServer, headers: dict[str, str]
+) -> None:
+    server.fail(PATH, Fault(headers=headers))
+
+    assert None is download.size(client, asset.url)
+
+
+def test_a_file_that_does_not_exist_has_no_size(client: Client, server: ReleaseServer) -> None:
+    with pytest.raises(PeerError, match="HTTP status 404"):
+        download.size(client, f"{server.url}/missing")
+
+
 def test_too_little_space_is_known_before_the_download(
     client: Client, asset: Asset, part: Path, server: ReleaseServer
 ) -> None:

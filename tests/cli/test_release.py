@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -183,6 +184,37 @@ def test_a_terminal_shows_a_bar(environ: dict[str, str]) -> None:
     assert "━━━" in shown
     assert "of 292 KiB" in shown
     assert "iB/s" in shown
+
+
+@pytest.mark.skipif(shutil.which("k3s") is not None, reason="this host has a k3s")
+@pytest.mark.parametrize(("answer", "kept"), [(b"n\n", []), (b"y\n", [VERSION])])
+def test_up_without_a_k3s_asks_on_a_terminal(
+    environ: dict[str, str], home: Path, answer: bytes, kept: list[str]
+) -> None:
+    leader, follower = pty.openpty()
+    command = [*as_user(USER), sys.executable, "-m", "k3s_rootless", "up"]
+    with subprocess.Popen(
+        command, cwd=PROJECT, env=environ, stdin=follower, stdout=follower, stderr=follower
+    ):
+        os.close(follower)
+        os.write(leader, answer)
+        shown = b"".join(iter(lambda: _read(leader), b"")).decode()
+    os.close(leader)
+    text = " ".join(shown.split())
+
+    assert f"K3s is not installed. Download K3s {VERSION} (292 KiB) from https://localhost" in text
+    releases = home / "share/k3s-rootless/releases"
+    assert kept == [one.name for one in releases.glob("v*")]
+
+
+@pytest.mark.skipif(shutil.which("k3s") is not None, reason="this host has a k3s")
+def test_up_without_a_k3s_and_a_terminal_queries_no_server(
+    environ: dict[str, str], server: ReleaseServer
+) -> None:
+    done = run_tool(environ, "up")
+
+    assert 0 != done.returncode
+    assert [] == server.requests
 
 
 def test_an_interrupt_ends_the_command_and_the_next_one_continues(

@@ -213,8 +213,8 @@ class _Handler(BaseHTTPRequestHandler):
         if self.server.releases.etags:
             headers["ETag"] = etag
         headers |= fault.headers
-        wanted = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
-        same = self.headers.get("If-Range") in {etag, headers["Last-Modified"]}
+        wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
+        same = self.headers.get("If-Range", etag) in {etag, headers["Last-Modified"]}
         if wanted is None or not same or fault.ignore_range:
             self._send(200, data, headers, fault)
             return
@@ -222,9 +222,10 @@ class _Handler(BaseHTTPRequestHandler):
         if first >= len(data):
             self._send(416, b"", {"Content-Range": f"bytes */{len(data)}"})
             return
-        headers["Content-Range"] = f"bytes {first}-{len(data) - 1}/{len(data)}"
+        last = min(int(wanted[2] or len(data)), len(data) - 1)
+        headers["Content-Range"] = f"bytes {first}-{last}/{len(data)}"
         headers |= fault.headers
-        self._send(206, data[first:], headers, fault)
+        self._send(206, data[first : last + 1], headers, fault)
 
     def _send(
         self, status: int, body: bytes, headers: dict[str, str], fault: Fault | None = None

@@ -38,16 +38,14 @@ def context(home: Path) -> Context:
         write(paths.data / name)
     write(paths.own / "releases/v1.36.3+k3s1/k3s")
     write(paths.backups / "a.tar.gz")
-    os.chown(home, USER, USER)
+    for path in home.rglob("*"):
+        os.chown(path, USER, USER)
     return Context(paths, {"PATH": str(home / "bin")}, USER, "alice")
 
 
 def write(path: Path, size: int = 100_000) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(bytes(range(256)) * (size // 256))
-    while path.parent != path and path.stat().st_uid == os.getuid() and len(path.parts) > 3:
-        os.chown(path, USER, USER)
-        path = path.parent
 
 
 def sizes(context: Context) -> dict[str, int]:

@@ -197,9 +197,14 @@ class Report:
         if hint:
             _echo(f"\n{styled('hint', fg='cyan')}: {safe(hint)}", err=True)
 
+    @property
+    def can_ask(self) -> bool:
+        """True if a user can answer: stdin and stderr are a terminal."""
+        return sys.stdin.isatty() and sys.stderr.isatty()
+
     def confirm(self, question: str) -> bool | None:
-        """Ask the user at the terminal; None if stdin or stderr is not a terminal."""
-        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        """Ask the user at the terminal; None if no user can answer."""
+        if not self.can_ask:
             return None
         return click.confirm(safe(question), err=True)
 

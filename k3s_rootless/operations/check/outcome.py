@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 _FIXED_BY_PLAN = frozenset({"unit.state", "config.certificates"})
 """The checks with failures that the plan of `up` fixes."""
+_GET = ("k3s-rootless release get",)
+"""The remedy of a host that lacks only K3s itself (`preflight.remedies.k3s_binary`)."""
 
 
 def not_ignored(findings: Sequence[Finding], ignored: Sequence[str]) -> tuple[Finding, ...]:
@@ -62,7 +64,10 @@ def refusal(failed: Sequence[Finding]) -> PreflightFailed:
             hint="let an administrator review and run the output of: k3s-rootless check"
             " --admin-script",
         )
-    return PreflightFailed(message, hint="apply the fixes above, then run `k3s-rootless check`")
+    hint = "apply the fixes above, then run `k3s-rootless check`"
+    if all(one.remedy and one.remedy.commands == _GET for one in failed):
+        hint = "get K3s and start it with: k3s-rootless up --get"
+    return PreflightFailed(message, hint=hint)
 
 
 def fixed_by_up(finding: Finding) -> bool:

@@ -53,6 +53,10 @@ class Published:
             raise PeerError(f"cannot verify {name}: {self._sums_url} does not list it once")
         return Asset(name, self._url(name), sums[name]), self._sums_url
 
+    def size(self) -> int | None:
+        """Return the size of K3s itself; None if the server does not name it. Raises PeerError."""
+        return download.size(self.client, self._url(self.architecture.binary))
+
     def images(self) -> Asset:
         """Return the smallest archive of images. Raises RootlessError."""
         sums = self._checksums()

@@ -17,6 +17,7 @@ from k3s_rootless.observation import Known, Unknown
 from k3s_rootless.operations.check import outcome, selection
 from k3s_rootless.operations.events import Event, Notice
 from k3s_rootless.operations.launch.events import ChecksFailed
+from k3s_rootless.preflight.facts import K3sBinary
 from k3s_rootless.preflight.records import Problem
 from k3s_rootless.preflight.remedies import host
 from tests.operations.check.hosts import context
@@ -107,6 +108,18 @@ def test_ignored_checks_and_groups_do_not_count() -> None:
     assert () == outcome.unknown(found, ["net.resolver"])
     assert found[2:] == outcome.not_ignored(found, ["net"])
     assert outcome.error(found, ["net", "netting"]) is None
+
+
+def test_a_host_that_lacks_only_k3s_gets_the_command_for_it() -> None:
+    lacking = facts(k3s=K3sBinary(path=None))
+    error = outcome.error(selection.judge(lacking))
+
+    assert error
+    assert "get K3s and start it with: k3s-rootless up --get" == error.hint
+    broken = replace(lacking, problems=Known((Problem("A", "x", fatal=True),)))
+    error = outcome.error(selection.judge(broken))
+    assert error
+    assert "apply the fixes above" in (error.hint or "")
 
 
 def test_an_unknown_that_cannot_keep_k3s_from_starting_does_not_count() -> None:
