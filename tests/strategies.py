@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -31,6 +32,7 @@ from k3s_rootless.preflight.records import (
     Machine,
     Modules,
     Network,
+    Offers,
     Place,
     Problem,
     Process,
@@ -205,6 +207,8 @@ HEALTHY = Facts(
     target=Known(Target("/home/alice/.kube/k3s.yaml"), "access"),
     kubeconfigs=Known((), "/home/alice/.rancher/k3s/server/cred"),
     cluster=Known(Cluster((), ()), "/home/alice/.rancher/k3s/server/db/state.db"),
+    # An answer that is older than the releases of the other rows.
+    offers=Known(Offers(datetime(2026, 1, 2, tzinfo=UTC), ("v1.20.0+k3s1",)), "channels.json"),
     k3s=k3s(),
     distribution="debian",
     gid=UID,
@@ -447,6 +451,16 @@ def any_facts() -> st.SearchStrategy[Facts]:
                     max_size=2,
                 ).map(tuple),
                 st.lists(_CIDRS, max_size=2).map(tuple),
+            )
+        ),
+        offers=observed(
+            st.none()
+            | st.builds(
+                Offers,
+                st.just(datetime(2026, 1, 2, tzinfo=UTC)),
+                st.lists(
+                    _TEXTS | st.sampled_from(["v1.36.3+k3s1", "v1.21.0-rc1+k3s1"]), max_size=3
+                ).map(tuple),
             )
         ),
         problems=observed(

@@ -17,6 +17,7 @@ from k3s_rootless.preflight.records import (
     Machine,
     Modules,
     Network,
+    Offers,
     Problem,
     Process,
     Resolver,
@@ -129,7 +130,8 @@ class Facts:
     device to 0 or the errno of opening it. `programs` maps a name to its path on the unit's PATH,
     or to None. `server` has the settings of K3s in the unit, or K3s's defaults. `target` is the
     kubeconfig that K3s writes, `kubeconfigs` are K3s's own, and `cluster` has what the datastore
-    keeps of earlier settings.
+    keeps of earlier settings. `offers` is the last known answer of K3s's channels, None if there is
+    none.
     """
 
     uid: int
@@ -170,5 +172,6 @@ class Facts:
     target: Observed[Target]
     kubeconfigs: Observed[tuple[OwnKubeconfig, ...]]
     cluster: Observed[Cluster]
+    offers: Observed[Offers | None]
     distribution: str = ""
     gid: int = 0

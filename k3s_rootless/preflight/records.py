@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from k3s_rootless.k3s.origin import Origin
 from k3s_rootless.observation import Observed
@@ -245,6 +246,14 @@ class Cluster:
 
     nodes: tuple[Registered, ...]
     addresses: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Offers:
+    """What the channels of K3s offered at a time: the release of each channel."""
+
+    date: datetime
+    versions: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import errno
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 from k3s_rootless.finding import FixableBy, Verdict
 from k3s_rootless.observation import Known, Unknown
 from k3s_rootless.preflight.facts import CgroupMode, K3sBinary, MapProgram, SubidRange
+from k3s_rootless.preflight.records import Offers
 from tests.preflight import host_rows
-from tests.preflight.row import ADMIN, FAIL, PASS, UNFIXABLE, UNKNOWN, USER, WARN, Row, row
+from tests.preflight.row import ADMIN, FAIL, INFO, PASS, UNFIXABLE, UNKNOWN, USER, WARN, Row, row
 from tests.strategies import (
     DEFAULT,
     FIVE,
@@ -310,4 +312,33 @@ _K3S = (
     _binary("k3s.version", FAIL, "gave no answer", USER, k3s(version=Unknown("it gave no answer"))),
     _binary("k3s.version", UNKNOWN, "no k3s binary could be run", None, k3s(version=None)),
 )
-ROWS = (*_SESSION, *_CGROUPS, *_KERNEL, *_IDS, *_K3S, *host_rows.ROWS)
+
+
+def _support(
+    verdict: Verdict,
+    expected: str,
+    fixable_by: FixableBy | None,
+    release: str,
+    *offers: str,
+) -> Row:
+    known = Known(Offers(datetime(2026, 11, 27, tzinfo=UTC), offers), "channels.json")
+    return row("k3s.support", verdict, expected, fixable_by, k3s=k3s(release), offers=known)
+
+
+_OFFERS = ("v1.36.3+k3s1", "v1.37.0-rc1+k3s1", "v1.35.7+k3s2", "v1.34.9+k3s1", "v1.33.13+k3s2")
+_SUPPORT = (
+    _support(PASS, "no newer v1.36 as known on 2026-11-27", None, "v1.36.3+k3s1", *_OFFERS),
+    _support(PASS, "no newer v1.37", None, "v1.37.0+k3s1", *_OFFERS),
+    _support(PASS, "no newer v1.34", None, "v1.34.9+k3s1", "v1.36.3+k3s1"),
+    _support(PASS, "no newer v1.36", None, "v1.36.3+k3s-30638072", *_OFFERS),
+    _support(INFO, "v1.36.3+k3s1 is available", None, "v1.36.2+k3s1", *_OFFERS),
+    _support(INFO, "v1.35.7+k3s2 is available", None, "v1.35.7+k3s1", *_OFFERS),
+    _support(INFO, "up --get v1.34.9+k3s1 --restart", None, "v1.34.9-rc1+k3s1", *_OFFERS),
+    _support(WARN, "newest one is v1.36 (as known on 2026", USER, "v1.33.13+k3s2", *_OFFERS),
+    _support(WARN, "v1.21.2+k3s1, out of support", USER, "v1.21.2+k3s1", "v1.36.3+k3s1"),
+    _support(INFO, "have not been queried yet", None, "v1.36.3+k3s1", "v1.37.0-rc1+k3s1", "junk"),
+    row("k3s.support", INFO, "release list --remote", None, offers=Known(None, "channels.json")),
+    row("k3s.support", UNKNOWN, "cannot be read", None, offers=Unknown("it cannot be read")),
+    row("k3s.support", UNKNOWN, "see k3s.binary", None, k3s=k3s(version=None)),
+)
+ROWS = (*_SESSION, *_CGROUPS, *_KERNEL, *_IDS, *_K3S, *_SUPPORT, *host_rows.ROWS)

@@ -30,7 +30,15 @@ from k3s_rootless.preflight.probes import (
     subids,
     trial,
 )
-from k3s_rootless.preflight.records import Confinement, Problem, Process, Token, Trial, UsedPort
+from k3s_rootless.preflight.records import (
+    Confinement,
+    Offers,
+    Problem,
+    Process,
+    Token,
+    Trial,
+    UsedPort,
+)
 from k3s_rootless.service.facts import ControllerReach, UnitState
 from k3s_rootless.service.observe import own_kubeconfigs
 from k3s_rootless.service.systemd import logind
@@ -128,6 +136,20 @@ def _confinement(at: HostInputs) -> Observed[Confinement]:
     return apparmor.confinement(at.root, found.path)
 
 
+def _offers(at: HostInputs) -> Observed[Offers | None]:
+    """Read the last known answer of K3s's channels; no server is queried."""
+    path = at.context.paths.own / "channels.json"
+    if not path.exists():
+        return Known(None, str(path))
+    # Imported here: loading takes 6 ms, and many hosts have no such file.
+    from k3s_rootless.binaries import installed
+
+    answers = installed.answers(at.context.paths.own)
+    if answers is None:
+        return Unknown(f"{path} cannot be read")
+    return Known(translate.offers(answers), str(path))
+
+
 def _sysctls_unknown(failure: Unknown) -> Mapping[str, Unknown]:
     return dict.fromkeys(host.SYSCTLS, failure)
 
@@ -182,6 +204,7 @@ HOST: tuple[Probe[HostInputs], ...] = (
     Probe("iptables", lambda at: kernel.iptables(at.search)),
     Probe("network", lambda at: network.network(at.root)),
     Probe("resolver", lambda at: network.resolver(at.root)),
+    Probe("offers", _offers),
     Probe("host", lambda at: session.machine(at.root, command.found("k3s")[0])),
 )
 """The probes that start at once."""

@@ -9,9 +9,10 @@ from k3s_rootless.k3s.features import child_to_parent_port
 from k3s_rootless.observation import Known, Observed, Unknown
 from k3s_rootless.paths import UNIT
 from k3s_rootless.ports.sources import holders
-from k3s_rootless.preflight.records import Unit, UsedPort
+from k3s_rootless.preflight.records import Offers, Unit, UsedPort
 
 if TYPE_CHECKING:
+    from k3s_rootless.binaries.facts import Answers
     from k3s_rootless.k3s.settings import Settings
     from k3s_rootless.linux.facts import Listener
     from k3s_rootless.service.facts import UnitState
@@ -37,6 +38,11 @@ def used_ports(
     }
     ordered = sorted(found, key=lambda one: (one.port, one.pid or 0))
     return Known(tuple(ordered), "the sockets of this host")
+
+
+def offers(answers: Answers) -> Offers:
+    """Return the last known answer of K3s's channels in the form that the checks use."""
+    return Offers(answers.date, tuple(one.latest for one in answers.channels if one.latest))
 
 
 def unit(found: Observed[UnitState]) -> Observed[Unit]:

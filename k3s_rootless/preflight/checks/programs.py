@@ -6,20 +6,28 @@ from shlex import quote
 
 from k3s_rootless.finding import FixableBy, Remedy
 from k3s_rootless.k3s import features
-from k3s_rootless.observation import Unknown
+from k3s_rootless.k3s.version import Version, parse
+from k3s_rootless.observation import Known, Unknown
 from k3s_rootless.preflight.checks.judgement import (
+    DEGRADED,
     FATAL,
     Checklist,
     Judgement,
     failed,
+    info,
     passed,
     unknown,
     warned,
 )
 from k3s_rootless.preflight.facts import Facts
-from k3s_rootless.preflight.remedies.k3s_binary import instead, missing
+from k3s_rootless.preflight.records import Offers
+from k3s_rootless.preflight.remedies.k3s_binary import instead, missing, supported
 
 check = Checklist()
+_SUPPORTED = 3
+"""The number of minor versions that Kubernetes maintains (kubernetes.io/releases)."""
+_FINAL = 3
+"""The stage of a version that is no pre-release."""
 
 
 @check("k3s.binary", "k3s binary", FATAL, "k3s")
@@ -73,3 +81,55 @@ def k3s_version(facts: Facts) -> Judgement:
         reason = f"newer than v{line}, the newest release known to this k3s-rootless"
         return warned(str(release), reason, remedy, found.source)
     return passed(str(release), found.source)
+
+
+@check.seen("k3s.support", "Support of the K3s release", DEGRADED, "offers", "k3s")
+def k3s_support(facts: Facts, seen: Known[Offers | None]) -> Judgement:
+    """Compare the release with the last known answer of K3s's channels.
+
+    The channels of old minor versions stay for ever, so they do not show what is supported.
+    """
+    found = facts.k3s.version
+    if found is None:
+        return unknown("no k3s binary could be run; see k3s.binary")
+    if isinstance(found, Unknown):
+        return unknown(found.reason)
+    if seen.value is None or not (offered := _offered(seen.value)):
+        return info(
+            "not known",
+            "K3s's channels have not been queried yet; query them with: k3s-rootless release list"
+            " --remote",
+            seen.source,
+        )
+    release, newest = found.value, max(offered)
+    known = f"as known on {seen.value.date:%Y-%m-%d}"
+    if release.line < _oldest_supported(newest):
+        return warned(
+            f"{release}, out of support",
+            f"Kubernetes supports {_SUPPORTED} minor versions, and the newest one is"
+            f" {_line(newest.line)} ({known})",
+            supported(_line((release.line[0], release.line[1] + 1))),
+            seen.source,
+        )
+    patch = max((one for one in offered if one.line == release.line), default=release)
+    if patch > release and not release.commit_build:
+        return info(
+            f"{release}; {patch} is available",
+            f"{known}; get it and restart K3s with: k3s-rootless up --get {patch} --restart",
+            seen.source,
+        )
+    return passed(f"{release}; no newer {_line(release.line)} {known}", seen.source)
+
+
+def _offered(offers: Offers) -> list[Version]:
+    """Return the releases that are offered, without pre-releases."""
+    versions = [parse(text) for text in offers.versions]
+    return [one for one in versions if one is not None and one.stage == _FINAL]
+
+
+def _oldest_supported(newest: Version) -> tuple[int, int]:
+    return newest.major, newest.minor - _SUPPORTED + 1
+
+
+def _line(line: tuple[int, int]) -> str:
+    return f"v{line[0]}.{line[1]}"

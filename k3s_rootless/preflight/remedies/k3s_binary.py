@@ -60,6 +60,15 @@ def instead(binary: K3sBinary, machine: str, uid: int, release: str = "v1.22") -
     return Remedy(FixableBy.USER, text, added)
 
 
+def supported(line: str) -> Remedy:
+    """Return the remedy that upgrades K3s to the next minor version."""
+    return Remedy(
+        FixableBy.USER,
+        f"upgrade by one minor version at a time, first to {line}; a restart stops all pods",
+        ("k3s-rootless backup create", f"k3s-rootless up --get {line} --restart"),
+    )
+
+
 def _url(machine: str) -> str | None:
     suffix = {"x86_64": "", "aarch64": "-arm64", "armv7l": "-armhf"}.get(machine)
     if suffix is None:

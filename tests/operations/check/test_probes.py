@@ -8,13 +8,17 @@ from __future__ import annotations
 import os
 import threading
 from dataclasses import fields
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from k3s_rootless.binaries import store
+from k3s_rootless.binaries.facts import Answers, Channel
 from k3s_rootless.observation import Known, Unknown
 from k3s_rootless.operations.check import probes
 from k3s_rootless.preflight.facts import NOT_NEEDED, Facts, K3sBinary
 from k3s_rootless.preflight.probes import trial
+from k3s_rootless.preflight.records import Offers
 from tests.operations.check.hosts import context
 from tests.preflight.trees import write
 
@@ -105,3 +109,20 @@ def test_without_a_manager_only_the_kernel_is_known_of_the_controllers() -> None
     found = probes.reach(None, os.getuid(), None, "there is no session")
 
     assert Unknown("there is no session") == found.effective == found.realized == found.configured
+
+
+def test_the_last_answer_of_the_channels_is_read_and_no_server_is_queried(tmp_path: Path) -> None:
+    at = inputs(tmp_path, {})
+    own = at.context.paths.own
+    date = datetime(2026, 11, 27, tzinfo=UTC)
+    assert Known(None, str(own / "channels.json")) == probe("offers").read(at)
+
+    store.remember(
+        own,
+        Answers("https://x", date, (Channel("stable", "v1.36.3+k3s1"), Channel("v1.16", None))),
+    )
+    expected = Offers(date, ("v1.36.3+k3s1",))
+    assert Known(expected, str(own / "channels.json")) == probe("offers").read(at)
+
+    (own / "channels.json").write_text("{")
+    assert isinstance(probe("offers").read(at), Unknown)

@@ -26,7 +26,7 @@ systemd.version session.caller session.linger session.journal unit.state env.val
 sysctl.inotify_instances sysctl.inotify_watches sysctl.keys sysctl.port_start sysctl.ping
 userns.sysctl userns.max userns.limits userns.apparmor userns.create userns.spaces uidmap.newuidmap
 uidmap.newgidmap uidmap.privileges uidmap.mapping uidmap.nested subid.subuid subid.subgid
-subid.files subid.overlap k3s.binary k3s.version kernel.release kernel.br_netfilter
+subid.files subid.overlap k3s.binary k3s.version k3s.support kernel.release kernel.br_netfilter
 kernel.nf_conntrack kernel.bridge kernel.veth kernel.vxlan kernel.iptables device.tun device.fuse
 device.kmsg snapshotter.mount_fuse3 snapshotter.overlayfs net.port.api net.port.http net.port.https
 net.cidr.rootless net.cidr.pods net.cidr.services net.mtu net.resolver net.localhost net.route
@@ -120,6 +120,7 @@ def test_one_problem_fails_only_the_checks_that_it_affects(row: Row) -> None:
     affected = {
         "user.nonroot": {"session.runtime_dir", "k3s.binary"},
         "cgroup.delegation": {"cgroup.delegation"},
+        "k3s.version": {"k3s.support"},
         **{group: {group} for group in ("userns", "kernel", "net.cidr")},
     }
     allowed = {
