@@ -85,6 +85,7 @@ READERS = (
     "cluster/written.py",
     "binaries/channels.py",
     "binaries/extractions.py",
+    "binaries/forge.py",
     "binaries/https.py",
     "binaries/installed.py",
     "support/host.py",

@@ -9,6 +9,7 @@ from pathlib import Path
 
 CHANNELS = "https://update.k3s.io/v1-release/channels"
 DOWNLOADS = "https://github.com/k3s-io/k3s/releases/download"
+API = "https://api.github.com/repos/k3s-io/k3s/releases/tags"
 CHANNELS_VARIABLE = "INSTALL_K3S_CHANNEL_URL"
 DOWNLOADS_VARIABLE = "INSTALL_K3S_ARTIFACT_URL"
 """Both have the meaning that they have for K3s's install script."""
@@ -32,13 +33,15 @@ class Source:
     """The servers that are queried: URLs without a slash at the end.
 
     `mirror` is true if `downloads` is not the place where K3s publishes its releases. `origin` is
-    the option, variable or setting that `downloads` comes from, empty for none.
+    the option, variable or setting that `downloads` comes from, empty for none. `api` shows digests
+    of `downloads`, empty for a mirror.
     """
 
     channels: str = CHANNELS
     downloads: str = DOWNLOADS
     mirror: bool = False
     origin: str = ""
+    api: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +137,8 @@ class Leftover:
 class Limits:
     """The time limits of a download, in seconds, and the pauses before the next tries.
 
-    A transfer of fewer than `slowest` bytes in `stall` seconds has failed.
+    A transfer of fewer than `slowest` bytes in `stall` seconds has failed. `opinion` is the time
+    that the forge has for its digest after the download.
     """
 
     connect: float = 15.0
@@ -142,4 +146,5 @@ class Limits:
     document: float = 60.0
     stall: float = 30.0
     slowest: int = 32 * 1024
+    opinion: float = 2.0
     pauses: tuple[float, ...] = field(default=(1.0, 4.0))

@@ -10,10 +10,14 @@ from contextlib import contextmanager
 
 
 class ConnectProxy:
-    """A proxy; with `answer`, it sends that text and makes no tunnel."""
+    """A proxy; with `answer`, it sends that text and makes no tunnel.
 
-    def __init__(self, answer: bytes = b"") -> None:
+    All tunnels lead to this host: to the port `to`, else to the requested one.
+    """
+
+    def __init__(self, answer: bytes = b"", to: int | None = None) -> None:
         self.heads: list[str] = []
+        self._to = to
         self._answer = answer
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.address = f"127.0.0.1:{self._socket.getsockname()[1]}"
@@ -40,7 +44,7 @@ class ConnectProxy:
             if self._answer:
                 client.sendall(self._answer)
                 return
-            port = int(head.split()[1].rpartition(b":")[2])
+            port = self._to or int(head.split()[1].rpartition(b":")[2])
             with socket.create_connection(("127.0.0.1", port)) as target:
                 client.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
                 _join(client, target)
@@ -56,9 +60,9 @@ def _join(one: socket.socket, other: socket.socket) -> None:
 
 
 @contextmanager
-def connect_proxy(answer: bytes = b"") -> Iterator[ConnectProxy]:
+def connect_proxy(answer: bytes = b"", to: int | None = None) -> Iterator[ConnectProxy]:
     """Run a proxy."""
-    proxy = ConnectProxy(answer)
+    proxy = ConnectProxy(answer, to)
     try:
         yield proxy
     finally:

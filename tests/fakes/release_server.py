@@ -20,7 +20,7 @@ from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from k3s_rootless.binaries.facts import Limits
 
@@ -30,10 +30,13 @@ if TYPE_CHECKING:
 CHANNELS = "/v1-release/channels"
 DOWNLOADS = "/k3s-io/k3s/releases/download"
 STORED = "/stored"
+API = "/repos/k3s-io/k3s/releases/tags"
+HOSTS = ("github.com", "api.github.com", "update.k3s.io")
+"""The names of the real servers; a proxy can lead to this one in their place."""
 PAGE = b"<!DOCTYPE html><html><title>Log in</title></html>"
 VERSION = "v1.36.3+k3s1"
-LIMITS = Limits(pauses=(0.0, 0.0))
-"""The limits of users, without the pauses between tries."""
+LIMITS = Limits(pauses=(0.0, 0.0), opinion=60.0)
+"""The limits of users, without the pauses between tries, and with time on a busy machine."""
 
 
 def binary(version: str = VERSION, size: int = 300_000) -> bytes:
@@ -75,7 +78,7 @@ class ReleaseServer:
         self.ca = place / "ca.pem"
         authority.cert_pem.write_to_path(str(self.ca))
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        authority.issue_cert("localhost").configure_cert(context)
+        authority.issue_cert("localhost", *HOSTS).configure_cert(context)
         self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.releases = self
         self._server.socket = context.wrap_socket(
@@ -162,6 +165,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._list()
         elif path.startswith(f"{CHANNELS}/"):
             self._channel(path.rpartition("/")[2])
+        elif path.startswith(f"{API}/"):
+            self._release(unquote(path.removeprefix(f"{API}/")))
         elif path.startswith(f"{DOWNLOADS}/"):
             self._forge(path.removeprefix(DOWNLOADS))
         else:
@@ -195,6 +200,20 @@ class _Handler(BaseHTTPRequestHandler):
             return
         where = f"https://github.com/k3s-io/k3s/releases/tag/{tag}"
         self._send(302, b"", {"Location": where})
+
+    def _release(self, tag: str) -> None:
+        start = self.server.releases.stored(tag, "")
+        assets = [
+            {
+                "name": path.removeprefix(start),
+                "size": len(data),
+                "digest": f"sha256:{hashlib.sha256(data).hexdigest()}",
+            }
+            for path, data in self.server.releases.files.items()
+            if path.startswith(start)
+        ]
+        body = json.dumps({"tag_name": tag, "prerelease": False, "assets": assets})
+        self._send(200, body.encode(), {"Content-Type": "application/json"})
 
     def _forge(self, rest: str) -> None:
         if "+" in rest:

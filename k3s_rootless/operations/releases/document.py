@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from k3s_rootless.operations.releases.images import Images
     from k3s_rootless.operations.releases.listing import Listing
     from k3s_rootless.operations.releases.prune import Pruned
+    from k3s_rootless.operations.releases.second_opinion import Opinion
     from k3s_rootless.operations.releases.use import Used
 
 
@@ -53,9 +54,18 @@ def of_got(got: Got) -> dict[str, Any]:
         "sha256": got.record.sha256,
         "source": got.record.source,
         "checksums": got.record.checksums,
+        "second_opinion": None if got.opinion is None else _opinion(got.opinion),
         "images": None if got.images is None else _images(got.images),
         "seconds": round(got.seconds, 3),
         "errors": [],
+    }
+
+
+def _opinion(opinion: Opinion) -> dict[str, Any]:
+    return {
+        "sha256": opinion.sha256,
+        "agrees": opinion.agrees,
+        "reason": opinion.reason or None,
     }
 
 

@@ -17,13 +17,14 @@ from k3s_rootless.errors import RootlessError, UnsupportedHost, UsageError
 from k3s_rootless.observation import Unknown
 from k3s_rootless.operations import k3s_search
 from k3s_rootless.operations.context import WAITING
-from k3s_rootless.operations.releases import local, published, resolve, servers
+from k3s_rootless.operations.releases import local, published, resolve, second_opinion, servers
 from k3s_rootless.operations.releases.images import Images, place
 from k3s_rootless.preflight.probes import host
 
 if TYPE_CHECKING:
     from k3s_rootless.binaries.facts import Architecture, Asset
     from k3s_rootless.operations.context import Context
+    from k3s_rootless.operations.releases.second_opinion import Opinion
 
 STABLE = "stable"
 _VERSION_SECONDS = 60.0
@@ -45,7 +46,7 @@ class Got:
     """The release that is kept now.
 
     `changed` is false if it was there already. `used` is true if it became the release in use,
-    because there was none.
+    because there was none. `opinion` is that of the forge about a download.
     """
 
     record: Record
@@ -54,6 +55,7 @@ class Got:
     used: bool
     seconds: float
     images: Images | None = None
+    opinion: Opinion | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,7 @@ def get(context: Context, request: Request, limits: Limits | None = None) -> Got
     own = context.paths.own
     version, origin = _origin(context, request, limits)
     with store.changing(own, lambda: context.notice(WAITING)):
-        release, changed = _kept(context, version, origin)
+        release, changed, opinion = _kept(context, version, origin)
         # A k3s of another source stays in use until `release use`.
         linked = installed.linked(own, installed.LINK)
         used = linked is None and k3s_search.located(context).path is None
@@ -83,7 +85,7 @@ def get(context: Context, request: Request, limits: Limits | None = None) -> Got
             images = place(context, origin)
         _sweep(own)
     path = installed.path_of(own, release.version)
-    return Got(release, path, changed, used, time.monotonic() - begun, images)
+    return Got(release, path, changed, used, time.monotonic() - begun, images, opinion)
 
 
 def _origin(
@@ -118,15 +120,19 @@ def require_architecture() -> Architecture:
 
 def _kept(
     context: Context, version: str | None, origin: published.Published | local.Files
-) -> tuple[Record, bool]:
-    """Return the record of a release, and whether it was added now. The caller holds the lock."""
+) -> tuple[Record, bool, Opinion | None]:
+    """Return the record of a release, whether it was added now, and the opinion of the forge.
+
+    The caller holds the lock.
+    """
     own = context.paths.own
     there = None if version is None else _verified(context, version)
     if there is not None:
-        return there, False
+        return there, False, None
     asset, checksums = origin.binary()
     part = store.incoming(own, asset.sha256)
     _sweep(own, part)
+    query = origin.second_opinion(asset)
     origin.bring(asset, part)
     arrived = _Arrived(part, asset, checksums)
     try:
@@ -135,7 +141,7 @@ def _kept(
         store.discard(part)
         raise
     store.keep(own, part, record)
-    return record, True
+    return record, True, second_opinion.finish(context, query, asset)
 
 
 def _verified(context: Context, version: str) -> Record | None:

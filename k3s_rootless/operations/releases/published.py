@@ -11,7 +11,7 @@ from k3s_rootless import own_settings
 from k3s_rootless.binaries import architectures, checksums, download, https, tags, urls
 from k3s_rootless.binaries.facts import DOWNLOADS_VARIABLE, LARGEST_IMAGES, Asset
 from k3s_rootless.errors import PeerError, RootlessError
-from k3s_rootless.operations.releases import resolve
+from k3s_rootless.operations.releases import resolve, second_opinion
 from k3s_rootless.operations.releases.events import Arrived, Arriving
 from k3s_rootless.operations.releases.servers import tried
 
@@ -56,6 +56,10 @@ class Published:
     def size(self) -> int | None:
         """Return the size of K3s itself; None if the server does not name it. Raises PeerError."""
         return download.size(self.client, self._url(self.architecture.binary))
+
+    def second_opinion(self, asset: Asset) -> second_opinion.Query | None:
+        """Begin to query the forge for the digest of an asset."""
+        return second_opinion.begin(self.client, self.source, self.version, asset)
 
     def images(self) -> Asset:
         """Return the smallest archive of images. Raises RootlessError."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from k3s_rootless import own_settings
 from k3s_rootless.binaries import https, urls
 from k3s_rootless.binaries.facts import (
+    API,
     CHANNELS,
     CHANNELS_VARIABLE,
     DOWNLOADS,
@@ -31,12 +33,14 @@ def source(context: Context, mirror: str | None = None) -> Source:
     """
     channels = context.environ.get(CHANNELS_VARIABLE) or CHANNELS
     downloads, origin = _downloads(context, mirror)
-    return Source(
+    found = Source(
         channels=urls.checked_base(channels, CHANNELS_VARIABLE),
         downloads=urls.checked_base(downloads, origin),
-        mirror=downloads.rstrip("/") != DOWNLOADS,
         origin=origin,
     )
+    if found.downloads == DOWNLOADS:
+        return replace(found, api=API)
+    return replace(found, mirror=True)
 
 
 def _downloads(context: Context, mirror: str | None) -> tuple[str, str]:
