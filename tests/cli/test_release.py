@@ -24,6 +24,7 @@ from tests.fakes.release_server import CHANNELS, VERSION, Fault, ReleaseServer, 
 from tests.fakes.session import PROJECT, as_user
 
 OTHER = "v1.35.7+k3s1"
+AS_ROOT = pytest.mark.skipif(os.getuid() != 0, reason="only root can do this")
 pytestmark = pytest.mark.skipif(os.uname().machine != "x86_64", reason="the server has amd64 only")
 
 
@@ -44,13 +45,24 @@ def environ(home: Path, server: ReleaseServer) -> dict[str, str]:
     return {**given, **server.environ, "XDG_DATA_HOME": str(home / "share")}
 
 
-def run(environ: Mapping[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
-    return run_tool(environ, "release", *arguments)
+def run(
+    environ: Mapping[str, str],
+    *arguments: str,
+    before: tuple[str, ...] = (),
+    outside: tuple[str, ...] = (),
+) -> subprocess.CompletedProcess[str]:
+    """Run a command of `release`: `before` runs it as the user, `outside` as the tests' user."""
+    return run_tool(environ, "release", *arguments, before=before, outside=outside)
 
 
-def run_tool(environ: Mapping[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+def run_tool(
+    environ: Mapping[str, str],
+    *arguments: str,
+    before: tuple[str, ...] = (),
+    outside: tuple[str, ...] = (),
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*as_user(USER), sys.executable, "-m", "k3s_rootless", *arguments],
+        [*outside, *as_user(USER), *before, sys.executable, "-m", "k3s_rootless", *arguments],
         cwd=PROJECT,
         env=environ,
         capture_output=True,
@@ -167,6 +179,53 @@ def test_a_read_only_home_is_an_error(environ: dict[str, str], home: Path) -> No
     assert 1 == done.returncode
     assert "permission denied" in done.stderr
     assert "set XDG_DATA_HOME" in done.stderr
+
+
+@pytest.mark.skipif(shutil.which("setarch") is None, reason="setarch is not installed")
+def test_a_machine_without_releases(
+    environ: dict[str, str], home: Path, server: ReleaseServer
+) -> None:
+    """The kernel reports another machine to a process with this personality (setarch(8))."""
+    done = run(environ, "get", before=("setarch", "i686"))
+
+    assert 8 == done.returncode
+    assert "error: cannot get K3s: there are no releases for i686" in done.stderr
+    assert [] == server.requests
+    assert [] == list((home / "share").iterdir())
+
+
+@AS_ROOT
+def test_a_directory_of_another_user_is_refused(environ: dict[str, str], home: Path) -> None:
+    own = home / "share/k3s-rootless"
+    own.mkdir()
+    own.chmod(0o777)
+    os.chown(own, 4_000_000, 4_000_000)
+
+    done = run(environ, "get")
+
+    assert 5 == done.returncode
+    assert f"cannot keep releases in {own}/releases: {own} belongs to uid 4000000" in done.stderr
+    assert "set XDG_DATA_HOME to a directory that only you can change" in done.stderr
+    assert [] == list(own.rglob("k3s"))
+
+
+@AS_ROOT
+def test_a_full_disk_is_known_before_the_download(
+    environ: dict[str, str], home: Path, server: ReleaseServer
+) -> None:
+    """The file system has 16 MiB, and the release needs its size and a reserve."""
+    share = home / "share"
+    options = f"size=16m,mode=755,uid={USER}"
+    script = f'mount -t tmpfs -o {options} x {share} && "$@"; code=$?; ls -R {share}; exit $code'
+    mounted = ("unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh")
+
+    done = run(environ, "get", VERSION, outside=mounted)
+
+    assert 5 == done.returncode, done
+    assert re.search(r"cannot store k3s: it needs 64\.2 MiB on the file system of", done.stderr)
+    assert re.search(r"where 1\d\.\d MiB are free", done.stderr)
+    assert "`k3s-rootless release prune` removes what is not needed" in done.stderr
+    assert VERSION not in done.stdout
 
 
 def test_a_terminal_shows_a_bar(environ: dict[str, str]) -> None:
