@@ -21,8 +21,10 @@ _TIME_LIMIT = 10 * 60
 _STOPS_WITHIN = 30
 _UNIT = "k3s-rootless.service"
 _LEFT_BY_TESTS = (
+    HOME / ".config" / "k3s-rootless",
     HOME / ".config" / "systemd",
     HOME / ".kube",
+    HOME / ".local" / "share" / "k3s-rootless",
     HOME / ".rancher",
     RUNTIME_DIR / "k3s",
     RUNTIME_DIR / "systemd" / "user",
