@@ -129,9 +129,13 @@ class Writer:
             left = left[self._part.file.write(left) :]
         self._part.digest.update(data)
         self._unflushed += len(data)
-        if self._unflushed >= _FLUSHED:
-            self._unflushed = 0
-            # Linux begins to write the pages back, and drops those that are written. A file system
-            # without it loses nothing.
-            with suppress(OSError):
-                os.posix_fadvise(self._part.file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        if self._unflushed < _FLUSHED:
+            return
+        size, self._unflushed = self._unflushed, 0
+        # Linux begins to write these pages back, and would drop pages that are written already.
+        # Each page gets the advice once, while it is still dirty, so it stays in memory for the
+        # first run of the file. A file system without the advice loses nothing.
+        with suppress(OSError):
+            descriptor = self._part.file.fileno()
+            end = os.lseek(descriptor, 0, os.SEEK_CUR)
+            os.posix_fadvise(descriptor, end - size, size, os.POSIX_FADV_DONTNEED)
