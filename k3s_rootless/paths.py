@@ -17,6 +17,8 @@ from k3s_rootless.k3s import layout
 UNIT = "k3s-rootless.service"
 OUR_DROP_IN = re.compile(r"\d\d-k3s-rootless-[a-z]+\.conf")
 """The names of our own drop-ins; other programs may have drop-ins in the same directory."""
+CHANNELS = "channels.json"
+"""The last answers of K3s's channels, in the directory of k3s-rootless itself."""
 _ESCAPES = {ord(letter): f"\\{letter}" for letter in "\\\"'"}
 
 

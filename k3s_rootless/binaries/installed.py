@@ -25,13 +25,14 @@ from k3s_rootless.binaries.facts import (
 )
 from k3s_rootless.errors import PeerError
 from k3s_rootless.json_fields import each, field, optional, parsing, typed
+from k3s_rootless.paths import CHANNELS
 
 RELEASES = "releases"
 INCOMING = ".incoming"
 LOCK = ".lock"
 BINARY = "k3s"
 RECORD = "record.json"
-ANSWERS = "channels.json"
+ANSWERS = CHANNELS
 LINK = "bin/k3s"
 PREVIOUS = "bin/.previous"
 _LARGEST = 1024 * 1024

@@ -104,9 +104,9 @@ def parts(context: Context, data: Path) -> tuple[Part, ...]:
     backups = context.paths.backups
     containerd = data / layout.CONTAINERD
     snapshots = tuple(sorted(containerd.glob(f"{layout.SNAPSHOTTER}*")))
-    k3s = quote(k3s_search.located(context).path or "k3s")
-    socket = f"CONTAINER_RUNTIME_ENDPOINT=unix://{context.paths.runtime}/{layout.CONTAINERD_SOCKET}"
-    images = f"{socket} {k3s} crictl rmi --prune"
+    k3s = _k3s(context, data)
+    socket = f"unix://{context.paths.runtime}/{layout.CONTAINERD_SOCKET}"
+    images = f"CONTAINER_RUNTIME_ENDPOINT={quote(socket)} {k3s} crictl rmi --prune"
     return (
         Part("datastore", (data / layout.DATASTORE,), _PURGE),
         Part("images", (containerd / layout.IMAGE_CONTENT,), images),
@@ -118,6 +118,14 @@ def parts(context: Context, data: Path) -> tuple[Part, ...]:
         Part("releases", (own / installed.RELEASES,), _PRUNE),
         Part("backups", (backups,), f"rm {quote(str(backups))}/FILE"),
     )
+
+
+def _k3s(context: Context, data: Path) -> str:
+    """Return how a shell runs k3s, which unpacks itself if its data directory is another one."""
+    program = quote(k3s_search.located(context).path or "k3s")
+    if data == context.paths.data:
+        return program
+    return f"K3S_DATA_DIR={quote(str(data))} {program}"
 
 
 def document(usage: DiskUsage) -> dict[str, Any]:

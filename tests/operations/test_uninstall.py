@@ -297,7 +297,7 @@ def test_a_purge_removes_the_releases_and_keeps_the_backups(with_releases: Manag
     assert [Path("a.tar.gz")] == [
         one.relative_to(own / "backups") for one in own.rglob("*") if one.is_file()
     ]
-    assert not with_releases.context.paths.settings.exists()
+    assert not with_releases.context.paths.settings.parent.exists()
     assert ((), own / "backups") == (done.problems, done.backups)
     found = document(done)
     assert (list(VERSIONS), True) == (found["releases"]["versions"], found["releases"]["removed"])

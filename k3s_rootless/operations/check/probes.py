@@ -17,6 +17,7 @@ from k3s_rootless.linux import sockets
 from k3s_rootless.observation import Known, Observed, Unknown
 from k3s_rootless.operations.check import translate
 from k3s_rootless.operations.context import Context
+from k3s_rootless.paths import CHANNELS
 from k3s_rootless.preflight.facts import NOT_NEEDED
 from k3s_rootless.preflight.probes import (
     apparmor,
@@ -138,7 +139,7 @@ def _confinement(at: HostInputs) -> Observed[Confinement]:
 
 def _offers(at: HostInputs) -> Observed[Offers | None]:
     """Read the last known answer of K3s's channels; no server is queried."""
-    path = at.context.paths.own / "channels.json"
+    path = at.context.paths.own / CHANNELS
     if not path.exists():
         return Known(None, str(path))
     # Imported here: loading takes 6 ms, and many hosts have no such file.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -50,3 +51,5 @@ def remove(context: Context) -> None:
         settings.unlink(missing_ok=True)
     except OSError as error:
         raise RootlessError(f"cannot remove {settings}: {atomic.reason(error)}") from error
+    with suppress(OSError):  # other files in it, or no directory
+        settings.parent.rmdir()
