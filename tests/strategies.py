@@ -32,7 +32,7 @@ from k3s_rootless.preflight.records import (
     Machine,
     Modules,
     Network,
-    Offers,
+    Offer,
     Place,
     Problem,
     Process,
@@ -208,7 +208,7 @@ HEALTHY = Facts(
     kubeconfigs=Known((), "/home/alice/.rancher/k3s/server/cred"),
     cluster=Known(Cluster((), ()), "/home/alice/.rancher/k3s/server/db/state.db"),
     # An answer that is older than the releases of the other rows.
-    offers=Known(Offers(datetime(2026, 1, 2, tzinfo=UTC), ("v1.20.0+k3s1",)), "channels.json"),
+    offers=Known((Offer("v1.20.0+k3s1", datetime(2026, 1, 2, tzinfo=UTC)),), "channels.json"),
     k3s=k3s(),
     distribution="debian",
     gid=UID,
@@ -454,14 +454,14 @@ def any_facts() -> st.SearchStrategy[Facts]:
             )
         ),
         offers=observed(
-            st.none()
-            | st.builds(
-                Offers,
-                st.just(datetime(2026, 1, 2, tzinfo=UTC)),
-                st.lists(
-                    _TEXTS | st.sampled_from(["v1.36.3+k3s1", "v1.21.0-rc1+k3s1"]), max_size=3
-                ).map(tuple),
-            )
+            st.lists(
+                st.builds(
+                    Offer,
+                    _TEXTS | st.sampled_from(["v1.36.3+k3s1", "v1.21.0-rc1+k3s1"]),
+                    st.just(datetime(2026, 1, 2, tzinfo=UTC)),
+                ),
+                max_size=3,
+            ).map(tuple)
         ),
         problems=observed(
             st.lists(

@@ -46,19 +46,27 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """A channel, and the version that it offers; None if it offers none."""
+    """A channel, and the version that it offers; None if it offers none.
+
+    `date` is when this channel was queried; None if all channels were queried together.
+    """
 
     name: str
     latest: str | None
+    date: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """What a channel server answered last, and when."""
+    """What a channel server answered last, and when it was queried for all channels."""
 
     server: str
     date: datetime
     channels: tuple[Channel, ...] = ()
+
+    def date_of(self, channel: Channel) -> datetime:
+        """Return when a channel was queried."""
+        return channel.date or self.date
 
 
 @dataclass(frozen=True, slots=True)

@@ -145,7 +145,12 @@ def _loaded(path: Path) -> dict[str, Any]:
 
 def _channel(value: Any) -> Channel:  # noqa: ANN401 (untyped JSON)
     one = typed(value, dict)
-    return Channel(field(one, "name", str), optional(one, "latest", str))
+    date = optional(one, "date", str)
+    return Channel(
+        name=field(one, "name", str),
+        latest=optional(one, "latest", str),
+        date=None if date is None else datetime.fromisoformat(date),
+    )
 
 
 def _names(directory: Path) -> list[str]:

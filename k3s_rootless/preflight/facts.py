@@ -17,7 +17,7 @@ from k3s_rootless.preflight.records import (
     Machine,
     Modules,
     Network,
-    Offers,
+    Offer,
     Problem,
     Process,
     Resolver,
@@ -130,8 +130,8 @@ class Facts:
     device to 0 or the errno of opening it. `programs` maps a name to its path on the unit's PATH,
     or to None. `server` has the settings of K3s in the unit, or K3s's defaults. `target` is the
     kubeconfig that K3s writes, `kubeconfigs` are K3s's own, and `cluster` has what the datastore
-    keeps of earlier settings. `offers` is the last known answer of K3s's channels, None if there is
-    none.
+    keeps of earlier settings. `offers` is the last known answer of K3s's channels, or
+    empty.
     """
 
     uid: int
@@ -172,6 +172,6 @@ class Facts:
     target: Observed[Target]
     kubeconfigs: Observed[tuple[OwnKubeconfig, ...]]
     cluster: Observed[Cluster]
-    offers: Observed[Offers | None]
+    offers: Observed[tuple[Offer, ...]]
     distribution: str = ""
     gid: int = 0

@@ -249,11 +249,11 @@ class Cluster:
 
 
 @dataclass(frozen=True, slots=True)
-class Offers:
-    """What the channels of K3s offered at a time: the release of each channel."""
+class Offer:
+    """A release that a channel of K3s offered, and when."""
 
+    version: str
     date: datetime
-    versions: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from typing import Any
 from k3s_rootless.finding import FixableBy, Verdict
 from k3s_rootless.observation import Known, Unknown
 from k3s_rootless.preflight.facts import CgroupMode, K3sBinary, MapProgram, SubidRange
-from k3s_rootless.preflight.records import Offers
+from k3s_rootless.preflight.records import Offer
 from tests.preflight import host_rows
 from tests.preflight.row import ADMIN, FAIL, INFO, PASS, UNFIXABLE, UNKNOWN, USER, WARN, Row, row
 from tests.strategies import (
@@ -321,7 +321,8 @@ def _support(
     release: str,
     *offers: str,
 ) -> Row:
-    known = Known(Offers(datetime(2026, 11, 27, tzinfo=UTC), offers), "channels.json")
+    date = datetime(2026, 11, 27, tzinfo=UTC)
+    known = Known(tuple(Offer(one, date) for one in offers), "channels.json")
     return row("k3s.support", verdict, expected, fixable_by, k3s=k3s(release), offers=known)
 
 
@@ -337,7 +338,7 @@ _SUPPORT = (
     _support(WARN, "newest one is v1.36 (as known on 2026", USER, "v1.33.13+k3s2", *_OFFERS),
     _support(WARN, "v1.21.2+k3s1, out of support", USER, "v1.21.2+k3s1", "v1.36.3+k3s1"),
     _support(INFO, "have not been queried yet", None, "v1.36.3+k3s1", "v1.37.0-rc1+k3s1", "junk"),
-    row("k3s.support", INFO, "release list --remote", None, offers=Known(None, "channels.json")),
+    row("k3s.support", INFO, "release list --remote", None, offers=Known((), "channels.json")),
     row("k3s.support", UNKNOWN, "cannot be read", None, offers=Unknown("it cannot be read")),
     row("k3s.support", UNKNOWN, "see k3s.binary", None, k3s=k3s(version=None)),
 )

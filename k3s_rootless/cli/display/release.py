@@ -9,7 +9,7 @@ from k3s_rootless import byte_size
 from k3s_rootless.operations.releases import document
 
 if TYPE_CHECKING:
-    from k3s_rootless.binaries.facts import Answers, Release
+    from k3s_rootless.binaries.facts import Answers, Channel, Release
     from k3s_rootless.cli.display.report import Report
     from k3s_rootless.operations.releases.get import Got
     from k3s_rootless.operations.releases.listing import Listing
@@ -97,8 +97,15 @@ def _show_channels(report: Report, answers: Answers, *, remote: bool) -> None:
     report.answer("")
     if not remote:
         report.answer(f"channels, as known on {answers.date:%Y-%m-%d %H:%M} UTC:")
-    offers = [(one.name, one.latest or "nothing") for one in answers.channels]
+    offers = [(one.name, _offer(one)) for one in answers.channels]
     report.table(("CHANNEL", "OFFERS"), offers)
+
+
+def _offer(channel: Channel) -> str:
+    found = channel.latest or "nothing"
+    if channel.date is None:
+        return found
+    return f"{found} (queried on {channel.date:%Y-%m-%d %H:%M} UTC)"
 
 
 def _place(release: Release) -> str:

@@ -33,7 +33,7 @@ from k3s_rootless.preflight.probes import (
 )
 from k3s_rootless.preflight.records import (
     Confinement,
-    Offers,
+    Offer,
     Problem,
     Process,
     Token,
@@ -137,11 +137,11 @@ def _confinement(at: HostInputs) -> Observed[Confinement]:
     return apparmor.confinement(at.root, found.path)
 
 
-def _offers(at: HostInputs) -> Observed[Offers | None]:
+def _offers(at: HostInputs) -> Observed[tuple[Offer, ...]]:
     """Read the last known answer of K3s's channels; no server is queried."""
     path = at.context.paths.own / CHANNELS
     if not path.exists():
-        return Known(None, str(path))
+        return Known((), str(path))
     # Imported here: loading takes 6 ms, and many hosts have no such file.
     from k3s_rootless.binaries import installed
 

@@ -9,7 +9,7 @@ from k3s_rootless.k3s.features import child_to_parent_port
 from k3s_rootless.observation import Known, Observed, Unknown
 from k3s_rootless.paths import UNIT
 from k3s_rootless.ports.sources import holders
-from k3s_rootless.preflight.records import Offers, Unit, UsedPort
+from k3s_rootless.preflight.records import Offer, Unit, UsedPort
 
 if TYPE_CHECKING:
     from k3s_rootless.binaries.facts import Answers
@@ -40,9 +40,9 @@ def used_ports(
     return Known(tuple(ordered), "the sockets of this host")
 
 
-def offers(answers: Answers) -> Offers:
+def offers(answers: Answers) -> tuple[Offer, ...]:
     """Return the last known answer of K3s's channels in the form that the checks use."""
-    return Offers(answers.date, tuple(one.latest for one in answers.channels if one.latest))
+    return tuple(Offer(one.latest, answers.date_of(one)) for one in answers.channels if one.latest)
 
 
 def unit(found: Observed[UnitState]) -> Observed[Unit]:

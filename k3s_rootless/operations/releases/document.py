@@ -9,7 +9,7 @@ from k3s_rootless.errors import error_document
 from k3s_rootless.printable import json_time
 
 if TYPE_CHECKING:
-    from k3s_rootless.binaries.facts import Release, Source
+    from k3s_rootless.binaries.facts import Answers, Channel, Release, Source
     from k3s_rootless.binaries.pruning import Item
     from k3s_rootless.operations.releases.get import Got
     from k3s_rootless.operations.releases.images import Images
@@ -28,7 +28,7 @@ def of_listing(listing: Listing) -> dict[str, Any]:
             "server": answers.server,
             "date": json_time(answers.date),
             "queried": listing.remote,
-            "offers": [{"channel": one.name, "version": one.latest} for one in answers.channels],
+            "offers": [_offer(answers, one) for one in answers.channels],
         }
     errors = [] if listing.problem is None else [listing.problem.document()]
     return {
@@ -36,6 +36,14 @@ def of_listing(listing: Listing) -> dict[str, Any]:
         "channels": channels,
         "downloads": None if listing.source is None else _downloads(listing.source),
         "errors": errors,
+    }
+
+
+def _offer(answers: Answers, channel: Channel) -> dict[str, Any]:
+    return {
+        "channel": channel.name,
+        "version": channel.latest,
+        "date": json_time(answers.date_of(channel)),
     }
 
 

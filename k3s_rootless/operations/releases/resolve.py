@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -46,7 +47,7 @@ def release(context: Context, client: Client, source: Source, wanted: str) -> st
     except PeerError as error:
         error.hint = error.hint or _last_answer(context, source, name)
         raise
-    _remember(context, source, Channel(name, tag))
+    _remember(context, source, Channel(name, tag, datetime.now(UTC)))
     return tag
 
 
@@ -76,16 +77,16 @@ def _last_answer(context: Context, source: Source, channel: str) -> str | None:
         return None
     for one in answers.channels:
         if one.name == channel and one.latest:
-            return f"on {answers.date:%Y-%m-%d} this channel offered: {GET} {one.latest}"
+            return f"on {answers.date_of(one):%Y-%m-%d} this channel offered: {GET} {one.latest}"
     return None
 
 
 def _remember(context: Context, source: Source, channel: Channel) -> None:
     before = installed.answers(context.paths.own)
-    others: tuple[Channel, ...] = ()
+    answers = Answers(source.channels, datetime.now(UTC), (channel,))
     if before is not None and before.server == source.channels:
         others = tuple(one for one in before.channels if one.name != channel.name)
-    answers = Answers(source.channels, datetime.now(UTC), (*others, channel))
+        answers = replace(before, channels=(*others, channel))
     try:
         store.remember(context.paths.own, answers)
     except RootlessError as error:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from datetime import datetime
 from shlex import quote
 
 from k3s_rootless.finding import FixableBy, Remedy
@@ -20,7 +22,7 @@ from k3s_rootless.preflight.checks.judgement import (
     warned,
 )
 from k3s_rootless.preflight.facts import Facts
-from k3s_rootless.preflight.records import Offers
+from k3s_rootless.preflight.records import Offer
 from k3s_rootless.preflight.remedies.k3s_binary import instead, missing, supported
 
 check = Checklist()
@@ -84,7 +86,7 @@ def k3s_version(facts: Facts) -> Judgement:
 
 
 @check.seen("k3s.support", "Support of the K3s release", DEGRADED, "offers", "k3s")
-def k3s_support(facts: Facts, seen: Known[Offers | None]) -> Judgement:
+def k3s_support(facts: Facts, seen: Known[tuple[Offer, ...]]) -> Judgement:
     """Compare the release with the last known answer of K3s's channels.
 
     The channels of old minor versions stay for ever, so they do not show what is supported.
@@ -94,41 +96,46 @@ def k3s_support(facts: Facts, seen: Known[Offers | None]) -> Judgement:
         return unknown("no k3s binary could be run; see k3s.binary")
     if isinstance(found, Unknown):
         return unknown(found.reason)
-    if seen.value is None or not (offered := _offered(seen.value)):
+    offered = _offered(seen.value)
+    if not offered:
         return info(
             "not known",
             "K3s's channels have not been queried yet; query them with: k3s-rootless release list"
             " --remote",
             seen.source,
         )
-    release, newest = found.value, max(offered)
-    known = f"as known on {seen.value.date:%Y-%m-%d}"
-    if release.line < _oldest_supported(newest):
+    return _support(found.value, offered, seen.source)
+
+
+def _support(release: Version, offered: Mapping[Version, datetime], source: str) -> Judgement:
+    newest = max(offered)
+    if release.line < (newest.major, newest.minor - _SUPPORTED + 1):
         return warned(
             f"{release}, out of support",
             f"Kubernetes supports {_SUPPORTED} minor versions, and the newest one is"
-            f" {_line(newest.line)} ({known})",
+            f" {_line(newest.line)} (as known on {offered[newest]:%Y-%m-%d})",
             supported(_line((release.line[0], release.line[1] + 1))),
-            seen.source,
+            source,
         )
-    patch = max((one for one in offered if one.line == release.line), default=release)
-    if patch > release and not release.commit_build:
+    patch = max((one for one in offered if one.line == release.line), default=newest)
+    known = f"as known on {offered[patch]:%Y-%m-%d}"
+    if patch.line == release.line and patch > release and not release.commit_build:
         return info(
             f"{release}; {patch} is available",
             f"{known}; get it and restart K3s with: k3s-rootless up --get {patch} --restart",
-            seen.source,
+            source,
         )
-    return passed(f"{release}; no newer {_line(release.line)} {known}", seen.source)
+    return passed(f"{release}; no newer {_line(release.line)} {known}", source)
 
 
-def _offered(offers: Offers) -> list[Version]:
-    """Return the releases that are offered, without pre-releases."""
-    versions = [parse(text) for text in offers.versions]
-    return [one for one in versions if one is not None and one.stage == _FINAL]
-
-
-def _oldest_supported(newest: Version) -> tuple[int, int]:
-    return newest.major, newest.minor - _SUPPORTED + 1
+def _offered(offers: Iterable[Offer]) -> dict[Version, datetime]:
+    """Return the releases that are offered, without pre-releases, and when each was known."""
+    found: dict[Version, datetime] = {}
+    for one in offers:
+        version = parse(one.version)
+        if version is not None and version.stage == _FINAL:
+            found[version] = max(one.date, found.get(version, one.date))
+    return found
 
 
 def _line(line: tuple[int, int]) -> str:

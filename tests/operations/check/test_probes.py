@@ -18,7 +18,7 @@ from k3s_rootless.observation import Known, Unknown
 from k3s_rootless.operations.check import probes
 from k3s_rootless.preflight.facts import NOT_NEEDED, Facts, K3sBinary
 from k3s_rootless.preflight.probes import trial
-from k3s_rootless.preflight.records import Offers
+from k3s_rootless.preflight.records import Offer
 from tests.operations.check.hosts import context
 from tests.preflight.trees import write
 
@@ -115,13 +115,24 @@ def test_the_last_answer_of_the_channels_is_read_and_no_server_is_queried(tmp_pa
     at = inputs(tmp_path, {})
     own = at.context.paths.own
     date = datetime(2026, 11, 27, tzinfo=UTC)
-    assert Known(None, str(own / "channels.json")) == probe("offers").read(at)
+    assert Known((), str(own / "channels.json")) == probe("offers").read(at)
 
     store.remember(
         own,
-        Answers("https://x", date, (Channel("stable", "v1.36.3+k3s1"), Channel("v1.16", None))),
+        Answers(
+            "https://x",
+            date,
+            (
+                Channel("stable", "v1.36.3+k3s1"),
+                Channel("v1.16", None),
+                Channel("v1.35", "v1.35.7+k3s1", date.replace(day=28)),
+            ),
+        ),
     )
-    expected = Offers(date, ("v1.36.3+k3s1",))
+    expected = (
+        Offer("v1.36.3+k3s1", date),
+        Offer("v1.35.7+k3s1", date.replace(day=28)),
+    )
     assert Known(expected, str(own / "channels.json")) == probe("offers").read(at)
 
     (own / "channels.json").write_text("{")

@@ -109,7 +109,8 @@ def test_the_list_has_the_releases_and_the_last_answer(
     assert [(VERSION, True, True), (OTHER, True, False)] == [
         (one["version"], one["verified"], one["in_use"]) for one in found["releases"]
     ]
-    assert [{"channel": "stable", "version": VERSION}] == found["channels"]["offers"]
+    (offer,) = found["channels"]["offers"]
+    assert ("stable", VERSION) == (offer["channel"], offer["version"])
     assert not found["channels"]["queried"]
 
 
@@ -124,6 +125,26 @@ def test_the_list_queries_the_server_on_request(both: Context, server: ReleaseSe
     assert found.answers == installed.answers(both.paths.own)
     downloads = document.of_listing(found)["downloads"]
     assert (True, "INSTALL_K3S_ARTIFACT_URL") == (downloads["mirror"], downloads["origin"])
+
+
+def test_a_channel_that_was_queried_later_keeps_its_own_date(
+    both: Context, server: ReleaseServer
+) -> None:
+    """The date of the list stays that of the other channels."""
+    server.channels |= {"latest": OTHER}
+    listing(both, remote=True, limits=LIMITS)
+    first = installed.answers(both.paths.own)
+    get(both, Request("stable"), LIMITS)
+    second = installed.answers(both.paths.own)
+
+    assert first
+    assert second
+    assert first.date == second.date
+    assert {"latest": first.date} == {
+        one.name: second.date_of(one) for one in second.channels if one.name == "latest"
+    }
+    (stable,) = (one for one in second.channels if one.name == "stable")
+    assert second.date_of(stable) > first.date
 
 
 def test_without_the_server_the_last_answer_is_shown_with_the_problem(
