@@ -9,7 +9,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from k3s_rootless.cluster import api
-from k3s_rootless.cluster import kubeconfig as kubeconfigs
+from k3s_rootless.cluster.kubeconfig import connection
+from k3s_rootless.cluster.kubeconfig import read as kubeconfigs
 from k3s_rootless.errors import RootlessError
 from k3s_rootless.observation import Known, Observed, Unknown, value_or
 from k3s_rootless.operations import unit_changes
@@ -128,7 +129,7 @@ def _connection(check: Check) -> Observed[Peer]:
     )
     memory = check.memory
     if memory.peer is None or memory.credentials != found:
-        memory.peer = kubeconfigs.peer(found)
+        memory.peer = connection.peer(found)
         memory.credentials = found
     return Known(memory.peer, str(found.path))
 
