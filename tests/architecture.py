@@ -91,6 +91,7 @@ READERS = (
     "cluster/kubeconfig/read.py",
     "cluster/own_file.py",
     "cluster/packaged.py",
+    "cluster/server_names.py",
     "binaries/channels.py",
     "binaries/extractions.py",
     "binaries/forge.py",
