@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from k3s_rootless.cluster.kubeconfig import copies
 from k3s_rootless.errors import (
     BusError,
     RootlessError,
@@ -18,6 +19,8 @@ from k3s_rootless.errors import (
     error_document,
 )
 from k3s_rootless.operations import first_start, installation, purge, purge_consent
+from k3s_rootless.operations.kubeconfig import document as kubeconfig_document
+from k3s_rootless.operations.kubeconfig.removed import Removed
 from k3s_rootless.operations.releases import all_releases
 from k3s_rootless.paths import UNIT
 from k3s_rootless.service.act import apply
@@ -42,7 +45,7 @@ class Uninstalled:
 
     `data` are the data directories that are kept. `releases` are kept as well, unless
     `releases_removed`. `backups` is the directory of the backups, which are always kept; None if
-    there are none.
+    there are none. `kubeconfigs` are the copies of the kubeconfig.
     """
 
     done: tuple[Step, ...]
@@ -53,6 +56,12 @@ class Uninstalled:
     releases: Downloaded | None = None
     releases_removed: bool = False
     backups: Path | None = None
+    kubeconfigs: Removed = field(default_factory=Removed)
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything was removed."""
+        return bool(self.done or self.kubeconfigs.files or self.removed or self.releases_removed)
 
     @property
     def removed(self) -> int:
@@ -104,6 +113,7 @@ def uninstall(context: Context, request: Request, ask: Ask) -> Uninstalled:
                 purge_consent.require(to_purge, releases, backups, ask)
         manager = work.stop(manager, found)
         work.remove(manager, found, steps)
+        work.remove_copies()
         removed = False
         if request.purge:
             work.purge(to_purge, stopped=manager is not None)
@@ -120,13 +130,14 @@ def uninstall(context: Context, request: Request, ask: Ask) -> Uninstalled:
         releases=releases,
         releases_removed=removed,
         backups=backups,
+        kubeconfigs=work.kubeconfigs,
     )
 
 
 def document(done: Uninstalled) -> dict[str, Any]:
     """Return the JSON form of the result."""
     return {
-        "changed": bool(done.done) or done.removed > 0 or done.releases_removed,
+        "changed": done.changed,
         "steps": [plan_steps.document(step) for step in done.done],
         "kept": [str(path) for path in done.kept],
         "purged": [
@@ -140,6 +151,7 @@ def document(done: Uninstalled) -> dict[str, Any]:
         ],
         "releases": None if done.releases is None else _releases(done, done.releases),
         "backups": None if done.backups is None else str(done.backups),
+        "kubeconfigs": kubeconfig_document.lists(done.kubeconfigs),
         "errors": [error_document(problem) for problem in done.problems],
     }
 
@@ -176,6 +188,7 @@ class _Work:
     problems: list[str] = field(default_factory=list)
     kept: list[Path] = field(default_factory=list)
     purged: list[Purged] = field(default_factory=list)
+    kubeconfigs: Removed = field(default_factory=Removed)
 
     def open_manager(self, opened: ExitStack) -> UserManager | None:
         """Return the user manager; if there is none, record a problem and return None."""
@@ -218,6 +231,19 @@ class _Work:
             self.problems.append(
                 f"cannot reload the user manager after the unit was removed: {error.message}"
             )
+
+    def remove_copies(self) -> None:
+        """Remove the copies of the kubeconfig that `kubeconfig merge` wrote."""
+        if not copies.read(self.context.paths.own):
+            return
+        # Imported here: few users have copies.
+        from k3s_rootless.operations.kubeconfig import remove
+
+        try:
+            self.kubeconfigs = remove.remove_recorded(self.context)
+        except RootlessError as error:
+            self.problems.append(error.message)
+        self.problems += [one.message for one in self.kubeconfigs.problems]
 
     def purge(self, directories: Sequence[Path], *, stopped: bool) -> None:
         """Remove the data directories if K3s is known to be stopped."""

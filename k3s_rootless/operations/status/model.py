@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from k3s_rootless.cluster.facts import Kubeconfig, Node, Readiness
+    from k3s_rootless.cluster.kubeconfig.facts import Copy
     from k3s_rootless.errors import RootlessError
     from k3s_rootless.journal.facts import Cause
     from k3s_rootless.k3s.settings import Settings
@@ -82,7 +83,8 @@ class Snapshot:
     `state` is the unit as the user manager reports it; `problem` is the error if there is no
     report. `version` is the release that the unit was written for. `variables` are the names of
     variables that have changed since K3s was started. `period` and `cause` are None if there was no
-    reason to read the journal. `pending` are changes that are not in effect yet.
+    reason to read the journal. `stale_copies` are the copies of the kubeconfig that differ from it;
+    those that cannot be read are left out. `pending` are changes that are not in effect yet.
     """
 
     time: datetime
@@ -103,6 +105,7 @@ class Snapshot:
     cause: Observed[Cause | None] | None
     milestones: Sequence[Milestone]
     certificates: tuple[Certificate, ...] = ()
+    stale_copies: tuple[Copy, ...] = ()
     pending: tuple[Pending, ...] = ()
 
     @property

@@ -9,11 +9,12 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from k3s_rootless.cluster import api
-from k3s_rootless.cluster.kubeconfig import connection
+from k3s_rootless.cluster.kubeconfig import connection, copies
 from k3s_rootless.cluster.kubeconfig import read as kubeconfigs
 from k3s_rootless.errors import RootlessError
 from k3s_rootless.observation import Known, Observed, Unknown, value_or
 from k3s_rootless.operations import unit_changes
+from k3s_rootless.operations.kubeconfig import stale
 from k3s_rootless.operations.readiness import traces
 from k3s_rootless.operations.status import parts
 from k3s_rootless.operations.status.model import Kit
@@ -26,6 +27,7 @@ from k3s_rootless.service.systemd import logind
 if TYPE_CHECKING:
     from k3s_rootless.background import BackgroundQuery
     from k3s_rootless.cluster.facts import Credentials, Kubeconfig, Node, Readiness
+    from k3s_rootless.cluster.kubeconfig.facts import Copy
     from k3s_rootless.k3s.settings import Settings
     from k3s_rootless.operations.context import Context
     from k3s_rootless.rest import Peer
@@ -181,6 +183,10 @@ def _installed(check: Check) -> Observed[str]:
     return memory.release
 
 
+def _stale_copies(check: Check) -> Observed[tuple[Copy, ...]]:
+    return Known(stale.stale(check.context, lambda: check.value(KUBECONFIG)), copies.RECORD)
+
+
 def _lingers(check: Check) -> Observed[bool]:
     return logind.lingers(check.context.user, check.context.paths.root)
 
@@ -195,6 +201,7 @@ KIT = Query("rootlesskit", "rootlesskit", _kit, of_running=True, of_start=True)
 AS_STARTED = Query("record", _FILES, _as_started, of_start=True)
 CHANGED = Query("changes", _FILES, _changed, of_running=True)
 INSTALLED = Query("k3s", "k3s", _installed)
+STALE_COPIES = Query("copies of the kubeconfig", _FILES, _stale_copies)
 LINGERS = Query("lingering", _FILES, _lingers)
 QUERIES: tuple[Query[Any], ...] = (
     FILES,
@@ -207,6 +214,7 @@ QUERIES: tuple[Query[Any], ...] = (
     AS_STARTED,
     CHANGED,
     INSTALLED,
+    STALE_COPIES,
     LINGERS,
 )
 """Ordered so that each query comes after the queries that it depends on."""

@@ -10,13 +10,16 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from k3s_rootless.cluster.kubeconfig import read as kubeconfigs
 from k3s_rootless.errors import BusError, NotRunning, PreflightFailed
 from k3s_rootless.observation import Known, Unknown
 from k3s_rootless.operations.context import Context
+from k3s_rootless.operations.kubeconfig import merge
 from k3s_rootless.operations.status import reader
 from k3s_rootless.operations.status.model import Missing, Snapshot
 from k3s_rootless.operations.status.reader import Reader
@@ -53,6 +56,23 @@ def test_all_parts_of_a_ready_k3s_are_known(k3s: K3s) -> None:
     assert ["client", "server"] == [one.owner for one in found.certificates]
     assert all(isinstance(one.until, Known) for one in found.certificates)
     assert (None, None, None) == (found.period, found.cause, found.loop)
+
+
+def test_a_stale_copy_of_the_kubeconfig_is_pending(k3s: K3s) -> None:
+    context, config = k3s.context, k3s.kubeconfig.with_name("config")
+    context = replace(context, environ={"KUBECONFIG": str(config)})
+    k3s.runs()
+    with k3s.rootlesskit(), k3s.api():
+        found = kubeconfigs.load(k3s.kubeconfig, uid=context.uid)
+        merge.merge_from(context, merge.Request(), found, lambda _: None)
+        assert () == read(k3s).pending
+
+        k3s.cluster.write(k3s.kubeconfig, "https://127.0.0.1:1")
+        (pending,) = read(k3s).pending
+
+    assert "merge" == pending.what
+    assert f"{config} has other certificates or another server" in pending.cause
+    assert f"k3s-rootless kubeconfig merge --into {config}" == pending.command
 
 
 def test_the_phases_of_a_start_are_read_from_its_files(k3s: K3s) -> None:
