@@ -77,7 +77,14 @@ def test_without_kubeconfig_and_credentials_the_reason_names_both(moved: Tool) -
 def test_a_copy_follows_the_cluster_until_it_is_uninstalled(lab_tool: Tool) -> None:
     tool = lab_tool
     tool.order(**QUICK)
-    tool.up().check_returncode()
+    up = tool.up()
+    assert f"export KUBECONFIG={KUBECONFIG} " in up.stdout
+    assert ["", "export", "k3s-rootless", "k3s-rootless"] == [
+        line.partition(" ")[0] for line in up.stdout.splitlines()[-4:]
+    ]
+    assert "export" not in tool.up().stdout
+    assert "export" not in tool.up("--json").stdout
+
     tool.machine.user("tee", str(MOVED), stdin=OTHER).check_returncode()
     tool.machine.user("chmod", "600", str(MOVED)).check_returncode()
     assert 0 == tool("kubeconfig", "merge").returncode
