@@ -78,6 +78,20 @@ def replace(args: Sequence[str], environ: Mapping[str, str]) -> None:
         raise CommandFailed(f"cannot run `{_joined(args)}`: {error.strerror}") from error
 
 
+def become(args: Sequence[str], environ: Mapping[str, str]) -> None:
+    """Replace this process by a program that the user named; as `replace` otherwise.
+
+    The program is the first one in the PATH of `environ`, as a shell finds it.
+    """
+    before = signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    try:
+        os.execvpe(args[0], list(args), dict(environ))  # noqa: S606 (an argument list, no shell)
+    except (OSError, ValueError) as error:
+        signal.signal(signal.SIGPIPE, before)
+        reason = getattr(error, "strerror", None) or str(error)
+        raise CommandFailed(f"cannot run `{_joined(args)}`: {reason.lower()}") from error
+
+
 def found(name: str, environ: Mapping[str, str] | None = None) -> tuple[str | None, str]:
     """Return the path of the program that `run` would start, and why another one was skipped.
 

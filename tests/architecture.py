@@ -15,7 +15,17 @@ from pathlib import Path
 PACKAGE = "k3s_rootless"
 LAYERS = ("leaves", "subjects", "operations", "cli")
 """Layers from lowest to highest: a module imports only from its own layer and lower layers."""
-SUBJECTS = ("preflight", "service", "ports", "journal", "cluster", "binaries", "support", "backup")
+SUBJECTS = (
+    "preflight",
+    "service",
+    "ports",
+    "journal",
+    "cluster",
+    "node",
+    "binaries",
+    "support",
+    "backup",
+)
 SHELL = ("cli", "__main__")
 OWNERS = {
     "click": ("cli/",),
@@ -63,6 +73,8 @@ JUDGES = (
     "binaries/tags.py",
     "binaries/urls.py",
     "support/redaction/",
+    "node/invocation.py",
+    "node/subcommands.py",
     "operations/readiness/milestones.py",
     "operations/status/model.py",
     "operations/status/pending.py",
@@ -104,6 +116,7 @@ READERS = (
 )
 PERFORMERS = (
     "service/act/",
+    "node/entry.py",
     "binaries/download.py",
     "binaries/part.py",
     "binaries/store.py",
