@@ -28,6 +28,7 @@ SUBJECTS = (
 )
 SHELL = ("cli", "__main__")
 OWNERS = {
+    "backports": ("node/images/archive.py",),
     "click": ("cli/",),
     "dbus_next": ("service/systemd/bus.py",),
     "http": ("rest.py",),
@@ -75,6 +76,9 @@ JUDGES = (
     "support/redaction/",
     "node/invocation.py",
     "node/subcommands.py",
+    "node/images/importing.py",
+    "node/images/listing.py",
+    "node/images/references.py",
     "operations/readiness/milestones.py",
     "operations/status/model.py",
     "operations/status/pending.py",
@@ -104,6 +108,7 @@ READERS = (
     "cluster/own_file.py",
     "cluster/packaged.py",
     "cluster/server_names.py",
+    "node/images/archive.py",
     "binaries/channels.py",
     "binaries/extractions.py",
     "binaries/forge.py",
@@ -117,6 +122,7 @@ READERS = (
 PERFORMERS = (
     "service/act/",
     "node/entry.py",
+    "node/inside.py",
     "binaries/download.py",
     "binaries/part.py",
     "binaries/store.py",

@@ -28,6 +28,7 @@ _COMMANDS = {
     "status": "Show whether K3s is running and ready",
     "k3s": "Run any K3s sub-command where it must run",
     "shell": "Run a shell or COMMAND inside the namespaces of K3s",
+    "images": "List, import, preload and remove container images",
     "env": "Show or change the environment variables of K3s",
     "kubeconfig": "Show the kubeconfig, and merge it into your own",
     "kubectl": "Run the kubectl of K3s on this cluster",
@@ -49,7 +50,7 @@ _COMMANDS = {
 
 `--help` thus loads no command module; a test compares the summaries with those of the commands.
 """
-_GROUPS = frozenset({"backup", "config", "env", "kubeconfig", "release", "unit"})
+_GROUPS = frozenset({"backup", "config", "env", "images", "kubeconfig", "release", "unit"})
 """Commands that have subcommands and do nothing themselves."""
 _PASS_THROUGH = frozenset({"k3s", "kubectl", "shell"})
 """Commands that run another program, to which all options belong."""

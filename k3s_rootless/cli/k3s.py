@@ -11,7 +11,7 @@ from k3s_rootless.cli.pass_through import FAILED, SETTINGS, PassThrough, end_as
 @click.command(
     "k3s",
     cls=PassThrough,
-    context_settings=SETTINGS,
+    context_settings={**SETTINGS, "ignore_unknown_options": True},
     exit_codes={FAILED: "k3s could not be run; all other codes are those of k3s"},
 )
 @click.argument("words", nargs=-1, type=click.UNPROCESSED, required=True, metavar="SUBCOMMAND ...")

@@ -12,7 +12,8 @@ from k3s_rootless.linux import job
 
 FAILED = 125
 """The exit code of every failure of k3s-rootless itself; other codes are those of the program."""
-SETTINGS = {"ignore_unknown_options": True, "allow_interspersed_args": False}
+SETTINGS = {"allow_interspersed_args": False}
+"""All words after the first one belong to the program."""
 
 
 class _Misused(click.UsageError):

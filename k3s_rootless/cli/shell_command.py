@@ -20,7 +20,13 @@ def command(*, words: tuple[str, ...]) -> None:
 
     You are root there, without any rights that you do not have outside. kubectl, crictl and ctr are
     on the PATH and use the running K3s.
-    """
+
+    \b
+    Examples:
+      k3s-rootless shell
+      k3s-rootless shell -- ss -tln
+      k3s-rootless shell -- crictl images
+    """  # noqa: D301 (click needs the character itself)
     from k3s_rootless.operations.node import shell
 
     end_as(shell.run(begin("shell", as_json=False), words))

@@ -203,7 +203,7 @@ def _read_archive(source: BinaryIO) -> dict[str, int]:
                 if member.name == "manifest.json":
                     known = True
                     found = json.load(cast("BinaryIO", archive.extractfile(member)))
-                    names += [tag for one in found for tag in one.get("RepoTags") or ()]
+                    names += [_full(tag) for one in found for tag in one.get("RepoTags") or ()]
                 elif member.name == "index.json":
                     known = True
                     found = json.load(cast("BinaryIO", archive.extractfile(member)))
@@ -213,6 +213,14 @@ def _read_archive(source: BinaryIO) -> dict[str, int]:
     if not known:
         raise _Failed("ctr: unrecognized image format")
     return dict.fromkeys(names, size)
+
+
+def _full(tag: str) -> str:
+    """Return a name of a Docker archive with its registry (distribution/reference)."""
+    first = tag.split("/", maxsplit=1)[0]
+    if "/" in tag and (first == "localhost" or "." in first or ":" in first):
+        return tag
+    return f"docker.io/{tag}" if "/" in tag else f"docker.io/library/{tag}"
 
 
 def _of_index(index: dict[str, Any]) -> list[str]:
