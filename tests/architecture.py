@@ -108,6 +108,7 @@ READERS = (
     "cluster/own_file.py",
     "cluster/packaged.py",
     "cluster/server_names.py",
+    "cluster/pods.py",
     "node/images/archive.py",
     "binaries/channels.py",
     "binaries/extractions.py",
@@ -121,6 +122,7 @@ READERS = (
 )
 PERFORMERS = (
     "service/act/",
+    "cluster/ending.py",
     "node/entry.py",
     "node/inside.py",
     "binaries/download.py",

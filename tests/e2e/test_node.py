@@ -335,3 +335,27 @@ def test_a_stopped_k3s_is_reported_with_the_command_that_starts_it(restored: Too
         assert "hint: start it with: k3s-rootless up" in done.stderr
     assert 0 == restored("k3s", "token", "generate").returncode
     assert 0 == restored("k3s", "crictl", "--help").returncode
+
+
+def test_pods_end_before_k3s_stops(restored: Tool) -> None:
+    pod = {
+        "metadata": {"name": "slow", "annotations": {"k3s-standin/ends-after": "1"}},
+        "spec": {"nodeName": "node"},
+    }
+    script = (
+        'exec curl -sS --fail --cacert "$1/server-ca.crt" --cert "$1/client-admin.crt" --key'
+        ' "$1/client-admin.key" -H "Content-Type: application/json" -d "$2" "$3"'
+    )
+    url = "https://127.0.0.1:6443/api/v1/namespaces/default/pods"
+    tls = str(HOME / ".rancher/k3s/server/tls")
+    restored.machine.user("sh", "-c", script, "sh", tls, json.dumps(pod), url).check_returncode()
+
+    gently = restored("down", "--grace")
+    restored.up().check_returncode()
+    at_once = restored("down")
+
+    assert 0 == gently.returncode, gently.stderr
+    assert "waiting at most 40 s for 1 Pod (default/slow) to end" in gently.stderr
+    assert "all Pods have ended" in gently.stderr
+    assert "to let them end first, use: k3s-rootless down --grace" in at_once.stderr
+    assert "kills all Pods at once" not in gently.stderr
