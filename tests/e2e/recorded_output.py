@@ -227,7 +227,9 @@ def _of_services(tool: Tool) -> Iterator[Recording]:
 
 
 def _of_images(tool: Tool) -> Iterator[Recording]:
-    archive = base64.b64encode(archives.docker("localhost/app:1")).decode()
+    # Small enough to be read at once: the progress of a larger one depends on the machine.
+    content = archives.docker("localhost/app:1", layer=archives.LAYER[:500_000])
+    archive = base64.b64encode(content).decode()
     tool.machine.user("sh", "-c", "base64 -d > app.tar", stdin=archive).check_returncode()
     yield text(tool, "images-import", "images", "import", "app.tar")
     yield document(tool, "images-import", "images", "import", "app.tar")
