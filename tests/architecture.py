@@ -65,6 +65,7 @@ JUDGES = (
     "backup/manifest.py",
     "backup/judgement.py",
     "backup/slots.py",
+    "backup/written.py",
 )
 READERS = (
     "linux/",
@@ -102,6 +103,8 @@ PERFORMERS = (
     "backup/archive.py",
     "backup/database.py",
     "backup/staging.py",
+    "backup/record.py",
+    "backup/copies.py",
     "backup/replacement.py",
 )
 RECORDS = ("facts.py", "records.py", "names.py", "__init__.py")

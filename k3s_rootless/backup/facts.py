@@ -136,39 +136,83 @@ class Slot:
 
 
 class Phase(Enum):
-    """How far a restore is.
+    """How far a transaction is.
 
-    Only in the phases `replacing` and `undoing`, some files are those of the backup and some are
-    not.
+    Only in the phases `replacing` and `undoing`, some files are the new ones and some are not. In
+    the phase `undone`, all files are the earlier ones, and K3s is started again.
     """
 
     STAGING = "staging"
     REPLACING = "replacing"
     PLACED = "placed"
     UNDOING = "undoing"
+    UNDONE = "undone"
     READY = "ready"
+
+
+class Kind(Enum):
+    """What a transaction does."""
+
+    RESTORE = "restore"
+    UPGRADE = "upgrade"
+    ROLLBACK = "rollback"
 
 
 @dataclass(frozen=True, slots=True)
 class Replaced:
-    """A path that a restore replaces.
+    """A path that a transaction replaces, or that a new release of K3s can change.
 
-    `new` is True if the backup contains something for it, and `old` if something was there before.
+    `new` is True if there is new content for it, and `old` if something was there before. `copied`
+    is True if the path stays, and a copy of it is made.
     """
 
     path: Path
     new: bool
     old: bool = False
+    copied: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """The releases of K3s before and after a transaction.
+
+    `linked` and `previous` are the releases that the links of k3s-rootless led to before it; None
+    if there was no link.
+    """
+
+    before: str
+    after: str
+    linked: str | None = None
+    previous: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A restore that is not finished.
+    """A transaction that is not finished.
 
-    `archive` is the file that is restored. `running` is True if K3s was running before.
+    `archive` is the backup that is restored, or that was created before an upgrade; None if there
+    is none. `running` is True if K3s was running before. `switch` is None if the release does not
+    change. `stopped` is when K3s was stopped. `failed` is the directory that keeps the datastore of
+    an upgrade that is undone.
     """
 
     phase: Phase
-    archive: Path
+    archive: Path | None
     paths: tuple[Replaced, ...]
     running: bool = False
+    kind: Kind = Kind.RESTORE
+    switch: Switch | None = None
+    stopped: datetime | None = None
+    failed: Path | None = None
+
+    @property
+    def name(self) -> str:
+        """What the transaction is, for messages."""
+        if self.switch is None:
+            return f"{self.kind.value} of `{self.archive}`"
+        return f"{self.kind.value} from K3s {self.switch.before} to {self.switch.after}"
+
+    @property
+    def can_undo(self) -> bool:
+        """False if the new release may have changed the datastore, and there is no copy of it."""
+        return self.archive is not None or self.phase in {Phase.STAGING, Phase.REPLACING}

@@ -82,7 +82,7 @@ def test_warnings() -> None:
         ("data/agent/etc/containerd/x/config.toml.tmpl", False),
         ("data/data/current/bin/k3s", False),
         ("unit/50-k3s-rootless-config.conf", True),
-        ("unit/00-k3s-rootless-restore.conf", False),
+        ("unit/00-k3s-rootless-transaction.conf", False),
         ("unit/override.conf", False),
         ("unit/a/50-k3s-rootless-config.conf", False),
         ("home/k3s/config.yaml", True),

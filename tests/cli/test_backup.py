@@ -139,7 +139,7 @@ def test_a_k3s_that_does_not_get_ready_keeps_its_files(run: Run, home: Path) -> 
     assert done.returncode == 1
     assert "the earlier state was put back" in done.stderr
     assert k3s.rows(home / "data") == {"second"}
-    assert not (home / "share/k3s-rootless/backups/restore.json").exists()
+    assert not (home / "share/k3s-rootless/transaction.json").exists()
 
 
 @pytest.mark.parametrize(
@@ -160,11 +160,17 @@ def test_restores_that_cannot_be_meant(run: Run, words: tuple[str, ...], why: st
 
 
 def test_an_interrupted_restore_is_undone(run: Run, home: Path) -> None:
-    record = home / "share/k3s-rootless/backups/restore.json"
+    record = home / "share/k3s-rootless/transaction.json"
     record.parent.mkdir(parents=True)
     for path in (record.parent, record.parent.parent):
         os.chown(path, USER, USER)
-    content = {"phase": "staging", "archive": "/a", "running": False, "paths": []}
+    content = {
+        "phase": "staging",
+        "kind": "restore",
+        "archive": "/a",
+        "running": False,
+        "paths": [],
+    }
     record.write_text(json.dumps(content))
     os.chown(record, USER, USER)
 
@@ -180,7 +186,7 @@ def test_a_killed_restore_is_undone(
 ) -> None:
     """K3s does not get ready here, so that `--continue` puts the earlier state back, too."""
     file = home / "share/a.tar.gz"
-    record = home / "share/k3s-rootless/backups/restore.json"
+    record = home / "share/k3s-rootless/transaction.json"
     run("create", "-o", str(file))
     k3s.make(home / "data", "second")
     with subprocess.Popen(

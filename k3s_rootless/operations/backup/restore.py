@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from k3s_rootless.backup import files, judgement, replacement, slots
-from k3s_rootless.backup.facts import Backup, Datastore, Manifest, Phase, Record, Root
+from k3s_rootless.backup import record as records
+from k3s_rootless.backup.facts import Backup, Datastore, Kind, Manifest, Record, Root, Switch
 from k3s_rootless.errors import RootlessError, UsageError
 from k3s_rootless.operations import installation
 from k3s_rootless.operations.backup import document as documents
-from k3s_rootless.operations.backup import kept, surroundings
+from k3s_rootless.operations.backup import kept, surroundings, transaction, unfinished
 from k3s_rootless.operations.backup.running_cluster import SystemdCluster
-from k3s_rootless.operations.backup.unfinished import HINT
 
 if TYPE_CHECKING:
     from k3s_rootless.operations.backup.running_cluster import Cluster
@@ -44,7 +44,7 @@ class Restored:
     `skipped` are entries of the backup that were left out.
     """
 
-    archive: Path
+    archive: Path | None
     restored: bool
     backup: Backup | None = None
     skipped: tuple[str, ...] = ()
@@ -57,7 +57,7 @@ def restore(context: Context, request: Request, ask: Ask) -> Restored:
     is changed if the backup cannot be used here.
     """
     with context.manager() as manager, context.locked():
-        _require_finished(context)
+        unfinished.discard_unchanged(context)
         here = surroundings.read(context, manager)
         if not here.state.installed:
             raise installation.absence(here.state)
@@ -95,6 +95,30 @@ def check(context: Context, path: Path, here: Surroundings) -> Backup:
 
 def place(context: Context, backup: Backup, here: Surroundings, cluster: Cluster) -> Restored:
     """Replace the files of K3s by those of a backup that was checked."""
+    record, skipped = staged(context, backup, here, running=here.state.running)
+    try:
+        cluster.stop()
+    except BaseException:
+        replacement.discard(context.paths.transaction, record)
+        raise
+    transaction.complete(context, record, cluster)
+    return Restored(backup.path, restored=True, backup=backup, skipped=skipped)
+
+
+def staged(
+    context: Context,
+    backup: Backup,
+    here: Surroundings,
+    *,
+    running: bool,
+    copied: tuple[Path, ...] = (),
+    switch: Switch | None = None,
+) -> tuple[Record, tuple[str, ...]]:
+    """Write the content of a checked backup beside the files of K3s.
+
+    `copied` and `switch` are those of `replacement.stage`. Returns the record, and the entries that
+    are left out.
+    """
     configuration = here.settings.config_path
     existing = (*files.templates(here.data), *files.ours(here.roots[Root.UNIT]))
     found = slots.of(backup.manifest, here.roots, configuration, existing)
@@ -108,15 +132,15 @@ def place(context: Context, backup: Backup, here: Surroundings, cluster: Cluster
 
     context.notice("writing the files of the backup beside those of K3s")
     record = replacement.stage(
-        context.paths.restore_record, backup.path, found, judge, running=here.state.running
+        context.paths.transaction,
+        backup.path,
+        found,
+        judge,
+        running=running,
+        copied=copied,
+        switch=switch,
     )
-    try:
-        cluster.stop()
-    except BaseException:
-        replacement.discard(context.paths.restore_record, record)
-        raise
-    _finish(context, record, cluster)
-    return Restored(backup.path, restored=True, backup=backup, skipped=skipped)
+    return record, skipped
 
 
 def resume(context: Context, seconds: float) -> Restored:
@@ -128,22 +152,13 @@ def resume(context: Context, seconds: float) -> Restored:
 
 def resume_with(context: Context, record: Record, cluster: Cluster) -> Restored:
     """Finish a restore: continue it, or the removal or the undo that had begun."""
-    file = context.paths.restore_record
-    if record.phase is Phase.STAGING:
-        _give_up(context, record, cluster)
+    ended = transaction.resume(context, record, cluster)
+    if ended.outcome is transaction.Outcome.DISCARDED:
         raise RootlessError(
             "cannot continue: the restore was interrupted before it replaced anything",
             hint=f"repeat it: k3s-rootless backup restore {record.archive}",
         )
-    if record.phase is Phase.READY:
-        replacement.finish(file, record)
-        return Restored(record.archive, restored=True)
-    cluster.stop()
-    if record.phase is Phase.UNDOING:
-        _put_back(context, record, cluster)
-        return Restored(record.archive, restored=False)
-    _finish(context, record, cluster)
-    return Restored(record.archive, restored=True)
+    return Restored(record.archive, ended.outcome is transaction.Outcome.FINISHED)
 
 
 def abort(context: Context, seconds: float) -> Restored:
@@ -155,16 +170,7 @@ def abort(context: Context, seconds: float) -> Restored:
 
 def abort_with(context: Context, record: Record, cluster: Cluster) -> Restored:
     """Undo a restore; what K3s was before is not put back once it was ready with the backup."""
-    if record.phase is Phase.STAGING:
-        _give_up(context, record, cluster)
-        return Restored(record.archive, restored=False)
-    if record.phase is Phase.READY:
-        raise RootlessError(
-            "cannot undo the restore: K3s was ready with it, and earlier files are being removed",
-            hint="k3s-rootless backup restore --continue",
-        )
-    cluster.stop()
-    _put_back(context, record, cluster)
+    transaction.abort(context, record, cluster)
     return Restored(record.archive, restored=False)
 
 
@@ -182,83 +188,9 @@ def document(done: Restored) -> dict[str, Any]:
     }
 
 
-def _finish(context: Context, record: Record, cluster: Cluster) -> None:
-    """Replace the files, start K3s, and remove what was replaced; K3s is stopped.
-
-    Raises RootlessError after the earlier state is put back.
-    """
-    file = context.paths.restore_record
-    try:
-        cluster.hold()
-        context.notice("replacing the files of K3s")
-        record = replacement.replace(file, record)
-        cluster.release()
-        cluster.start()
-        cluster.wait()
-    except RootlessError as error:
-        context.notice(f"the restore failed, so the earlier state is put back: {error.message}")
-        _undo_failed(context, replacement.load(file) or record, cluster, error)
-        raise RootlessError(
-            f"cannot restore `{record.archive}`: {error.message}; the earlier state was put back",
-            hint=error.hint,
-        ) from error
-    replacement.finish(file, record)
-
-
-def _undo_failed(context: Context, record: Record, cluster: Cluster, error: RootlessError) -> None:
-    """Put back what a failed restore has replaced. Raises RootlessError with both reasons."""
-    try:
-        cluster.stop()
-        _put_back(context, record, cluster)
-    except RootlessError as second:
-        hint = second.hint
-        if context.paths.restore_record.exists():
-            hint = "put back the earlier state with: k3s-rootless backup restore --abort"
-        raise RootlessError(
-            f"cannot restore `{record.archive}`: {error.message}; and with the earlier state:"
-            f" {second.message}",
-            hint=hint,
-        ) from error
-
-
-def _put_back(context: Context, record: Record, cluster: Cluster) -> None:
-    """Put back what was replaced; K3s is stopped."""
-    if record.phase is Phase.STAGING:
-        _give_up(context, record, cluster)
-        return
-    cluster.hold()
-    replacement.undo(context.paths.restore_record, record)
-    cluster.release()
-    if record.running:
-        cluster.start()
-        cluster.wait()
-
-
-def _give_up(context: Context, record: Record, cluster: Cluster) -> None:
-    """Remove what a restore has staged, and start K3s again if the restore has stopped it."""
-    replacement.discard(context.paths.restore_record, record)
-    cluster.release()
-    if record.running and not cluster.is_running():
-        cluster.start()
-        cluster.wait()
-
-
-def _require_finished(context: Context) -> None:
-    """Remove what a restore left that had changed nothing; refuse any other unfinished restore."""
-    file = context.paths.restore_record
-    record = replacement.load(file)
-    if record is None:
-        return
-    if record.phase is not Phase.STAGING:
-        raise RootlessError(
-            f"cannot restore: a restore of `{record.archive}` is not finished", hint=HINT
-        )
-    replacement.discard(file, record)
-
-
 def _unfinished(context: Context) -> Record:
-    record = replacement.load(context.paths.restore_record)
-    if record is None:
+    record = records.load(context.paths.transaction)
+    if record is None or record.kind is not Kind.RESTORE:
         raise UsageError(
             "cannot continue or undo a restore: no restore is unfinished",
             hint="k3s-rootless backup restore FILE",

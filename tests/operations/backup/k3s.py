@@ -7,6 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from k3s_rootless.backup.facts import Switch
 from k3s_rootless.errors import NotReady
 from k3s_rootless.operations.context import Context
 from tests.backup.cluster import opened, write
@@ -74,6 +75,14 @@ class FakeCluster:
         self.calls.append("release")
         self.held = False
 
+    def switch(self, switch: Switch) -> None:
+        """Use another release."""
+        raise NotImplementedError
+
+    def switch_back(self, switch: Switch) -> None:
+        """Use the earlier release."""
+        raise NotImplementedError
+
     def start(self) -> None:
         """Start, and write as K3s does."""
         assert not self.held
@@ -83,8 +92,9 @@ class FakeCluster:
         write(self.data / "server/manifests/coredns.yaml", "packaged", 0o600)
         os.utime(self.data / "server/db/state.db")
 
-    def wait(self) -> None:
+    def wait(self, release: str = "") -> None:
         """Wait."""
+        assert not release
         self.calls.append("wait")
         if not self.ready and rows(self.data) == {"first"}:
             raise NotReady("K3s was not ready within 5 s")
