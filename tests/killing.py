@@ -1,4 +1,4 @@
-"""Kill a process before each of its changes of the file system."""
+"""Kill a process before each of its changes of the file system, or its calls of systemd."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ CHANGES = frozenset(
     ("os.rename", "os.remove", "os.mkdir", "os.link", "os.rmdir", "os.chmod", "os.symlink")
 )
 """Audit events of Python before a change of a file; `open` for writing is another one."""
+STEP = "tests.step"
+"""The audit event that a test raises before another change, such as a call over D-Bus."""
 _MOST = 2000
 
 
@@ -44,7 +46,7 @@ def _work_until(work: Callable[[], object], point: int) -> None:
 
     def hook(event: str, arguments: tuple[object, ...]) -> None:
         writes = event == "open" and isinstance(arguments[2], int) and arguments[2] & 3
-        if event in CHANGES or writes:
+        if event in CHANGES or event == STEP or writes:
             left[0] -= 1
             if left[0] == 0:
                 os.kill(os.getpid(), signal.SIGKILL)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 _BUSY_SECONDS = 60.0
+_MOST_NAMES = 100_000
 _BUSY = frozenset((5, 6))
 """SQLITE_BUSY and SQLITE_LOCKED."""
 
@@ -109,6 +110,23 @@ def revision(file: Path) -> int | None:
             return _revision(found)
     except sqlite.Error as error:
         raise RootlessError(f"cannot read the copy of the datastore: {error}") from error
+
+
+def written_since(file: Path, number: int) -> tuple[str, ...]:
+    """Return the names of the objects that were written after a revision.
+
+    Another process may write to the database. Empty if it cannot be read.
+    """
+    sqlite = _sqlite3()
+    try:
+        with closing(_opened(sqlite, file, "ro")) as found:
+            rows = found.execute(
+                "SELECT DISTINCT name FROM kine WHERE id > ? ORDER BY id LIMIT ?",
+                (number, _MOST_NAMES),
+            )
+            return tuple(str(name) for (name,) in rows)
+    except sqlite.Error:
+        return ()
 
 
 def _revision(found: sqlite3.Connection) -> int | None:

@@ -81,11 +81,18 @@ def plan(context: Context, request: Request) -> Plan:
 def up(context: Context, request: Request, confirm: Confirm) -> Started:
     """Install and start K3s.
 
-    `confirm` asks the user whether a running K3s may be restarted, and whether to download K3s.
+    `confirm` asks the user whether a running K3s may be restarted, and whether to download K3s. An
+    interrupted upgrade or rollback is continued or undone first.
+
     Raises the errors of `plan`; UsageError or RootlessError if a restart is not confirmed;
     NotReady, or RootlessError with the cause, if K3s does not become ready.
     """
     begun = time.monotonic()
+    if context.paths.transaction.exists():
+        # Imported here, because hardly any run finds an interrupted upgrade.
+        from k3s_rootless.operations.upgrade import resume
+
+        resume.before_start(context, request.timeout)
     _bring_k3s(context, request, confirm)
     with checking.begin(context, request.ignored) as checks, context.manager() as manager:
         directory = first_start.unit_directory(manager, context.paths)

@@ -21,9 +21,13 @@ if TYPE_CHECKING:
 
 ABORTS = {
     Kind.RESTORE: "k3s-rootless backup restore --abort",
+    Kind.UPGRADE: "k3s-rootless upgrade --abort",
+    Kind.ROLLBACK: "k3s-rootless upgrade --abort",
 }
 CONTINUES = {
     Kind.RESTORE: "k3s-rootless backup restore --continue",
+    Kind.UPGRADE: "k3s-rootless upgrade --continue",
+    Kind.ROLLBACK: "k3s-rootless upgrade --continue",
 }
 _VERBS = {Kind.RESTORE: "restore", Kind.UPGRADE: "upgrade", Kind.ROLLBACK: "roll back"}
 
