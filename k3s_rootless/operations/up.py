@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from k3s_rootless.operations import first_start, installation, k3s_search
+from k3s_rootless.operations.backup import unfinished
 from k3s_rootless.operations.check import checking
 from k3s_rootless.operations.launch import perform
 from k3s_rootless.operations.launch.started import Started
@@ -70,6 +71,8 @@ def plan(context: Context, request: Request) -> Plan:
     Raises UsageError for an unknown check, PreflightFailed if the host is not ready, WouldOverwrite
     for a unit that was edited, RootlessError.
     """
+    if record := unfinished.found(context):
+        context.notice(f"`up` first continues or undoes the interrupted {record.name}")
     with checking.begin(context, request.ignored) as checks, context.manager() as manager:
         directory = first_start.unit_directory(manager, context.paths)
         facts, reach = checks.finish(manager, load=preload)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from k3s_rootless.operations.backup.transaction import Outcome, kept_datastore
+from k3s_rootless.operations.backup.transaction import Outcome
 from k3s_rootless.operations.upgrade import document
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def show_resumed(report: Report, resumed: Resumed) -> None:
         if resumed.ended.outcome is Outcome.FINISHED:
             report.answer(f"K3s {record.switch.after} is ready{_downtime(resumed.downtime)}")
         elif resumed.ended.outcome is Outcome.UNDONE:
-            report.answer(f"K3s {record.switch.before} is in use again{kept_datastore(record)}")
+            report.answer(f"K3s {record.switch.before} is in use again")
         else:
             report.answer(f"nothing had changed: K3s {record.switch.before} is in use")
     report.document(document.of_resumed(resumed))
@@ -106,7 +106,7 @@ def _rollback_lines(planned: RollbackPlan) -> Iterator[str]:
     yield f"roll back K3s from {planned.now.text} to {planned.after}"
     yield f"with the backup {planned.backup.path}"
     yield _loss(planned.loss)
-    yield "all pods stop"
+    yield "all pods stop, and the configuration of K3s becomes that of the backup"
 
 
 def _loss(loss: Loss) -> str:

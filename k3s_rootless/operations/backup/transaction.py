@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from k3s_rootless.backup import record as records
 from k3s_rootless.backup import replacement
 from k3s_rootless.backup.facts import Kind, Phase, Record
-from k3s_rootless.errors import RootlessError
+from k3s_rootless.errors import NotReady, RootlessError
 
 if TYPE_CHECKING:
     from k3s_rootless.operations.backup.running_cluster import Cluster
@@ -30,6 +30,7 @@ CONTINUES = {
     Kind.ROLLBACK: "k3s-rootless upgrade --continue",
 }
 _VERBS = {Kind.RESTORE: "restore", Kind.UPGRADE: "upgrade", Kind.ROLLBACK: "roll back"}
+_SEPARATORS = {False: "; ", True: "\n"}
 
 Ending = Callable[[Record], None]
 """Do what must follow once K3s is ready, before the earlier files are removed."""
@@ -65,15 +66,30 @@ def complete(
     """
     file = context.paths.transaction
     try:
-        cluster.hold()
-        context.notice("replacing the files of K3s")
-        record = replacement.replace(file, record, _switching(record, cluster))
-        cluster.release()
-        cluster.start()
+        if not _is_starting(record, cluster):
+            record = _placed(context, record, cluster)
         cluster.wait(record.switch.after if record.switch else "")
     except RootlessError as error:
         raise _failed(context, records.load(file) or record, cluster, error) from error
     return _finished(context, record, ending)
+
+
+def _is_starting(record: Record, cluster: Cluster) -> bool:
+    """Return whether K3s was started with all new files, so that it must not be stopped again.
+
+    It may be migrating its datastore.
+    """
+    return record.phase is Phase.PLACED and cluster.is_running()
+
+
+def _placed(context: Context, record: Record, cluster: Cluster) -> Record:
+    """Replace the files, and start K3s."""
+    cluster.hold()
+    context.notice("replacing the files of K3s")
+    record = replacement.replace(context.paths.transaction, record, _switching(record, cluster))
+    cluster.release()
+    cluster.start()
+    return record
 
 
 def resume(context: Context, record: Record, cluster: Cluster, ending: Ending = no_ending) -> Ended:
@@ -85,7 +101,8 @@ def resume(context: Context, record: Record, cluster: Cluster, ending: Ending = 
         return Ended(Outcome.FINISHED, _finished(context, record, ending))
     if record.phase is Phase.UNDONE:
         return Ended(Outcome.UNDONE, _started_again(context, record, cluster))
-    cluster.stop()
+    if not _is_starting(record, cluster):
+        cluster.stop()
     if record.phase is Phase.UNDOING:
         return Ended(Outcome.UNDONE, _put_back(context, record, cluster))
     return Ended(Outcome.FINISHED, complete(context, record, cluster, ending))
@@ -135,7 +152,7 @@ def kept_datastore(record: Record) -> str:
     if record.failed is None or record.stopped is None or not record.failed.exists():
         return ""
     return (
-        f"; the datastore of the failed attempt is kept in `{record.failed}`: it can hold what was"
+        f"the datastore of the failed attempt is kept in `{record.failed}`: it can hold what was"
         f" written to the cluster since {record.stopped:%H:%M:%S} UTC"
     )
 
@@ -171,10 +188,25 @@ def _failed(
         if context.paths.transaction.exists():
             hint = f"put back the earlier state with: {ABORTS[record.kind]}"
         return RootlessError(f"{what}; and with the earlier state: {second.message}", hint=hint)
+    # The first part can end with lines of evidence.
+    lines = (what, _earlier(undone), kept_datastore(undone))
     return RootlessError(
-        f"{what}; {_earlier(undone)}{kept_datastore(undone)}",
-        hint=error.hint,
+        _SEPARATORS["\n" in what].join(filter(None, lines)),
+        hint=_hint(undone, error),
         details={**error.details, **_details(undone)},
+    )
+
+
+def _hint(record: Record, error: RootlessError) -> str | None:
+    """Return the hint of the cause; without a cause, how to find it in the earlier start."""
+    if record.switch is None or error.details.get("cause") not in {None, "unknown"}:
+        return error.hint
+    log = "read the log of that start with: k3s-rootless logs --previous"
+    if not isinstance(error, NotReady):
+        return log
+    return (
+        f"{log}; if it needs more time: k3s-rootless {record.kind.value} {record.switch.after}"
+        " --timeout 1h"
     )
 
 

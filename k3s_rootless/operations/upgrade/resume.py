@@ -111,7 +111,6 @@ def _report(context: Context, ended: Ended) -> None:
     if ended.outcome is not Outcome.UNDONE or ended.record.switch is None:
         return
     remember(context, ended.record, done=False, backup=ended.record.archive)
-    context.notice(
-        f"K3s {ended.record.switch.before} is in use again, with its datastore"
-        f"{transaction.kept_datastore(ended.record)}"
-    )
+    context.notice(f"K3s {ended.record.switch.before} is in use again, with its datastore")
+    if kept := transaction.kept_datastore(ended.record):
+        context.notice(kept)

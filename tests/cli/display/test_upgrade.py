@@ -83,7 +83,7 @@ def test_an_upgrade(capsys: pytest.CaptureFixture[str]) -> None:
     ("outcome", "shown"),
     [
         (Outcome.FINISHED, f"K3s {AFTER} is ready; downtime: 5.0 s"),
-        (Outcome.UNDONE, f"K3s {BEFORE} is in use again; the datastore of the failed attempt"),
+        (Outcome.UNDONE, f"K3s {BEFORE} is in use again"),
         (Outcome.DISCARDED, f"nothing had changed: K3s {BEFORE} is in use"),
     ],
 )

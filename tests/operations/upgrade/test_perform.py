@@ -17,7 +17,8 @@ from k3s_rootless.backup.facts import Kind, Phase, Record, Switch
 from k3s_rootless.binaries import installed
 from k3s_rootless.errors import RootlessError, UsageError
 from k3s_rootless.operations import restart, up
-from k3s_rootless.operations.backup import kept
+from k3s_rootless.operations.backup import kept, surroundings
+from k3s_rootless.operations.backup.surroundings import Surroundings
 from k3s_rootless.operations.events import Event
 from k3s_rootless.operations.releases.prune import prune
 from k3s_rootless.operations.releases.use import use
@@ -122,7 +123,8 @@ def test_the_earlier_release_is_used_again_if_the_new_one_does_not_get_ready(
     assert f"`{failed}`: it can hold what was written to the cluster since" in message
     assert f"/registry/configmaps/default/of-{NEW}" in world.rows(failed / "state.db")
     assert error.value.details["rolled_back"]
-    assert error.value.hint == "k3s-rootless diagnose"
+    assert "logs --previous" in (error.value.hint or "")
+    assert f"k3s-rootless upgrade {NEW} --timeout" in (error.value.hint or "")
     (entry,) = installed.history(world.own)
     assert not entry.done
 
@@ -302,6 +304,28 @@ def test_an_open_upgrade_is_undone_on_request(world: World) -> None:
     found = document.of_resumed(done)
     assert ("undone", OLD, NEW) == (found["outcome"], found["from"], found["to"])
     assert found["failed_datastore"]
+
+
+def test_a_release_that_is_still_starting_is_not_stopped_again(
+    world: World, events: list[Event]
+) -> None:
+    interrupted(world)
+    record = world.record
+    assert record
+    events.clear()
+
+    with world.context.manager() as manager:
+        done = resume.continued(world.context, record, world.cluster(manager), here(world))
+
+    assert [] == unit.steps(events)
+    assert done.downtime is not None
+    assert_upgraded(world)
+
+
+def here(world: World) -> Surroundings:
+    """Return the surroundings of K3s."""
+    with world.context.manager() as manager:
+        return surroundings.read(world.context, manager)
 
 
 def test_there_is_nothing_to_continue(world: World) -> None:
