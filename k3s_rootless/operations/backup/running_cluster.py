@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from k3s_rootless.backup.names import GUARD
-from k3s_rootless.binaries import installed, store
+from k3s_rootless.binaries import installed
 from k3s_rootless.errors import RootlessError
 from k3s_rootless.k3s import version
 from k3s_rootless.observation import Known
@@ -115,6 +115,9 @@ class SystemdCluster:
 
     def switch(self, switch: Switch) -> None:
         """Let the stable path lead to the release, and write the unit for it."""
+        # Imported here: loading takes 60 ms, and a backup switches no release.
+        from k3s_rootless.binaries import store
+
         own = self._context.paths.own
         with store.changing(own, lambda: self._context.notice(WAITING)):
             store.use(own, switch.after)
@@ -122,6 +125,9 @@ class SystemdCluster:
 
     def switch_back(self, switch: Switch) -> None:
         """Let the links lead where they led before; the unit is one of the replaced files."""
+        # Imported here, as in `switch`.
+        from k3s_rootless.binaries import store
+
         own = self._context.paths.own
         with store.changing(own, lambda: self._context.notice(WAITING)):
             store.put_back(own, switch.linked, switch.previous)

@@ -18,7 +18,7 @@ from k3s_rootless.errors import RootlessError, UsageError
 from k3s_rootless.operations.backup import create, transaction, unfinished
 from k3s_rootless.operations.backup.running_cluster import SystemdCluster
 from k3s_rootless.operations.releases import get
-from k3s_rootless.operations.upgrade import current
+from k3s_rootless.operations.upgrade import current, resume
 from k3s_rootless.operations.upgrade import plan as plans
 from k3s_rootless.operations.upgrade.ending import Ending, remember
 from k3s_rootless.paths import UNIT
@@ -66,7 +66,7 @@ def upgrade(
     """
     with context.manager() as manager:
         with context.locked():
-            unfinished.discard_unchanged(context)
+            resume.clear(context, manager, request.seconds)
         planned = plans.make(context, manager, request, limits)
         if planned.switch is None:
             return Upgraded(planned, changed=False)

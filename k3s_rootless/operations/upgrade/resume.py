@@ -66,6 +66,20 @@ def before_start(context: Context, seconds: float | None) -> None:
         _resume(context, manager, record, seconds or SECONDS, undo=False)
 
 
+def clear(context: Context, manager: UserManager, seconds: float) -> None:
+    """Remove what a transaction left that had changed nothing, and let K3s run again.
+
+    The caller holds the lock. Raises RootlessError for any other open transaction.
+    """
+    record = unfinished.found(context)
+    if record is None:
+        return
+    if record.phase is not Phase.STAGING:
+        raise unfinished.error(record)
+    context.notice(f"an interrupted {record.name} is {_course(record)}")
+    transaction.give_up(context, record, SystemdCluster(context, manager, seconds, patient=True))
+
+
 def _resume(
     context: Context, manager: UserManager, record: Record, seconds: float, *, undo: bool
 ) -> Resumed:

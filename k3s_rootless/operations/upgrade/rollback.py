@@ -16,7 +16,7 @@ from k3s_rootless.operations.backup import restore, unfinished
 from k3s_rootless.operations.backup.running_cluster import SystemdCluster
 from k3s_rootless.operations.launch.reported import same
 from k3s_rootless.operations.releases import get
-from k3s_rootless.operations.upgrade import current, matching, perform
+from k3s_rootless.operations.upgrade import current, matching, perform, resume
 from k3s_rootless.operations.upgrade import plan as plans
 from k3s_rootless.operations.upgrade.ending import Ending
 from k3s_rootless.paths import UNIT
@@ -98,7 +98,7 @@ def rollback(
     """
     with context.manager() as manager:
         with context.locked():
-            unfinished.discard_unchanged(context)
+            resume.clear(context, manager, request.seconds)
         planned = _plan(context, manager, request)
         show(planned)
         if not request.yes:

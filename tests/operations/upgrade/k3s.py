@@ -165,7 +165,7 @@ class Played(SystemdCluster):
         """Start the unit, unless a condition prevents it; K3s writes to its datastore."""
         super().start()
         assert not self.world.guard.exists(), "held"
-        release = self.world.linked
+        release = self.world.linked or OLD
         assert f"K3s {release};" in self.world.unit.read_text(), "another unit"
         self.world.insert(f"/registry/configmaps/default/of-{release}")
         write(self.world.data / "server/manifests/coredns.yaml", str(release), 0o600)
@@ -176,8 +176,7 @@ class Played(SystemdCluster):
         """Wait for a K3s that gets ready, or not."""
         if self.world.interrupts:
             raise KeyboardInterrupt
-        running = self.world.linked
-        assert running
+        running = self.world.linked or OLD
         if running in self.world.broken:
             raise NotReady("K3s is not ready after 5 s", hint="k3s-rootless diagnose")
         if release not in {"", running}:

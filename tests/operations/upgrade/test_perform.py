@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import resource
 import signal
 from contextlib import suppress
@@ -14,7 +15,7 @@ import pytest
 from k3s_rootless.backup import record as records
 from k3s_rootless.backup import replacement
 from k3s_rootless.backup.facts import Kind, Phase, Record, Switch
-from k3s_rootless.binaries import installed
+from k3s_rootless.binaries import installed, store
 from k3s_rootless.errors import RootlessError, UsageError
 from k3s_rootless.operations import restart, up
 from k3s_rootless.operations.backup import kept, surroundings
@@ -127,6 +128,38 @@ def test_the_earlier_release_is_used_again_if_the_new_one_does_not_get_ready(
     assert f"k3s-rootless upgrade {NEW} --timeout" in (error.value.hint or "")
     (entry,) = installed.history(world.own)
     assert not entry.done
+
+
+@pytest.fixture
+def from_elsewhere(world: World) -> World:
+    """Return a K3s that runs from a binary on PATH, not from a release of ours."""
+    program = unit.write_k3s(world.context.paths.home, f"k3s version {OLD} (50fa2d70)")
+    store.put_back(world.own, None, None)
+    up.up(world.context, up.Request(ignored=ALL, restart=True), lambda _: None)
+    assert f'ExecStart="{program}" server' in world.unit.read_text()
+    return world
+
+
+def test_a_k3s_from_elsewhere_is_replaced_by_a_release(from_elsewhere: World) -> None:
+    world = from_elsewhere
+
+    upgraded(world)
+
+    assert world.linked == NEW
+    assert installed.linked(world.own, installed.PREVIOUS) is None
+    assert f'ExecStart="{world.own}/bin/k3s" server' in world.unit.read_text()
+
+
+def test_a_k3s_from_elsewhere_is_used_again(from_elsewhere: World) -> None:
+    world = from_elsewhere
+    world.broken.add(NEW)
+    text = world.unit.read_text()
+
+    with pytest.raises(RootlessError, match=f"K3s {re.escape(OLD)} runs again"):
+        upgraded(world)
+
+    assert world.linked is None
+    assert text == world.unit.read_text()
 
 
 def test_without_a_backup_there_is_no_way_back(world: World) -> None:
@@ -332,6 +365,25 @@ def test_there_is_nothing_to_continue(world: World) -> None:
     for undo in (False, True):
         with pytest.raises(UsageError, match="no upgrade and no rollback is unfinished"):
             resume.resume(world.context, 5, undo=undo)
+
+
+def test_an_upgrade_begins_again_after_one_that_changed_nothing(
+    world: World, events: list[Event]
+) -> None:
+    """That one is killed before anything is replaced; the user then declines another one."""
+    record = Record(
+        Phase.STAGING, Path("/a"), (), running=True, kind=Kind.UPGRADE, switch=Switch(OLD, NEW)
+    )
+    replacement.begin(world.context.paths.transaction, record)
+
+    with pytest.raises(RootlessError, match="nothing was changed"):
+        perform.upgrade(
+            world.context, replace(REQUEST, yes=False), lambda _: False, lambda _: None, LIMITS
+        )
+
+    assert world.record is None
+    assert world.running()
+    assert any("removed: it had changed nothing" in text for text in unit.notices(events))
 
 
 def test_up_removes_what_an_upgrade_has_left_that_changed_nothing(
