@@ -38,7 +38,7 @@ def error(record: Record) -> RootlessError:
     from k3s_rootless.operations.backup.transaction import ABORTS, CONTINUES
 
     return RootlessError(
-        f"cannot continue: a {record.name} is not finished",
+        f"cannot continue: the {record.name} is not finished",
         hint=f"finish it with: {CONTINUES[record.kind]} (or undo it with: {ABORTS[record.kind]})",
     )
 
