@@ -63,6 +63,7 @@ JUDGES = (
     "operations/diagnose/answer.py",
     "support/page.py",
     "backup/manifest.py",
+    "backup/persistent_volumes.py",
     "backup/judgement.py",
     "backup/slots.py",
 )
