@@ -66,6 +66,9 @@ JUDGES = (
     "backup/persistent_volumes.py",
     "backup/judgement.py",
     "backup/slots.py",
+    "backup/volumes/headers.py",
+    "backup/volumes/members.py",
+    "backup/volumes/order.py",
 )
 READERS = (
     "linux/",
@@ -93,6 +96,7 @@ READERS = (
     "support/secret_files.py",
     "backup/files.py",
     "backup/verify.py",
+    "backup/volumes/sources.py",
 )
 PERFORMERS = (
     "service/act/",
@@ -104,6 +108,9 @@ PERFORMERS = (
     "backup/database.py",
     "backup/staging.py",
     "backup/replacement.py",
+    "backup/volumes/in_namespace.py",
+    "backup/volumes/packing.py",
+    "backup/volumes/unpacking.py",
 )
 RECORDS = ("facts.py", "records.py", "names.py", "__init__.py")
 IMPURE = frozenset(
