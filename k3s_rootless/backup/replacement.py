@@ -9,44 +9,51 @@ this one was killed at any point.
 from __future__ import annotations
 
 import gzip
-import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from dataclasses import replace as changed
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING
 
 from k3s_rootless import atomic
-from k3s_rootless.backup import verify
-from k3s_rootless.backup.facts import Entry, Manifest, Phase, Record, Replaced, Slot
+from k3s_rootless.backup import restore_record, verify
+from k3s_rootless.backup.facts import (
+    UNKNOWN,
+    Entry,
+    Expected,
+    Manifest,
+    Phase,
+    Record,
+    Replaced,
+    Slot,
+)
 from k3s_rootless.errors import RootlessError
-from k3s_rootless.json_fields import InvalidField, each, field, parsing, typed
 
-SCHEMA = "k3s-rootless/restore-record/v1"
-_LARGEST = 2**20
+if TYPE_CHECKING:
+    from k3s_rootless.backup.volumes.in_namespace import InNamespace
+    from k3s_rootless.backup.volumes.members import Readable
+
 _NEW = "restored"
 _OLD = "replaced"
 _UNDONE = "undone"
 
 
-def load(path: Path) -> Record | None:
-    """Return the record of an unfinished restore; None if there is none. Raises RootlessError."""
-    try:
-        with path.open("rb") as file:
-            data = file.read(_LARGEST)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except OSError as error:
-        raise RootlessError(f"cannot read `{path}`: {atomic.reason(error)}") from error
-    with parsing(f"`{path}`"):
-        content = typed(json.loads(data), dict)
-        return Record(
-            _phase(field(content, "phase", str)),
-            Path(field(content, "archive", str)),
-            each(content, "paths", _replaced),
-            field(content, "running", bool),
-        )
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """What a restore needs besides the archive.
+
+    `within` unpacks and removes volumes. `contents` are prepared files that take the place of
+    entries of the archive. `expected` is what K3s's settings must be after the restore.
+    """
+
+    within: InNamespace | None = None
+    contents: Mapping[str, Path] = field(default_factory=dict)
+    expected: Expected = UNKNOWN
+
+
+NOTHING = Staged()
 
 
 def stage(
@@ -56,37 +63,41 @@ def stage(
     judge: Callable[[Manifest], None],
     *,
     running: bool,
+    staged: Staged = NOTHING,
 ) -> Record:
     """Write the new content beside the paths, and the record to `file`. No path is changed.
 
-    `running` is True if K3s runs.
-
-    Raises RootlessError, and leaves nothing in that case.
+    `running` is True if K3s runs. Raises RootlessError, and leaves nothing in that case.
     """
-    paths = tuple(Replaced(slot.path, bool(slot.names)) for slot in slots)
-    record = Record(Phase.STAGING, archive, paths, running)
+    paths = tuple(Replaced(one.path, bool(one.names), volumes=one.volumes) for one in slots)
+    record = Record(Phase.STAGING, archive, paths, running, staged.expected)
     for one in record.paths:
         _require_absent(_beside(one.path, _OLD))
     with _reported("stage the backup"):
-        _save(file, record)
+        restore_record.save(file, record)
         for one in record.paths:
-            _remove(_beside(one.path, _NEW))
+            for kind in (_NEW, _UNDONE):
+                _clear(one, kind, staged.within)
     places = {name: _place(slot, name) for slot in slots for name in slot.names}
+    original = {name: path for name, path in places.items() if name not in staged.contents}
     try:
-        verify.read(archive, lambda entry: _target(places, entry), judge)
+        volumes = _volumes_target(slots, staged.within)
+        verify.read(archive, lambda entry: _target(original, entry), judge, volumes)
         with _reported("stage the backup"):
+            for name, source in staged.contents.items():
+                _take(source, places[name])
             _sync_staged(record)
     except BaseException:
-        discard(file, record)
+        discard(file, record, staged.within)
         raise
     return record
 
 
-def discard(file: Path, record: Record) -> None:
+def discard(file: Path, record: Record, within: InNamespace | None = None) -> None:
     """Remove the staged content and the record; no path was changed. Raises RootlessError."""
     with _reported("remove the staged backup"):
         for one in record.paths:
-            _remove(_beside(one.path, _NEW))
+            _clear(one, _NEW, within)
         file.unlink(missing_ok=True)
 
 
@@ -101,35 +112,41 @@ def replace(file: Path, record: Record) -> Record:
             # The files of the datastore change while K3s stops, so this is read only now.
             paths = tuple(changed(one, old=os.path.lexists(one.path)) for one in record.paths)
             record = changed(record, phase=Phase.REPLACING, paths=paths)
-            _save(file, record)
+            restore_record.save(file, record)
         for one in record.paths:
             _replace(one)
         return _advance(file, record, Phase.PLACED)
 
 
-def undo(file: Path, record: Record) -> None:
+def undo(file: Path, record: Record, within: InNamespace | None = None) -> tuple[str, ...]:
     """Move what was replaced back to its paths, and remove the record. K3s must be stopped.
 
-    Also continues this work after a process was killed. Raises RootlessError.
+    Also continues this work after a process was killed. Returns the reasons why volumes of the
+    backup could not be removed: the next restore removes them. Raises RootlessError.
     """
+    left = []
     with _reported("put back the files of K3s"):
         record = _advance(file, record, Phase.UNDOING)
         for one in record.paths:
             _undo(one)
         for one in record.paths:
             for kind in (_NEW, _UNDONE):
-                _remove(_beside(one.path, kind))
+                try:
+                    _clear(one, kind, within)
+                except RootlessError as error:
+                    left.append(f"cannot remove {_beside(one.path, kind)}: {error.message}")
         file.unlink(missing_ok=True)
         atomic.sync(file.parent)
+    return tuple(left)
 
 
-def finish(file: Path, record: Record) -> None:
+def finish(file: Path, record: Record, within: InNamespace | None = None) -> None:
     """Remove what was replaced, and then the record. Raises RootlessError."""
     with _reported("remove the replaced files"):
         record = _advance(file, record, Phase.READY)
         for one in record.paths:
             for kind in (_OLD, _NEW, _UNDONE):
-                _remove(_beside(one.path, kind))
+                _clear(one, kind, within)
         file.unlink(missing_ok=True)
         atomic.sync(file.parent)
 
@@ -193,6 +210,34 @@ def _target(places: dict[str, Path], entry: Entry) -> Iterator[IO[bytes] | None]
         ) from error
 
 
+def _volumes_target(slots: tuple[Slot, ...], within: InNamespace | None) -> verify.VolumesTarget:
+    path = next((one.path for one in slots if one.volumes), None)
+    if path is None or within is None:
+        return verify.check_volumes
+    new = _beside(path, _NEW)
+
+    def unpack(_: Manifest, stream: Readable) -> None:
+        with _reported("unpack the volumes"):
+            _make_private(new.parent)
+        within.unpack(stream, new)
+
+    return unpack
+
+
+def _take(source: Path, path: Path) -> None:
+    """Write a copy of a prepared file, with its mode and time."""
+    # Imported here, because only a restore needs it.
+    import shutil
+
+    _make_private(path.parent)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with source.open("rb") as reading, open(descriptor, "wb") as file:  # noqa: PTH123
+        shutil.copyfileobj(reading, file, 2**20)
+        found = os.fstat(reading.fileno())
+        atomic.finish(file, found.st_mode & 0o777)
+        os.utime(file.fileno(), ns=(found.st_mtime_ns, found.st_mtime_ns))
+
+
 def _make_private(directory: Path) -> None:
     """Create a directory and its missing parents with mode 0700."""
     missing = [one for one in (directory, *directory.parents) if not one.exists()]
@@ -205,8 +250,9 @@ def _sync_staged(record: Record) -> None:
         new = _beside(one.path, _NEW)
         if not one.new:
             continue
-        for directory, _, _ in os.walk(new):
-            atomic.sync(Path(directory))
+        if not one.volumes:  # they are synced already
+            for directory, _, _ in os.walk(new):
+                atomic.sync(Path(directory))
         atomic.sync(new.parent)
 
 
@@ -230,42 +276,20 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path)
 
 
+def _clear(one: Replaced, kind: str, within: InNamespace | None) -> None:
+    path = _beside(one.path, kind)
+    if one.volumes and within is not None:
+        within.remove(path)
+    else:
+        _remove(path)
+
+
 def _advance(file: Path, record: Record, phase: Phase) -> Record:
     if record.phase is phase:
         return record
     advanced = changed(record, phase=phase)
-    _save(file, advanced)
+    restore_record.save(file, advanced)
     return advanced
-
-
-def _save(file: Path, record: Record) -> None:
-    content = {
-        "schema": SCHEMA,
-        "phase": record.phase.value,
-        "archive": str(record.archive),
-        "running": record.running,
-        "paths": [{"path": str(one.path), "new": one.new, "old": one.old} for one in record.paths],
-    }
-    atomic.make_directory(file.parent)
-    atomic.sweep(file.parent, file.name.replace(".", r"\."))
-    data = json.dumps(content, indent=1).encode("ascii")
-    atomic.write(file, data, 0o600)
-
-
-def _phase(text: str) -> Phase:
-    try:
-        return Phase(text)
-    except ValueError:
-        raise InvalidField("is unknown", "phase") from None
-
-
-def _replaced(value: Any) -> Replaced:  # noqa: ANN401 (untyped JSON)
-    content = typed(value, dict)
-    return Replaced(
-        Path(field(content, "path", str)),
-        field(content, "new", bool),
-        field(content, "old", bool),
-    )
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from k3s_rootless.backup import files, replacement, slots, verify
+from k3s_rootless.backup import files, replacement, restore_record, slots, verify
 from k3s_rootless.backup.facts import Phase, Record, Slot
 from k3s_rootless.errors import RootlessError
 from tests.backup.cluster import Cluster, write
@@ -53,7 +53,7 @@ def stage(cluster: Cluster, archive: Path) -> Record:
 
 def loaded(cluster: Cluster) -> Record:
     """Return the record, as the next process reads it."""
-    found = replacement.load(record_of(cluster))
+    found = restore_record.load(record_of(cluster))
     assert found
     return found
 
@@ -76,7 +76,7 @@ def test_a_restore_brings_back_the_state_of_the_backup(cluster: Cluster, archive
     replacement.finish(record_of(cluster), record)
 
     assert_restored(cluster)
-    assert replacement.load(record_of(cluster)) is None
+    assert restore_record.load(record_of(cluster)) is None
     key = cluster.data / "server/tls/etcd/peer.key"
     assert key.stat().st_mode & 0o777 == 0o600
     assert key.stat().st_mtime == 1_700_000_000
@@ -112,7 +112,7 @@ def test_a_damaged_archive_changes_nothing(cluster: Cluster, archive: Path) -> N
         stage(cluster, archive)
 
     assert before == cluster.snapshot()
-    assert replacement.load(record_of(cluster)) is None
+    assert restore_record.load(record_of(cluster)) is None
 
 
 def test_an_archive_that_is_refused_changes_nothing(cluster: Cluster, archive: Path) -> None:
@@ -167,7 +167,7 @@ def test_a_restore_killed_anywhere_is_continued_or_undone(cluster: Cluster, arch
 
 def recover(cluster: Cluster, before: dict[str, bytes], *, undo: bool) -> Phase | None:
     """Continue or undo after a kill, as a command does, and check the result."""
-    record = replacement.load(record_of(cluster))
+    record = restore_record.load(record_of(cluster))
     if record is None:
         # It was killed before the first change of a path, or after the last one.
         if cluster.snapshot() != before:
@@ -199,7 +199,7 @@ def test_an_undo_killed_anywhere_is_continued(cluster: Cluster, archive: Path) -
     points = 0
     for point in killed_at_many_points(lambda: replacement.undo(record_of(cluster), record)):
         points = point
-        left = replacement.load(record_of(cluster))
+        left = restore_record.load(record_of(cluster))
         if left is not None:
             replacement.undo(record_of(cluster), left)
         assert before == cluster.snapshot()

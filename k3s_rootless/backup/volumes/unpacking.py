@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from k3s_rootless.atomic import reason
 from k3s_rootless.backup.volumes import headers, members
@@ -21,6 +21,7 @@ from k3s_rootless.errors import RootlessError
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _PIECE = 2**20
 
 
@@ -61,7 +62,9 @@ class _Unpacking:
     def add(self, member: Member, data: Data) -> None:
         depth = self.order.follow(member)
         if not self.levels:
-            self._push(member, os.open(".", _DIRECTORY, dir_fd=self.root))
+            # No other user must be able to replace a volume, whatever the copy contains.
+            private = replace(member, mode=member.mode & ~_OTHERS_WRITE)
+            self._push(private, os.open(".", _DIRECTORY, dir_fd=self.root))
             return
         while len(self.levels) > depth + 1:
             self._ascend()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from k3s_rootless.backup.names import GUARD
 from k3s_rootless.errors import RootlessError
 from k3s_rootless.operations import first_start, installation, rotation, server_settings
+from k3s_rootless.operations.backup import surroundings, volume_access
 from k3s_rootless.operations.launch import perform, until_ready
 from k3s_rootless.paths import UNIT
 from k3s_rootless.rootlesskit import state as rootlesskit
@@ -19,6 +20,9 @@ from k3s_rootless.service.plan.rotation import stopped_for
 from k3s_rootless.service.plan.steps import Reload
 
 if TYPE_CHECKING:
+    from k3s_rootless.backup.facts import Expected
+    from k3s_rootless.backup.volumes.in_namespace import InNamespace
+    from k3s_rootless.k3s.settings import Settings
     from k3s_rootless.operations.context import Context
     from k3s_rootless.service.systemd.user import UserManager
 
@@ -37,6 +41,12 @@ class Cluster(Protocol):
 
     def release(self) -> None:
         """Allow starts again, and let systemd read changed drop-ins."""
+
+    def require(self, expected: Expected) -> None:
+        """Raise RootlessError if the settings of the next start are not the expected ones."""
+
+    def volume_access(self) -> InNamespace:
+        """Return the way to the files of volumes."""
 
     def start(self) -> None:
         """Start K3s without waiting."""
@@ -61,9 +71,7 @@ class SystemdCluster:
         """Stop the unit."""
         steps = planner.down(self._manager.unit(UNIT), disable=False)
         perform.perform(self._context, self._manager, steps)
-        settings = server_settings.of(
-            self._context, self._manager.unit(UNIT), self._manager.environment
-        )
+        settings = self._settings()
         if rootlesskit.is_held(settings.rootlesskit_state):
             raise RootlessError(
                 f"a K3s that the unit did not start uses {settings.data}",
@@ -85,6 +93,25 @@ class SystemdCluster:
         apply.remove(self._guard)
         self._reload("K3s may start again, and its drop-ins may have changed")
 
+    def require(self, expected: Expected) -> None:
+        """Compare the data directory and the name of the node, which restored files can set."""
+        settings = self._settings()
+        node = surroundings.node_name(settings)
+        found = (
+            ("data directory", expected.data, str(settings.data)),
+            ("name of the node", expected.node, node),
+        )
+        for what, wanted, given in found:
+            if wanted and wanted != given:
+                raise RootlessError(
+                    f"the restored settings make {given} the {what}, instead of {wanted}",
+                    hint="see where they come from: k3s-rootless config list",
+                )
+
+    def volume_access(self) -> InNamespace:
+        """Return the way into a user namespace, a new one or that of this K3s."""
+        return volume_access.of(self._context, self._settings().rootlesskit_state)
+
     def start(self) -> None:
         """Start the unit, as `restart` does."""
         context, manager = self._context, self._manager
@@ -105,6 +132,10 @@ class SystemdCluster:
             until="node",
             started=True,
         )
+
+    def _settings(self) -> Settings:
+        state = self._manager.unit(UNIT)
+        return server_settings.of(self._context, state, self._manager.environment)
 
     @property
     def _directory(self) -> Path:

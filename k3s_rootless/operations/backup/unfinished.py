@@ -24,9 +24,9 @@ def require_none(context: Context) -> None:
     if not file.exists():
         return
     # Imported here: each `up` and `restart` comes here, and hardly one finds a record.
-    from k3s_rootless.backup import replacement
+    from k3s_rootless.backup import restore_record
 
-    record = replacement.load(file)
+    record = restore_record.load(file)
     if record is not None:
         raise RootlessError(
             f"cannot continue: a restore of `{record.archive}` is not finished", hint=HINT

@@ -19,9 +19,11 @@ from k3s_rootless.backup.volumes.members import Damaged
 from k3s_rootless.backup.volumes.records import Kind, Member
 from k3s_rootless.errors import RootlessError
 
-ROOT = Member(b".", Kind.DIRECTORY, 0o700, 0, 0, 0)
-VOLUME = Member(b"a", Kind.DIRECTORY, 0o755, 0, 0, 0)
-FILE = Member(b"a/f", Kind.FILE, 0o644, 0, 0, 0)
+UID, GID = os.getuid(), os.getgid()
+IDS = max(UID, GID) + 1
+ROOT = Member(b".", Kind.DIRECTORY, 0o700, UID, GID, 0)
+VOLUME = Member(b"a", Kind.DIRECTORY, 0o755, UID, GID, 0)
+FILE = Member(b"a/f", Kind.FILE, 0o644, UID, GID, 0)
 
 
 def tar(*parts: Member | bytes) -> bytes:
@@ -54,7 +56,12 @@ def device(kind: bytes) -> bytes:
     return found[: -headers.BLOCK] + plain(kind)
 
 
-OWNER = ((b"path", b"a/f"), (b"uid", b"0"), (b"gid", b"0"), (b"mtime", b"0.000000000"))
+OWNER = (
+    (b"path", b"a/f"),
+    (b"uid", b"%d" % UID),
+    (b"gid", b"%d" % GID),
+    (b"mtime", b"0.000000000"),
+)
 SPARSE = (
     *OWNER,
     *headers.SPARSE,
@@ -91,8 +98,8 @@ SPARSE = (
         (tar(ROOT, VOLUME, plain(tarfile.CHRTYPE)), "a device"),
         (tar(ROOT, VOLUME, plain(tarfile.REGTYPE)), "an unexpected header"),
         (tar(ROOT, VOLUME, plain(tarfile.GNUTYPE_LONGNAME)), "an unexpected header"),
-        (tar(ROOT, VOLUME, replace(FILE, uid=1000)), "belongs to id 1000"),
-        (tar(ROOT, VOLUME, replace(FILE, gid=1000)), "belongs to id 1000"),
+        (tar(ROOT, VOLUME, replace(FILE, uid=IDS)), f"belongs to id {IDS}"),
+        (tar(ROOT, VOLUME, replace(FILE, gid=IDS)), f"belongs to id {IDS}"),
         (tar(ROOT, VOLUME, replace(FILE, uid=2**32)), "a number"),
         (
             tar(ROOT, VOLUME, replace(FILE, attributes=((b"trusted.overlay.x", b"y"),))),
@@ -129,9 +136,9 @@ SPARSE = (
 )
 def test_a_hostile_copy_is_refused(content: bytes, why: str, tmp_path: Path) -> None:
     with pytest.raises(Damaged, match=why):
-        order.check(io.BytesIO(content), 1000)
+        order.check(io.BytesIO(content), IDS)
     with pytest.raises(Damaged, match=why):
-        unpack(content, tmp_path, 1000)
+        unpack(content, tmp_path, IDS)
 
 
 def unpack(content: bytes, place: Path, ids: int) -> None:
@@ -148,14 +155,17 @@ def unpack(content: bytes, place: Path, ids: int) -> None:
 def test_a_truncated_copy(cut: int, tmp_path: Path) -> None:
     content = tar(ROOT, VOLUME, FILE)[:-cut]
 
-    for read in (lambda: order.check(io.BytesIO(content), 9), lambda: unpack(content, tmp_path, 9)):
+    for read in (
+        lambda: order.check(io.BytesIO(content), IDS),
+        lambda: unpack(content, tmp_path, IDS),
+    ):
         with pytest.raises((EOFError, Damaged)):
             read()
 
 
 def test_the_same_file_twice(tmp_path: Path) -> None:
     with pytest.raises(Damaged, match="twice"):
-        unpack(tar(ROOT, VOLUME, FILE, FILE), tmp_path, 9)
+        unpack(tar(ROOT, VOLUME, FILE, FILE), tmp_path, IDS)
 
 
 @pytest.mark.parametrize(
@@ -175,9 +185,15 @@ def test_a_hard_link_leads_to_a_file_of_the_copy_only(
     content = tar(ROOT, VOLUME, before, link(b"a/h", target, Kind.HARD_LINK))
 
     with pytest.raises(Damaged, match="hard link"):
-        unpack(content, tmp_path, 9)
+        unpack(content, tmp_path, IDS)
 
     assert not os.path.lexists(tmp_path / "root/a/h")
+
+
+def test_the_directory_of_volumes_is_writable_for_its_owner_only(tmp_path: Path) -> None:
+    unpack(tar(replace(ROOT, mode=0o777), VOLUME), tmp_path, IDS)
+
+    assert (tmp_path / "root").stat().st_mode & 0o7777 == 0o755
 
 
 def test_a_header_that_is_too_long() -> None:
@@ -197,8 +213,8 @@ _MEMBERS = st.builds(
     path=_PATHS,
     kind=st.sampled_from(tuple(Kind)),
     mode=st.sampled_from((0o644, 0o4777, 0)),
-    uid=st.sampled_from((0, 5)),
-    gid=st.just(0),
+    uid=st.sampled_from((UID, 5)),
+    gid=st.just(GID),
     modified=st.integers(-(10**18), 10**18),
     target=_TARGETS,
 )
@@ -215,7 +231,7 @@ def test_nothing_outside_changes(parts: list[Member], flip: int | None) -> None:
         (place / "outside").mkdir()
         (place / "outside/kept").write_text("kept")
 
-        attempt(lambda: unpack(bytes(content), place, 9))
+        attempt(lambda: unpack(bytes(content), place, IDS))
 
         assert sorted(path.name for path in place.iterdir()) == ["outside", "root"]
         assert [path.name for path in (place / "outside").iterdir()] == ["kept"]

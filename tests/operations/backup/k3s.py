@@ -7,7 +7,9 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from k3s_rootless.errors import NotReady
+from k3s_rootless.backup.facts import UNKNOWN, Expected
+from k3s_rootless.backup.volumes.in_namespace import InNamespace
+from k3s_rootless.errors import NotReady, RootlessError
 from k3s_rootless.operations.context import Context
 from tests.backup.cluster import opened, write
 
@@ -52,6 +54,8 @@ class FakeCluster:
     ready: bool = True
     running: bool = True
     held: bool = False
+    settings: Expected | None = None
+    access: InNamespace | None = None
     calls: list[str] = field(default_factory=list)
 
     def is_running(self) -> bool:
@@ -73,6 +77,17 @@ class FakeCluster:
         """Allow a start."""
         self.calls.append("release")
         self.held = False
+
+    def require(self, expected: Expected) -> None:
+        """Compare the settings with the expected ones, which are unknown without a unit."""
+        assert not self.running
+        if self.settings is not None and expected not in {self.settings, UNKNOWN}:
+            raise RootlessError("other settings")
+
+    def volume_access(self) -> InNamespace:
+        """Return a way into a namespace."""
+        assert self.access
+        return self.access
 
     def start(self) -> None:
         """Start, and write as K3s does."""
