@@ -103,7 +103,10 @@ def verify(*, file: Path, as_json: bool) -> None:
 @command.command(
     "restore",
     exit_codes={
-        0: "K3s is ready with the backup; for --abort: the earlier state is put back",
+        0: (
+            "K3s is ready with the backup; for --abort: the earlier state is put back; for"
+            " --dry-run: the backup can be restored"
+        ),
         1: "the backup cannot be used, or K3s did not get ready and the earlier state is put back",
         2: "no terminal to ask for confirmation, and no --yes",
         3: "K3s is not installed",
@@ -111,6 +114,7 @@ def verify(*, file: Path, as_json: bool) -> None:
 )
 @click.argument("file", metavar="[FILE]", required=False, type=click.Path(path_type=Path))
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@click.option("--dry-run", is_flag=True, help="Check the backup and show what would change.")
 @click.option(
     "--volumes/--no-volumes",
     default=True,
@@ -121,10 +125,11 @@ def verify(*, file: Path, as_json: bool) -> None:
 @click.option("--abort", is_flag=True, help="Undo a restore that was interrupted.")
 @timeout_option
 @json_option
-def restore(
+def restore(  # noqa: PLR0913 (one for each option)
     *,
     file: Path | None,
     yes: bool,
+    dry_run: bool,
     volumes: bool,
     resume: bool,
     abort: bool,
@@ -147,11 +152,13 @@ def restore(
     session = begin("backup-restore", as_json=as_json)
     if [file is not None, resume, abort].count(True) != 1:
         raise UsageError("cannot restore: name one of FILE, --continue and --abort")
+    if dry_run and file is None:
+        raise UsageError("cannot use --dry-run without FILE")
     if resume:
         done = operation.resume(session, timeout)
     elif file is None:
         done = operation.abort(session, timeout)
     else:
-        request = operation.Request(file, timeout, yes=yes, volumes=volumes)
+        request = operation.Request(file, timeout, yes=yes, volumes=volumes, dry_run=dry_run)
         done = operation.restore(session, request, session.report.confirm)
     display.show_restored(session.report, done)

@@ -62,7 +62,7 @@ def show_list(report: Report, directory: Path, found: Sequence[Kept]) -> None:
         )
         for one in found
     ]
-    report.table(("FILE", "CREATED", "SIZE", "K3S", "DATASTORE"), rows, prose="DATASTORE")
+    report.table(("FILE", "CREATED", "SIZE", "K3S", "CONTENT"), rows, prose="CONTENT")
 
 
 def show_verified(report: Report, found: Backup) -> None:
@@ -81,7 +81,9 @@ def show_verified(report: Report, found: Backup) -> None:
 
 def show_restored(report: Report, done: Restored) -> None:
     """Show the result of a restore."""
-    if done.restored:
+    if done.dry_run:
+        report.answer(f"{done.archive} can be restored here; nothing was changed")
+    elif done.restored:
         report.answer(f"restored {done.archive}; K3s is ready")
     else:
         report.answer("the earlier state is put back")

@@ -31,13 +31,14 @@ class Request:
     """The options of `backup restore`.
 
     `yes` is the consent of the user. `seconds` limits the wait until K3s is ready. Without
-    `volumes`, the volumes on this host stay as they are.
+    `volumes`, the volumes on this host stay as they are. With `dry_run`, nothing is changed.
     """
 
     archive: Path
     seconds: float
     yes: bool = False
     volumes: bool = True
+    dry_run: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,7 @@ class Restored:
     backup: Backup | None = None
     skipped: tuple[str, ...] = ()
     adapted: tuple[str, ...] = ()
+    dry_run: bool = False
 
 
 def restore(context: Context, request: Request, ask: Ask) -> Restored:
@@ -74,6 +76,9 @@ def restore(context: Context, request: Request, ask: Ask) -> Restored:
             if request.volumes and backup.manifest.volumes is not None:
                 volume_access.require_room(backup, here, cluster.volume_access())
             _report(context, adapted)
+            if request.dry_run:
+                lines = adapted.lines
+                return Restored(path, restored=False, backup=backup, adapted=lines, dry_run=True)
             if not request.yes:
                 _require_consent(backup, ask)
             return place(context, backup, here, cluster, Choice(adapted, volumes=request.volumes))
@@ -217,6 +222,7 @@ def document(done: Restored) -> dict[str, Any]:
     return {
         "file": str(done.archive),
         "restored": done.restored,
+        "dry_run": done.dry_run,
         "backup": backup,
         "skipped": list(done.skipped),
         "adapted": list(done.adapted),
