@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from k3s_rootless import atomic
-from k3s_rootless.backup.facts import Kind, Phase, Record, Replaced, Switch
+from k3s_rootless.backup.facts import Expected, Kind, Phase, Record, Replaced, Switch
 from k3s_rootless.errors import RootlessError
 from k3s_rootless.json_fields import InvalidField, each, field, optional, parsing, typed
 
@@ -46,6 +46,7 @@ def load(path: Path) -> Record | None:
             switch=_switch(optional(content, "switch", dict)),
             stopped=_time(optional(content, "stopped", str)),
             failed=_path(content, "failed"),
+            expected=_expected(field(content, "expected", dict)),
         )
 
 
@@ -60,10 +61,8 @@ def save(file: Path, record: Record) -> None:
         "switch": record.switch and asdict(record.switch),
         "stopped": record.stopped and record.stopped.isoformat(),
         "failed": record.failed and str(record.failed),
-        "paths": [
-            {"path": str(one.path), "new": one.new, "old": one.old, "copied": one.copied}
-            for one in record.paths
-        ],
+        "expected": asdict(record.expected),
+        "paths": [asdict(one) | {"path": str(one.path)} for one in record.paths],
     }
     atomic.make_directory(file.parent)
     atomic.sweep(file.parent, file.name.replace(".", r"\."))
@@ -113,7 +112,12 @@ def _replaced(value: Any) -> Replaced:  # noqa: ANN401 (untyped JSON)
         field(content, "new", bool),
         field(content, "old", bool),
         field(content, "copied", bool),
+        field(content, "volumes", bool),
     )
+
+
+def _expected(content: dict[str, Any]) -> Expected:
+    return Expected(field(content, "data", str), field(content, "node", str))
 
 
 def _switch(content: dict[str, Any] | None) -> Switch | None:

@@ -9,23 +9,21 @@ was killed at any point.
 
 from __future__ import annotations
 
-import gzip
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace as changed
 from pathlib import Path
-from typing import IO
+from typing import TYPE_CHECKING
 
 from k3s_rootless import atomic
-from k3s_rootless.backup import copies, names, verify
+from k3s_rootless.backup import beside, copies, names, new_content
 from k3s_rootless.backup import record as records
-from k3s_rootless.backup.facts import Entry, Kind, Manifest, Phase, Record, Replaced, Slot, Switch
+from k3s_rootless.backup.facts import Kind, Manifest, Phase, Record, Replaced, Slot
+from k3s_rootless.backup.new_content import NOTHING, Staged
 from k3s_rootless.errors import RootlessError
 
-_NEW = "restored"
-_OLD = "replaced"
-_UNDONE = "undone"
+if TYPE_CHECKING:
+    from k3s_rootless.backup.volumes.in_namespace import InNamespace
 
 
 def stage(
@@ -35,30 +33,28 @@ def stage(
     judge: Callable[[Manifest], None],
     *,
     running: bool,
-    copied: tuple[Path, ...] = (),
-    switch: Switch | None = None,
+    staged: Staged = NOTHING,
 ) -> Record:
     """Write the new content beside the paths, and the record to `file`. No path is changed.
 
-    `running` is True if K3s runs. `copied` are paths that the change of the release modifies.
-
-    Raises RootlessError, and leaves nothing in that case.
+    `running` is True if K3s runs. Raises RootlessError, and leaves nothing in that case.
     """
-    paths = tuple(Replaced(slot.path, bool(slot.names)) for slot in slots)
-    paths += tuple(Replaced(path, new=False, copied=True) for path in copied)
-    kind = Kind.RESTORE if switch is None else Kind.ROLLBACK
-    record = Record(Phase.STAGING, archive, paths, running, kind, switch)
+    paths = tuple(Replaced(one.path, bool(one.names), volumes=one.volumes) for one in slots)
+    paths += tuple(Replaced(path, new=False, copied=True) for path in staged.copied)
+    record = Record(
+        Phase.STAGING,
+        archive,
+        paths,
+        running,
+        Kind.RESTORE if staged.switch is None else Kind.ROLLBACK,
+        staged.switch,
+        expected=staged.expected,
+    )
     begin(file, record)
-    with _reported("stage the backup"):
-        for one in record.paths:
-            copies.remove(_beside(one.path, _NEW))
-    places = {name: _place(slot, name) for slot in slots for name in slot.names}
     try:
-        verify.read(archive, lambda entry: _target(places, entry), judge)
-        with _reported("stage the backup"):
-            _sync_staged(record)
+        new_content.write(archive, paths, slots, judge, staged)
     except BaseException:
-        discard(file, record)
+        discard(file, record, staged.within)
         raise
     return record
 
@@ -67,20 +63,20 @@ def begin(file: Path, record: Record) -> None:
     """Write the record of a transaction that has changed nothing. Raises RootlessError."""
     for one in record.paths:
         _require_absent(copy_of(one.path))
-    with _reported("begin"):
+    with beside.reported("begin"):
         records.save(file, record)
 
 
 def copy_of(path: Path) -> Path:
     """Return where the earlier content of a path is kept until the transaction ends."""
-    return _beside(path, _OLD)
+    return beside.of(path, beside.OLD)
 
 
-def discard(file: Path, record: Record) -> None:
+def discard(file: Path, record: Record, within: InNamespace | None = None) -> None:
     """Remove the staged content and the record; no path was changed. Raises RootlessError."""
-    with _reported("remove the staged files"):
+    with beside.reported("remove the staged files"):
         for one in record.paths:
-            copies.remove(_beside(one.path, _NEW))
+            beside.clear(one, beside.NEW, within)
             if one.copied:
                 copies.remove(copy_of(one.path))
         file.unlink(missing_ok=True)
@@ -94,14 +90,14 @@ def replace(file: Path, record: Record, switch: Callable[[], None] = lambda: Non
     """
     if record.phase is Phase.PLACED:
         return record
-    with _reported("replace the files of K3s"):
+    with beside.reported("replace the files of K3s"):
         if record.phase is Phase.STAGING:
             record = _ready_to_replace(file, record)
         for one in record.paths:
             if not one.copied:
                 _replace(one)
     switch()
-    with _reported("replace the files of K3s"):
+    with beside.reported("replace the files of K3s"):
         return records.advance(file, record, Phase.PLACED)
 
 
@@ -114,22 +110,32 @@ def _ready_to_replace(file: Path, record: Record) -> Record:
     return records.advance(file, changed(record, paths=paths), Phase.REPLACING)
 
 
-def undo(file: Path, record: Record, switch_back: Callable[[], None] = lambda: None) -> Record:
+def undo(
+    file: Path,
+    record: Record,
+    switch_back: Callable[[], None] = lambda: None,
+    within: InNamespace | None = None,
+    warn: Callable[[str], None] = lambda _: None,
+) -> Record:
     """Move what was replaced back to its paths. K3s must be stopped; `close` removes the record.
 
     The datastore that a failed upgrade has written is kept: see `Record.failed` of the returned
-    record. Also continues this work after a process was killed. Raises RootlessError.
+    record. `warn` gets the reasons why volumes of the backup could not be removed: the next restore
+    removes them. Also continues this work after a process was killed. Raises RootlessError.
     """
-    with _reported("put back the files of K3s"):
+    with beside.reported("put back the files of K3s"):
         record = records.advance(file, _with_failed(record), Phase.UNDOING)
         for one in record.paths:
             _undo(one)
     switch_back()
-    with _reported("put back the files of K3s"):
+    with beside.reported("put back the files of K3s"):
         for one in record.paths:
             _keep_failed(record, one)
-            for kind in (_NEW, _UNDONE):
-                copies.remove(_beside(one.path, kind))
+            for kind in (beside.NEW, beside.UNDONE):
+                try:
+                    beside.clear(one, kind, within)
+                except RootlessError as error:
+                    warn(f"cannot remove {beside.of(one.path, kind)}: {error.message}")
         return records.advance(file, record, Phase.UNDONE)
 
 
@@ -146,7 +152,7 @@ def _with_failed(record: Record) -> Record:
 
 
 def _keep_failed(record: Record, one: Replaced) -> None:
-    undone = _beside(one.path, _UNDONE)
+    undone = beside.of(one.path, beside.UNDONE)
     if record.failed is None or one.path.parent != record.failed.parent:
         return
     if os.path.lexists(undone):
@@ -158,7 +164,7 @@ def _keep_failed(record: Record, one: Replaced) -> None:
 
 def close(file: Path) -> None:
     """Remove the record of a transaction that is undone. Raises RootlessError."""
-    with _reported("finish"):
+    with beside.reported("finish"):
         records.remove(file)
 
 
@@ -167,22 +173,22 @@ def ready(file: Path, record: Record) -> Record:
 
     Raises RootlessError.
     """
-    with _reported("finish"):
+    with beside.reported("finish"):
         return records.advance(file, record, Phase.READY)
 
 
-def finish(file: Path, record: Record) -> None:
+def finish(file: Path, record: Record, within: InNamespace | None = None) -> None:
     """Remove what was replaced, and then the record. Raises RootlessError."""
     record = ready(file, record)
-    with _reported("remove the replaced files"):
+    with beside.reported("remove the replaced files"):
         for one in record.paths:
-            for kind in (_OLD, _NEW, _UNDONE):
-                copies.remove(_beside(one.path, kind))
+            for kind in (beside.OLD, beside.NEW, beside.UNDONE):
+                beside.clear(one, kind, within)
         records.remove(file)
 
 
 def _replace(one: Replaced) -> None:
-    new, old = _beside(one.path, _NEW), _beside(one.path, _OLD)
+    new, old = beside.of(one.path, beside.NEW), beside.of(one.path, beside.OLD)
     waiting = os.path.lexists(new) if one.new else True
     if one.old and waiting and not os.path.lexists(old):
         one.path.rename(old)
@@ -193,7 +199,7 @@ def _replace(one: Replaced) -> None:
 
 
 def _undo(one: Replaced) -> None:
-    old, undone = _beside(one.path, _OLD), _beside(one.path, _UNDONE)
+    old, undone = beside.of(one.path, beside.OLD), beside.of(one.path, beside.UNDONE)
     there = os.path.lexists(one.path)
     if one.old and not os.path.lexists(old):
         return  # it was not moved, or was already put back
@@ -208,69 +214,9 @@ def _undo(one: Replaced) -> None:
         atomic.sync(one.path.parent)
 
 
-def _beside(path: Path, kind: str) -> Path:
-    return path.with_name(f".{path.name}.k3s-rootless-{kind}")
-
-
-def _place(slot: Slot, name: str) -> Path:
-    rest = name.removeprefix(slot.entry).lstrip("/")
-    staged = _beside(slot.path, _NEW)
-    return staged / rest if rest else staged
-
-
-@contextmanager
-def _target(places: dict[str, Path], entry: Entry) -> Iterator[IO[bytes] | None]:
-    path = places.get(entry.name)
-    if path is None:
-        yield None
-        return
-    try:
-        _make_private(path.parent)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with open(descriptor, "wb") as file:  # noqa: PTH123 (a descriptor)
-            yield file
-            atomic.finish(file, entry.mode & 0o777)
-            os.utime(file.fileno(), (entry.modified, entry.modified))
-    except gzip.BadGzipFile:
-        raise
-    except OSError as error:
-        raise RootlessError(
-            f"cannot unpack `{entry.name}` to `{path}`: {atomic.reason(error)}",
-            hint=f"see how much space is left: df -h {path.parent}",
-        ) from error
-
-
-def _make_private(directory: Path) -> None:
-    """Create a directory and its missing parents with mode 0700."""
-    missing = [one for one in (directory, *directory.parents) if not one.exists()]
-    for one in reversed(missing):
-        one.mkdir(mode=0o700)
-
-
-def _sync_staged(record: Record) -> None:
-    for one in record.paths:
-        new = _beside(one.path, _NEW)
-        if not one.new:
-            continue
-        for directory, _, _ in os.walk(new):
-            atomic.sync(Path(directory))
-        atomic.sync(new.parent)
-
-
 def _require_absent(path: Path) -> None:
     if os.path.lexists(path):
         raise RootlessError(
             f"cannot restore: `{path}` exists, and no record says why",
             hint=f"it is from an earlier restore; look at it, then move it away: ls -l {path}",
         )
-
-
-@contextmanager
-def _reported(action: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise RootlessError(
-            f"cannot {action}: {error.filename or ''}: {atomic.reason(error)}",
-            hint="see how much space is left, and look at the directory with ls -l",
-        ) from error

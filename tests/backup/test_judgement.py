@@ -45,9 +45,6 @@ DATABASE = "data/server/db/state.db"
         ({"k3s": "v1.37.0+k3s1"}, "an older release cannot read the datastore"),
         ({"k3s": "v1.36.2+k3s1"}, ""),
         ({"k3s": None}, ""),
-        ({"user": "bob"}, "belongs to the user bob"),
-        ({"node": "other"}, "its node is named other"),
-        ({"roots": {**HERE.roots, Root.DATA: "/srv"}}, "its data directory is /srv"),
     ],
 )
 def test_origins(changed: dict[str, object], why: str) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from k3s_rootless.backup import record as records
-from k3s_rootless.backup.facts import Kind, Phase, Record, Replaced, Switch
+from k3s_rootless.backup.facts import Expected, Kind, Phase, Record, Replaced, Switch
 from k3s_rootless.errors import RootlessError
 
 SWITCH = Switch("v1.35.7+k3s1", "v1.36.3+k3s1", "v1.35.7+k3s1", None)
@@ -23,9 +23,15 @@ UPGRADE = Record(
     stopped=datetime(2026, 11, 27, 12, 0, 0, 5, tzinfo=UTC),
     failed=Path("/data/failed"),
 )
+RESTORE = Record(
+    Phase.REPLACING,
+    Path("/a.tar.gz"),
+    (Replaced(Path("/data/storage"), new=True, volumes=True),),
+    expected=Expected("/data", "node"),
+)
 
 
-@pytest.mark.parametrize("record", [UPGRADE, Record(Phase.STAGING, None, ())])
+@pytest.mark.parametrize("record", [UPGRADE, RESTORE, Record(Phase.STAGING, None, ())])
 def test_a_record_is_read_as_it_was_written(tmp_path: Path, record: Record) -> None:
     file = tmp_path / "own/transaction.json"
 
@@ -47,7 +53,8 @@ def test_a_record_that_was_removed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [("phase", "later"), ("kind", 1), ("paths", [{}]), ("stopped", "noon")]
+    ("key", "value"),
+    [("phase", "later"), ("kind", 1), ("paths", [{}]), ("stopped", "noon"), ("expected", {})],
 )
 def test_a_damaged_record_is_reported(tmp_path: Path, key: str, value: object) -> None:
     file = tmp_path / "transaction.json"

@@ -142,9 +142,37 @@ def test_a_k3s_that_does_not_get_ready_keeps_its_files(run: Run, home: Path) -> 
     assert not (home / "share/k3s-rootless/transaction.json").exists()
 
 
+def test_a_dry_run_changes_nothing(run: Run, home: Path) -> None:
+    file = home / "share/a.tar.gz"
+    run("create", "-o", str(file))
+    k3s.make(home / "data", "second")
+    before = k3s.content(home / "data")
+
+    done = run("restore", str(file), "--dry-run", "--json")
+
+    assert done.returncode == 0, done.stderr
+    found = document(done, "restore")
+    assert (found["restored"], found["dry_run"], found["adapted"]) == (False, True, [])
+    assert "can be restored here" in run("restore", str(file), "--dry-run").stdout
+    assert before == k3s.content(home / "data")
+
+
+def test_volumes_need_subordinate_ids(run: Run, home: Path) -> None:
+    """The user of this test has none."""
+    (home / "data/storage/pvc-1").mkdir(parents=True)
+
+    done = run("create", "--volumes", "-o", str(home / "share/a.tar.gz"))
+
+    assert done.returncode == 1
+    assert "error: cannot read and write volumes: " in done.stderr
+    assert "k3s-rootless check" in done.stderr
+    assert not (home / "share/a.tar.gz").exists()
+
+
 @pytest.mark.parametrize(
     ("words", "why"),
     [
+        (("--abort", "--dry-run"), "cannot use --dry-run without FILE"),
         ((), "name one of FILE, --continue and --abort"),
         (("a", "--abort"), "name one of FILE, --continue and --abort"),
         (("--continue", "--abort"), "name one of FILE, --continue and --abort"),
@@ -170,6 +198,7 @@ def test_an_interrupted_restore_is_undone(run: Run, home: Path) -> None:
         "archive": "/a",
         "running": False,
         "paths": [],
+        "expected": {"data": "", "node": ""},
     }
     record.write_text(json.dumps(content))
     os.chown(record, USER, USER)
@@ -208,4 +237,4 @@ def test_a_killed_restore_is_undone(
     assert "the earlier state" in done.stdout + done.stderr
     assert k3s.rows(home / "data") == {"second"}
     assert not record.exists()
-    assert not list((bus.units / f"{UNIT}.d").glob("*restore*"))
+    assert not list((bus.units / f"{UNIT}.d").glob("*transaction*"))

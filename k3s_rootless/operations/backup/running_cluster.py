@@ -17,6 +17,7 @@ from k3s_rootless.operations import (
     rotation,
     server_settings,
 )
+from k3s_rootless.operations.backup import surroundings, volume_access
 from k3s_rootless.operations.context import WAITING
 from k3s_rootless.operations.launch import perform, reported, until_ready
 from k3s_rootless.paths import UNIT
@@ -30,7 +31,9 @@ from k3s_rootless.service.plan.rotation import stopped_for
 from k3s_rootless.service.plan.steps import Reload, Remove, SetMode, WriteFile
 
 if TYPE_CHECKING:
-    from k3s_rootless.backup.facts import Switch
+    from k3s_rootless.backup.facts import Expected, Switch
+    from k3s_rootless.backup.volumes.in_namespace import InNamespace
+    from k3s_rootless.k3s.settings import Settings
     from k3s_rootless.operations.context import Context
     from k3s_rootless.service.plan.steps import Step
     from k3s_rootless.service.systemd.user import UserManager
@@ -56,6 +59,12 @@ class Cluster(Protocol):
 
     def switch_back(self, switch: Switch) -> None:
         """Use the release before the transaction again."""
+
+    def require(self, expected: Expected) -> None:
+        """Raise RootlessError if the settings of the next start are not the expected ones."""
+
+    def volume_access(self) -> InNamespace:
+        """Return the way to the files of volumes."""
 
     def start(self) -> None:
         """Start K3s without waiting."""
@@ -89,9 +98,7 @@ class SystemdCluster:
         """Stop the unit."""
         steps = planner.down(self._manager.unit(UNIT), disable=False)
         perform.perform(self._context, self._manager, steps)
-        settings = server_settings.of(
-            self._context, self._manager.unit(UNIT), self._manager.environment
-        )
+        settings = self._settings()
         if rootlesskit.is_held(settings.rootlesskit_state):
             raise RootlessError(
                 f"a K3s that the unit did not start uses {settings.data}",
@@ -150,6 +157,25 @@ class SystemdCluster:
         # Whether K3s starts with the user manager does not depend on its release.
         return tuple(one for one in steps if isinstance(one, WriteFile | Remove | SetMode))
 
+    def require(self, expected: Expected) -> None:
+        """Compare the data directory and the name of the node, which restored files can set."""
+        settings = self._settings()
+        node = surroundings.node_name(settings)
+        found = (
+            ("data directory", expected.data, str(settings.data)),
+            ("name of the node", expected.node, node),
+        )
+        for what, wanted, given in found:
+            if wanted and wanted != given:
+                raise RootlessError(
+                    f"the restored settings make {given} the {what}, instead of {wanted}",
+                    hint="see where they come from: k3s-rootless config list",
+                )
+
+    def volume_access(self) -> InNamespace:
+        """Return the way into a user namespace, a new one or that of this K3s."""
+        return volume_access.of(self._context, self._settings().rootlesskit_state)
+
     def start(self) -> None:
         """Start the unit, as `restart` does."""
         context, manager = self._context, self._manager
@@ -172,6 +198,10 @@ class SystemdCluster:
         )
         if release:
             reported.require(self._context, self._manager.unit(UNIT), release)
+
+    def _settings(self) -> Settings:
+        state = self._manager.unit(UNIT)
+        return server_settings.of(self._context, state, self._manager.environment)
 
     @property
     def _directory(self) -> Path:

@@ -5,17 +5,18 @@ From its record, each command can finish or undo it, wherever the earlier one wa
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
 from k3s_rootless.backup import record as records
 from k3s_rootless.backup import replacement
-from k3s_rootless.backup.facts import Kind, Phase, Record
+from k3s_rootless.backup.facts import Kind, Phase, Record, Replaced, Slot
 from k3s_rootless.errors import NotReady, RootlessError
 
 if TYPE_CHECKING:
+    from k3s_rootless.backup.volumes.in_namespace import InNamespace
     from k3s_rootless.operations.backup.running_cluster import Cluster
     from k3s_rootless.operations.context import Context
 
@@ -66,12 +67,14 @@ def complete(
     """
     file = context.paths.transaction
     try:
-        if not _is_starting(record, cluster):
+        if _is_starting(record, cluster):
+            cluster.require(record.expected)
+        else:
             record = _placed(context, record, cluster)
         cluster.wait(record.switch.after if record.switch else "")
     except RootlessError as error:
         raise _failed(context, records.load(file) or record, cluster, error) from error
-    return _finished(context, record, ending)
+    return _finished(context, record, cluster, ending)
 
 
 def _is_starting(record: Record, cluster: Cluster) -> bool:
@@ -88,6 +91,7 @@ def _placed(context: Context, record: Record, cluster: Cluster) -> Record:
     context.notice("replacing the files of K3s")
     record = replacement.replace(context.paths.transaction, record, _switching(record, cluster))
     cluster.release()
+    cluster.require(record.expected)
     cluster.start()
     return record
 
@@ -98,7 +102,7 @@ def resume(context: Context, record: Record, cluster: Cluster, ending: Ending = 
         give_up(context, record, cluster)
         return Ended(Outcome.DISCARDED, record)
     if record.phase is Phase.READY:
-        return Ended(Outcome.FINISHED, _finished(context, record, ending))
+        return Ended(Outcome.FINISHED, _finished(context, record, cluster, ending))
     if record.phase is Phase.UNDONE:
         return Ended(Outcome.UNDONE, _started_again(context, record, cluster))
     if not _is_starting(record, cluster):
@@ -132,11 +136,29 @@ def abort(context: Context, record: Record, cluster: Cluster) -> Ended:
 
 
 def give_up(context: Context, record: Record, cluster: Cluster) -> None:
-    """Start K3s again if the transaction has stopped it, and remove what was staged."""
+    """Start K3s again if the transaction has stopped it, and remove what was staged.
+
+    On some hosts, only the user namespace of a running K3s allows to remove volumes.
+    """
     starts = _let_run(record, cluster)
-    replacement.discard(context.paths.transaction, record)
-    if starts:
-        cluster.wait()
+    try:
+        if starts:
+            cluster.wait()
+    finally:
+        discard(context, record, cluster)
+
+
+def discard(context: Context, record: Record, cluster: Cluster) -> None:
+    """Remove what was staged, and the record. Raises RootlessError."""
+    within = volume_access(record.paths, cluster)
+    replacement.discard(context.paths.transaction, record, within)
+
+
+def volume_access(paths: Iterable[Slot | Replaced], cluster: Cluster) -> InNamespace | None:
+    """Return the way to the files of volumes; None if no path is their directory."""
+    if any(one.volumes for one in paths):
+        return cluster.volume_access()
+    return None
 
 
 def action(record: Record) -> str:
@@ -157,11 +179,11 @@ def kept_datastore(record: Record) -> str:
     )
 
 
-def _finished(context: Context, record: Record, ending: Ending) -> Record:
+def _finished(context: Context, record: Record, cluster: Cluster, ending: Ending) -> Record:
     file = context.paths.transaction
     record = replacement.ready(file, record)
     ending(record)
-    replacement.finish(file, record)
+    replacement.finish(file, record, volume_access(record.paths, cluster))
     return record
 
 
@@ -199,15 +221,21 @@ def _failed(
 
 def _hint(record: Record, error: RootlessError) -> str | None:
     """Return the hint of the cause; without a cause, how to find it in the earlier start."""
-    if record.switch is None or error.details.get("cause") not in {None, "unknown"}:
+    if error.details.get("cause") not in {None, "unknown"}:
         return error.hint
     log = "read the log of that start with: k3s-rootless logs --previous"
-    if not isinstance(error, NotReady):
-        return log
-    return (
-        f"{log}; if it needs more time: k3s-rootless {record.kind.value} {record.switch.after}"
-        " --timeout 1h"
-    )
+    if isinstance(error, NotReady):
+        return f"{log}; if it needs more time: {_repeated(record)} --timeout 1h"
+    if record.switch is None:
+        return error.hint
+    return log
+
+
+def _repeated(record: Record) -> str:
+    """Return the command that begins the transaction again."""
+    if record.switch is None:
+        return f"k3s-rootless backup restore {record.archive}"
+    return f"k3s-rootless {record.kind.value} {record.switch.after}"
 
 
 def _earlier(record: Record) -> str:
@@ -234,7 +262,13 @@ def _put_back(context: Context, record: Record, cluster: Cluster) -> Record:
         give_up(context, record, cluster)
         return record
     cluster.hold()
-    record = replacement.undo(context.paths.transaction, record, _switching_back(record, cluster))
+    record = replacement.undo(
+        context.paths.transaction,
+        record,
+        _switching_back(record, cluster),
+        volume_access(record.paths, cluster),
+        lambda problem: context.notice(f"warning: {problem}"),
+    )
     return _started_again(context, record, cluster)
 
 

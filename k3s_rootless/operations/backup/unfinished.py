@@ -41,20 +41,3 @@ def error(record: Record) -> RootlessError:
         f"cannot continue: the {record.name} is not finished",
         hint=f"finish it with: {CONTINUES[record.kind]} (or undo it with: {ABORTS[record.kind]})",
     )
-
-
-def discard_unchanged(context: Context) -> None:
-    """Remove what a transaction left that had changed nothing; refuse any other one.
-
-    Raises RootlessError.
-    """
-    # Imported here: only a new transaction needs it.
-    from k3s_rootless.backup import replacement
-    from k3s_rootless.backup.facts import Phase
-
-    record = found(context)
-    if record is None:
-        return
-    if record.phase is not Phase.STAGING:
-        raise error(record)
-    replacement.discard(context.paths.transaction, record)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 SECONDS = 600.0
 """The time limit without progress, unless it is an option."""
+_UNDOING = frozenset((Phase.UNDOING, Phase.UNDONE))
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +56,14 @@ def resume(context: Context, seconds: float, *, undo: bool) -> Resumed:
 def before_start(context: Context, seconds: float | None) -> None:
     """Continue or undo an open upgrade or rollback, before K3s is started; report which.
 
-    Raises RootlessError for an open restore, or if K3s does not get ready.
+    Of a restore, only an undo that had begun is finished. Raises RootlessError for any other open
+    restore, or if K3s does not get ready.
     """
     with context.manager() as manager, context.locked():
         record = unfinished.found(context)
         if record is None:
             return
-        if record.kind is Kind.RESTORE:
+        if record.kind is Kind.RESTORE and record.phase not in _UNDOING:
             raise unfinished.error(record)
         _resume(context, manager, record, seconds or SECONDS, undo=False)
 
@@ -115,14 +117,17 @@ def aborted(context: Context, record: Record, cluster: Cluster) -> Resumed:
 def _course(record: Record) -> str:
     if record.phase is Phase.STAGING:
         return "removed: it had changed nothing"
-    if record.phase is Phase.UNDOING:
+    if record.phase in _UNDOING:
         return "undone, as it was about to be"
     return "continued"
 
 
 def _report(context: Context, ended: Ended) -> None:
     """Report an undo, and add it to the history."""
-    if ended.outcome is not Outcome.UNDONE or ended.record.switch is None:
+    if ended.outcome is not Outcome.UNDONE:
+        return
+    if ended.record.switch is None:
+        context.notice("the earlier state was put back")
         return
     remember(context, ended.record, done=False, backup=ended.record.archive)
     context.notice(f"K3s {ended.record.switch.before} is in use again, with its datastore")

@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from k3s_rootless.backup import database, names, replacement, written
+from k3s_rootless.backup import database, moving, names, staging, written
 from k3s_rootless.backup.facts import Backup, Root
 from k3s_rootless.binaries import tags
 from k3s_rootless.errors import RootlessError, UsageError
 from k3s_rootless.k3s import version
-from k3s_rootless.operations.backup import restore, unfinished
+from k3s_rootless.operations.backup import adapting, restore, transaction, unfinished
 from k3s_rootless.operations.backup.running_cluster import SystemdCluster
 from k3s_rootless.operations.launch.reported import same
 from k3s_rootless.operations.releases import get
@@ -23,9 +23,13 @@ from k3s_rootless.paths import UNIT
 from k3s_rootless.printable import printable
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from k3s_rootless.backup.facts import Switch
     from k3s_rootless.binaries.facts import Limits
+    from k3s_rootless.operations.backup.adapting import Adapted
     from k3s_rootless.operations.backup.running_cluster import Cluster
+    from k3s_rootless.operations.backup.surroundings import Surroundings
     from k3s_rootless.operations.context import Context
     from k3s_rootless.operations.upgrade.current import Current
     from k3s_rootless.service.systemd.user import UserManager
@@ -62,6 +66,7 @@ class Plan:
     backup: Backup
     loss: Loss
     switch: Switch
+    adapted: Adapted
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,18 +120,12 @@ def switched(context: Context, planned: Plan, cluster: Cluster) -> RolledBack:
     """Replace the files of K3s by those of the backup, and switch to its release."""
     here = planned.now.here
     unit = here.roots[Root.UNIT].parent / UNIT
-    record, _ = restore.staged(
-        context,
-        planned.backup,
-        here,
-        running=here.state.running,
-        copied=(unit,),
-        switch=planned.switch,
-    )
+    choice = restore.Choice(planned.adapted, volumes=False, copied=(unit,), switch=planned.switch)
+    record, _ = restore.staged(context, planned.backup, here, cluster, choice)
     try:
         record = perform.stop(context, record, cluster)
     except BaseException:
-        replacement.discard(context.paths.transaction, record)
+        transaction.discard(context, record, cluster)
         raise
     ending = Ending(context, here)
     perform.finish(context, record, cluster, ending)
@@ -144,10 +143,32 @@ def _plan(context: Context, manager: UserManager, request: Request) -> Plan:
             hint="see which backups there are: k3s-rootless backup list",
         )
     SystemdCluster(context, manager, 0).unit_steps(wanted)
-    backup = restore.check(context, found.path, plans.with_release(now, wanted).here)
-    return Plan(
-        now, wanted, backup, _loss(now, backup), current.switch(context.paths.own, now, wanted)
-    )
+    here = plans.with_release(now, wanted).here
+    with staging.directory(context.paths.backups) as folder:
+        backup = restore.check(context, found.path, here, folder)
+        adapted = _usable_here(context, backup, here, folder)
+    switch = current.switch(context.paths.own, now, wanted)
+    return Plan(now, wanted, backup, _loss(now, backup), switch, adapted)
+
+
+def _usable_here(context: Context, backup: Backup, here: Surroundings, folder: Path) -> Adapted:
+    """Require a backup of this user and machine; warn about PersistentVolumes without data.
+
+    The directory of volumes becomes that of the backup, with the configuration. Raises
+    RootlessError.
+    """
+    volumes = backup.manifest.origin.roots.get(Root.VOLUMES, "")
+    roots = {**here.origin.roots, Root.VOLUMES: volumes}
+    here = replace(here, origin=replace(here.origin, roots=roots))
+    other = tuple(moving.changes(backup.manifest, here.origin))
+    if other:
+        raise RootlessError(
+            f"cannot roll back with `{backup.path}`: {'; '.join(other)}",
+            hint=f"restore it with the release in use: k3s-rootless backup restore {backup.path}",
+        )
+    adapted = adapting.adapt(context, backup, here, folder, volumes=False)
+    restore.report(context, adapted)
+    return adapted
 
 
 def _wanted(context: Context, now: Current, request: Request) -> str:

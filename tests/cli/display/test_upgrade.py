@@ -15,6 +15,7 @@ from k3s_rootless.binaries.facts import Passage
 from k3s_rootless.cli.display import release, upgrade
 from k3s_rootless.cli.display.report import Report
 from k3s_rootless.k3s.changes import Change
+from k3s_rootless.operations.backup.adapting import UNCHANGED
 from k3s_rootless.operations.backup.transaction import Ended, Outcome
 from k3s_rootless.operations.releases.listing import Listing
 from k3s_rootless.operations.upgrade.perform import Upgraded
@@ -123,7 +124,8 @@ def test_what_a_rollback_loses(capsys: pytest.CaptureFixture[str], loss: Loss, s
     now: Any = SimpleNamespace(text=AFTER)
     backup: Any = SimpleNamespace(path=Path("/b.tar.gz"))
 
-    upgrade.show_rollback_plan(Report(), RollbackPlan(now, BEFORE, backup, loss, SWITCH))
+    planned = RollbackPlan(now, BEFORE, backup, loss, SWITCH, UNCHANGED)
+    upgrade.show_rollback_plan(Report(), planned)
 
     assert shown in capsys.readouterr().out
 

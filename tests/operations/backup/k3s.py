@@ -7,8 +7,9 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from k3s_rootless.backup.facts import Switch
-from k3s_rootless.errors import NotReady
+from k3s_rootless.backup.facts import UNKNOWN, Expected, Switch
+from k3s_rootless.backup.volumes.in_namespace import InNamespace
+from k3s_rootless.errors import NotReady, RootlessError
 from k3s_rootless.operations.context import Context
 from tests.backup.cluster import opened, write
 
@@ -53,6 +54,8 @@ class FakeCluster:
     ready: bool = True
     running: bool = True
     held: bool = False
+    settings: Expected | None = None
+    access: InNamespace | None = None
     calls: list[str] = field(default_factory=list)
 
     def is_running(self) -> bool:
@@ -82,6 +85,16 @@ class FakeCluster:
     def switch_back(self, switch: Switch) -> None:
         """Use the earlier release."""
         raise NotImplementedError
+
+    def require(self, expected: Expected) -> None:
+        """Compare the settings with the expected ones, which are unknown without a unit."""
+        if self.settings is not None and expected not in {self.settings, UNKNOWN}:
+            raise RootlessError("other settings")
+
+    def volume_access(self) -> InNamespace:
+        """Return a way into a namespace."""
+        assert self.access
+        return self.access
 
     def start(self) -> None:
         """Start, and write as K3s does."""

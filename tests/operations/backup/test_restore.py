@@ -159,6 +159,10 @@ def test_a_restore_killed_anywhere_is_finished_or_undone(
         assert record_of(context) is None
         shutil.rmtree(data)
         shutil.copytree(saved, data)
+        # An empty file may be one that another process has just created, so that it is kept for a
+        # minute. Each would add an event to the next run.
+        for left in context.paths.own.glob(".transaction.json.*.new"):
+            left.unlink()
     assert points > 50
     assert {Phase.STAGING, Phase.REPLACING, Phase.PLACED} <= seen
 
@@ -256,20 +260,20 @@ def test_a_failed_undo_can_be_repeated(
 
 @pytest.mark.parametrize("kind", [Datastore.ETCD, Datastore.EXTERNAL])
 def test_a_cluster_with_another_datastore_is_refused(
-    context: Context, backup: Backup, here: Surroundings, kind: Datastore
+    context: Context, backup: Backup, here: Surroundings, kind: Datastore, tmp_path: Path
 ) -> None:
     with pytest.raises(RootlessError, match="the backup contains SQLite"):
-        restore.check(context, backup.path, replace(here, datastore=kind))
+        restore.check(context, backup.path, replace(here, datastore=kind), tmp_path)
 
 
-def test_a_backup_of_another_user_is_refused(
-    context: Context, backup: Backup, here: Surroundings, data: Path
+def test_a_backup_of_another_architecture_is_refused(
+    context: Context, backup: Backup, here: Surroundings, data: Path, tmp_path: Path
 ) -> None:
     before = k3s.content(data)
-    other = replace(here, origin=replace(here.origin, user="bob", architecture="riscv64"))
+    other = replace(here, origin=replace(here.origin, architecture="riscv64"))
 
-    with pytest.raises(RootlessError, match=r"riscv64.*belongs to the user alice"):
-        restore.check(context, backup.path, other)
+    with pytest.raises(RootlessError, match=r"this host has riscv64"):
+        restore.check(context, backup.path, other, tmp_path)
 
     assert before == k3s.content(data)
 

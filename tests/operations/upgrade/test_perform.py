@@ -14,7 +14,7 @@ import pytest
 
 from k3s_rootless.backup import record as records
 from k3s_rootless.backup import replacement
-from k3s_rootless.backup.facts import Kind, Phase, Record, Switch
+from k3s_rootless.backup.facts import Kind, Phase, Record, Replaced, Switch
 from k3s_rootless.binaries import installed, store
 from k3s_rootless.errors import RootlessError, UsageError
 from k3s_rootless.operations import restart, up
@@ -398,3 +398,22 @@ def test_up_removes_what_an_upgrade_has_left_that_changed_nothing(
 
     assert world.record is None
     assert any("removed: it had changed nothing" in text for text in unit.notices(events))
+
+
+@pytest.mark.parametrize("phase", [Phase.UNDOING, Phase.UNDONE])
+def test_up_finishes_the_undo_of_a_restore(world: World, events: list[Event], phase: Phase) -> None:
+    path = world.data / "server/token"
+    before = path.read_text()
+    record = Record(phase, Path("/a"), (Replaced(path, new=True, old=True),))
+    replacement.begin(world.context.paths.transaction, record)
+    if phase is Phase.UNDOING:
+        path.rename(replacement.copy_of(path))
+        path.write_text("of the backup")
+
+    up.up(world.context, up.Request(ignored=ALL), lambda _: None)
+
+    assert world.record is None
+    assert [] == world.hidden()
+    assert before == path.read_text()
+    assert world.running()
+    assert "the earlier state was put back" in unit.notices(events)

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import os
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
 
+from k3s_rootless.backup import persistent_volumes
 from k3s_rootless.binaries import installed
 from k3s_rootless.errors import RootlessError, UsageError
 from k3s_rootless.operations.backup import create
+from k3s_rootless.operations.events import Event
 from k3s_rootless.operations.upgrade import document, perform, plan, rollback
 from k3s_rootless.operations.upgrade.rollback import RolledBack
+from tests.backup import cluster
+from tests.backup.test_persistent_volumes import ENCODED
 from tests.fakes.release_server import LIMITS
+from tests.operations import unit
 from tests.operations.upgrade.k3s import BEFORE, NEW, NEXT, OLD, World, assert_whole
 
 pytestmark = pytest.mark.skipif(os.uname().machine != "x86_64", reason="the server has amd64 only")
@@ -23,11 +29,16 @@ REQUEST = rollback.Request(5, yes=True)
 @pytest.fixture
 def upgraded(world: World) -> World:
     """Return a K3s that was upgraded, and has written since then."""
+    upgrade(world)
+    world.insert(LATER, "/registry/leases/kube-system/a", "/registry/helm.cattle.io/charts/a/b")
+    return world
+
+
+def upgrade(world: World) -> None:
+    """Upgrade K3s."""
     with world.context.manager() as manager, world.context.locked():
         made = plan.make(world.context, manager, plan.Request(5, NEW), LIMITS)
         perform.switched(world.context, made, world.cluster(manager))
-    world.insert(LATER, "/registry/leases/kube-system/a", "/registry/helm.cattle.io/charts/a/b")
-    return world
 
 
 def rolled_back(world: World, wanted: str | None = None) -> RolledBack:
@@ -119,3 +130,38 @@ def test_consent_is_required(upgraded: World) -> None:
 
     assert "is lost" in questions[0]
     assert upgraded.linked == NEW
+
+
+def test_volumes_stay_and_lost_ones_are_listed(world: World, events: list[Event]) -> None:
+    volume = world.data / "storage/pvc-1/file"
+    cluster.write(volume, "data", 0o600)
+    for name, path in (("kept", volume.parent), ("gone", world.data / "storage/pvc-2")):
+        key = f"{persistent_volumes.PREFIX}{name}"
+        value = ENCODED["protobuf"]["pvc-local"]
+        found = persistent_volumes.read(1, key, value)
+        with closing(cluster.opened(world.database)) as database:
+            row = (key, persistent_volumes.moved(found, value, str(path)))
+            database.execute("INSERT INTO kine (name, deleted, value) VALUES (?, 0, ?)", row)
+            database.commit()
+    upgrade(world)
+
+    rolled_back(world)
+
+    assert_whole(world)
+    assert volume.read_text() == "data"
+    (warning,) = (text for text in unit.notices(events) if "have no data" in text)
+    assert "storage/pvc-2" in warning
+    assert "storage/pvc-1" not in warning
+
+
+def test_a_backup_of_another_user_is_refused(upgraded: World) -> None:
+    other = replace(upgraded.context, user="bob")
+
+    with pytest.raises(RootlessError, match=r"cannot roll back with .* and you are bob"):
+        rollback.dry_run(other, REQUEST)
+
+
+def test_the_directory_of_volumes_becomes_that_of_the_backup(upgraded: World) -> None:
+    (upgraded.data / "storage").symlink_to(upgraded.data / "elsewhere")
+
+    assert OLD == rolled_back(upgraded).plan.after
