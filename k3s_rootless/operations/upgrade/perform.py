@@ -18,7 +18,7 @@ from k3s_rootless.errors import RootlessError, UsageError
 from k3s_rootless.operations.backup import create, transaction, unfinished
 from k3s_rootless.operations.backup.running_cluster import SystemdCluster
 from k3s_rootless.operations.releases import get
-from k3s_rootless.operations.upgrade import current, resume
+from k3s_rootless.operations.upgrade import current, resume, unpacking
 from k3s_rootless.operations.upgrade import plan as plans
 from k3s_rootless.operations.upgrade.ending import Ending, remember
 from k3s_rootless.paths import UNIT
@@ -73,6 +73,8 @@ def upgrade(
         show(planned)
         require_consent(planned, request, ask)
         get.get(context, get.Request(planned.after, request.mirror), limits)
+        if planned.now.here.state.running:
+            unpacking.ahead(context, planned.now.here.data, planned.after)
         with context.locked():
             unfinished.require_none(context)
             planned = replace(planned, now=current.again(context, manager, planned.now))

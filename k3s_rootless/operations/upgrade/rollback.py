@@ -16,7 +16,7 @@ from k3s_rootless.operations.backup import adapting, restore, transaction, unfin
 from k3s_rootless.operations.backup.running_cluster import SystemdCluster
 from k3s_rootless.operations.launch.reported import same
 from k3s_rootless.operations.releases import get
-from k3s_rootless.operations.upgrade import current, matching, perform, resume
+from k3s_rootless.operations.upgrade import current, matching, perform, resume, unpacking
 from k3s_rootless.operations.upgrade import plan as plans
 from k3s_rootless.operations.upgrade.ending import Ending
 from k3s_rootless.paths import UNIT
@@ -109,6 +109,8 @@ def rollback(
         if not request.yes:
             _require_consent(planned, ask)
         get.get(context, get.Request(planned.after, request.mirror), limits)
+        if planned.now.here.state.running:
+            unpacking.ahead(context, planned.now.here.data, planned.after)
         with context.locked():
             unfinished.require_none(context)
             planned = replace(planned, now=current.again(context, manager, planned.now))
