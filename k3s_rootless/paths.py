@@ -79,9 +79,9 @@ class Paths:
         return self.own / "backups"
 
     @property
-    def restore_record(self) -> Path:
-        """The record of a restore that is not finished."""
-        return self.backups / "restore.json"
+    def transaction(self) -> Path:
+        """The record of a restore, an upgrade or a rollback that is not finished."""
+        return self.own / "transaction.json"
 
     @property
     def lock(self) -> Path:

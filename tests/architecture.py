@@ -85,8 +85,14 @@ JUDGES = (
     "operations/diagnose/answer.py",
     "support/page.py",
     "backup/manifest.py",
+    "backup/moving.py",
+    "backup/persistent_volumes.py",
     "backup/judgement.py",
     "backup/slots.py",
+    "backup/written.py",
+    "backup/volumes/headers.py",
+    "backup/volumes/members.py",
+    "backup/volumes/order.py",
 )
 READERS = (
     "linux/",
@@ -119,6 +125,7 @@ READERS = (
     "support/secret_files.py",
     "backup/files.py",
     "backup/verify.py",
+    "backup/volumes/sources.py",
 )
 PERFORMERS = (
     "service/act/",
@@ -134,8 +141,16 @@ PERFORMERS = (
     "support/archive.py",
     "backup/archive.py",
     "backup/database.py",
+    "backup/objects.py",
     "backup/staging.py",
+    "backup/record.py",
+    "backup/copies.py",
+    "backup/beside.py",
+    "backup/new_content.py",
     "backup/replacement.py",
+    "backup/volumes/in_namespace.py",
+    "backup/volumes/packing.py",
+    "backup/volumes/unpacking.py",
 )
 RECORDS = ("facts.py", "records.py", "names.py", "__init__.py")
 IMPURE = frozenset(

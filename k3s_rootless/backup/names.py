@@ -31,5 +31,5 @@ PACKAGED = frozenset(
 )
 """Manifests that K3s writes at each start (K3s manifests/, v1.21 to v1.36)."""
 
-GUARD = "00-k3s-rootless-restore.conf"
+GUARD = "00-k3s-rootless-transaction.conf"
 """The drop-in that prevents a start while a restore has replaced only some of the files."""
