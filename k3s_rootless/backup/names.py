@@ -9,7 +9,8 @@ from __future__ import annotations
 from k3s_rootless.k3s import layout
 
 DATABASE = "state.db"
-DATABASE_FILES = (DATABASE, "state.db-wal", "state.db-shm")
+DATABASE_INDEX = "state.db-shm"
+DATABASE_FILES = (DATABASE, "state.db-wal", DATABASE_INDEX)
 """The files of the datastore in `DATABASE_DIRECTORY`; a log belongs to its database."""
 DATABASE_DIRECTORY = "server/db"
 
