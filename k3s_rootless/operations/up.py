@@ -72,6 +72,7 @@ def plan(context: Context, request: Request) -> Plan:
     for a unit that was edited, RootlessError.
     """
     if record := unfinished.found(context):
+        unfinished.require_no_restore(record)
         context.notice(f"`up` first continues or undoes the interrupted {record.name}")
     with checking.begin(context, request.ignored) as checks, context.manager() as manager:
         directory = first_start.unit_directory(manager, context.paths)

@@ -32,6 +32,15 @@ def found(context: Context) -> Record | None:
     return records.load(file)
 
 
+def require_no_restore(record: Record) -> None:
+    """Raise RootlessError for a restore that `up` must not finish: only its undo, once begun."""
+    # Imported here for the same reason.
+    from k3s_rootless.backup.facts import Kind, Phase
+
+    if record.kind is Kind.RESTORE and record.phase not in {Phase.UNDOING, Phase.UNDONE}:
+        raise error(record)
+
+
 def error(record: Record) -> RootlessError:
     """Return the error for an unfinished transaction, with the commands that end it."""
     # Imported here for the same reason.

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 SECONDS = 600.0
 """The time limit without progress, unless it is an option."""
-_UNDOING = frozenset((Phase.UNDOING, Phase.UNDONE))
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +62,7 @@ def before_start(context: Context, seconds: float | None) -> None:
         record = unfinished.found(context)
         if record is None:
             return
-        if record.kind is Kind.RESTORE and record.phase not in _UNDOING:
-            raise unfinished.error(record)
+        unfinished.require_no_restore(record)
         _resume(context, manager, record, seconds or SECONDS, undo=False)
 
 
@@ -117,7 +115,7 @@ def aborted(context: Context, record: Record, cluster: Cluster) -> Resumed:
 def _course(record: Record) -> str:
     if record.phase is Phase.STAGING:
         return "removed: it had changed nothing"
-    if record.phase in _UNDOING:
+    if record.phase in {Phase.UNDOING, Phase.UNDONE}:
         return "undone, as it was about to be"
     return "continued"
 
