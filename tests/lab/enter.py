@@ -15,7 +15,6 @@ import ctypes
 import os
 import signal
 import sys
-from pathlib import Path
 from typing import NoReturn
 
 # Mount, cgroup, UTS, IPC, PID and network namespaces.
@@ -54,7 +53,9 @@ def main(arguments: list[str]) -> NoReturn:
 
 def _become(who: str) -> None:
     name, uid, gid, home = who.split(":")
-    lines = (line.split(":") for line in Path("/etc/group").read_text().splitlines())
+    # pathlib would take a third of the time of this program.
+    with open("/etc/group") as groups:  # noqa: PTH123
+        lines = [line.rstrip("\n").split(":") for line in groups]
     others = [int(fields[2]) for fields in lines if name in fields[3].split(",")]
     os.setgroups(sorted({int(gid), *others}))
     os.setresgid(int(gid), int(gid), int(gid))

@@ -30,6 +30,11 @@ _LEFT_BY_TESTS = (
     RUNTIME_DIR / "systemd" / "user",
     RUNTIME_DIR / "systemd" / "user.control",
 )
+_RESET_MANAGER = """
+names=$(systemctl --user show-environment | sed -n 's/^\\(_\\{0,1\\}K3S_[A-Za-z0-9_]*\\)=.*/\\1/p')
+test -z "$names" || systemctl --user unset-environment $names || exit
+systemctl --user daemon-reload && systemctl --user reset-failed
+"""
 
 
 @pytest.fixture(scope="session")
@@ -87,14 +92,7 @@ def fresh(machine: Machine) -> None:
         # of K3s has no stop timeout.
         machine.user("systemctl", "--user", "kill", "--signal=KILL", _UNIT).check_returncode()
     # Remove as root: files that a container wrote belong to a subordinate id of the user.
-    machine.root("rm", "-rf", "--", *map(str, _LEFT_BY_TESTS)).check_returncode()
-    machine.root("loginctl", "enable-linger", USER).check_returncode()
-    names = [
-        line.partition("=")[0]
-        for line in machine.user("systemctl", "--user", "show-environment").stdout.split()
-    ]
-    if ours := [name for name in names if name.startswith(("K3S_", "_K3S_"))]:
-        machine.user("systemctl", "--user", "unset-environment", *ours).check_returncode()
-    machine.user("systemctl", "--user", "daemon-reload").check_returncode()
-    machine.user("systemctl", "--user", "reset-failed").check_returncode()
+    removal = ("sh", "-c", f'rm -rf -- "$@" && loginctl enable-linger {USER}', "sh")
+    machine.root(*removal, *map(str, _LEFT_BY_TESTS)).check_returncode()
+    machine.user("sh", "-c", _RESET_MANAGER).check_returncode()
     give_default_orders(machine)
