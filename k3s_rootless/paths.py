@@ -84,6 +84,11 @@ class Paths:
         return self.backups / "restore.json"
 
     @property
+    def stop_record(self) -> Path:
+        """The record of a command that has stopped K3s and is not finished."""
+        return self.own / "stopped.json"
+
+    @property
     def lock(self) -> Path:
         """The lock that prevents two commands of one user from making changes at the same time.
 

@@ -103,6 +103,7 @@ PERFORMERS = (
     "backup/database.py",
     "backup/staging.py",
     "backup/replacement.py",
+    "backup/stop_record.py",
 )
 RECORDS = ("facts.py", "records.py", "names.py", "__init__.py")
 IMPURE = frozenset(

@@ -172,3 +172,25 @@ class Record:
     archive: Path
     paths: tuple[Replaced, ...]
     running: bool = False
+
+
+class Work(Enum):
+    """A command that stops K3s for some time, as users type it."""
+
+    BACKUP = "backup create --stop"
+    RESET = "reset"
+
+
+@dataclass(frozen=True, slots=True)
+class StopRecord:
+    """A command that has stopped K3s, or is about to, and is not finished.
+
+    `running` is True if K3s was running before. `data` is the data directory that a reset empties,
+    and `moved` is True once its content is moved away.
+    """
+
+    work: Work
+    since: datetime
+    running: bool
+    data: Path | None = None
+    moved: bool = False

@@ -41,6 +41,7 @@ def restart(context: Context, timeout: float | None, until: str = "node") -> Sta
             left = installation.left_behind(context, state, manager.environment)
             steps = stopped_for(rotate, planner.restart(state, left), state)
             perform.perform(context, manager, steps)
+            unfinished.forget_stop(context)
         reached = None
         if timeout is not None:
             release = files.release_of(state.fragment)

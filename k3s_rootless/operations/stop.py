@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from k3s_rootless.operations import installation
+from k3s_rootless.operations.backup import unfinished
 from k3s_rootless.operations.launch import perform
 from k3s_rootless.paths import UNIT
 from k3s_rootless.service.act import apply
@@ -43,6 +44,7 @@ def stop(context: Context, *, disable: bool) -> Stopped:
         state = manager.unit(UNIT)
         if state.load_state == "not-found":
             raise installation.absence(state)
+        unfinished.forget_stop(context)
         steps = planner.down(state, disable=disable)
         perform.perform(context, manager, steps)
         after = manager.unit(UNIT)

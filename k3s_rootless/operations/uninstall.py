@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from k3s_rootless.backup import stop_record
 from k3s_rootless.errors import (
     BusError,
     RootlessError,
@@ -18,6 +19,7 @@ from k3s_rootless.errors import (
     error_document,
 )
 from k3s_rootless.operations import first_start, installation, purge, purge_consent
+from k3s_rootless.operations.backup import unfinished
 from k3s_rootless.operations.releases import all_releases
 from k3s_rootless.paths import UNIT
 from k3s_rootless.service.act import apply
@@ -108,6 +110,7 @@ def uninstall(context: Context, request: Request, ask: Ask) -> Uninstalled:
         if request.purge:
             work.purge(to_purge, stopped=manager is not None)
             removed = work.purge_releases(releases)
+        work.forget(purged=request.purge)
     data: tuple[Path, ...] = ()
     if not request.purge:
         data = purge.existing(context, found.settings)
@@ -251,6 +254,19 @@ class _Work:
             self.problems.append(error.message)
             return False
         return True
+
+    def forget(self, *, purged: bool) -> None:
+        """Remove the record of a command that has stopped K3s.
+
+        The record of a reset is needed as long as there is data to remove.
+        """
+        try:
+            if purged and not self.problems:
+                stop_record.remove(self.context.paths.stop_record)
+            else:
+                unfinished.forget_stop(self.context)
+        except RootlessError as error:
+            self.problems.append(error.message)
 
     def _announce(self, step: Step) -> None:
         self.context.notice(f"{step.describe()}: {step.cause}")

@@ -38,6 +38,7 @@ def lines(snapshot: Snapshot) -> Iterator[str]:
     yield from _kubeconfig(snapshot)
     yield from _certificates(snapshot)
     yield from _lingering(snapshot)
+    yield from _unfinished(snapshot)
     for line in snapshot.drift:
         yield f"drift        {line}"
     for one in snapshot.pending:
@@ -219,6 +220,15 @@ def _lingering(snapshot: Snapshot) -> Iterator[str]:
         yield "linger       on"
     else:
         yield "linger       off: K3s stops when your last session ends"
+
+
+def _unfinished(snapshot: Snapshot) -> Iterator[str]:
+    found = value_or(snapshot.unfinished, None)
+    if found is None:
+        return
+    yield f"unfinished   {found.problem}"
+    for does, command in found.commands:
+        yield f"             {does}: {command}"
 
 
 def _unknown(snapshot: Snapshot) -> Iterator[str]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from k3s_rootless import __version__, atomic
-from k3s_rootless.backup import archive, database, files, names, staging
-from k3s_rootless.backup.facts import Entry, LeftOut, Manifest, Root
+from k3s_rootless import __version__, atomic, interruption
+from k3s_rootless.backup import archive, database, files, names, staging, stop_record
+from k3s_rootless.backup.facts import Entry, LeftOut, Manifest, Root, StopRecord, Work
 from k3s_rootless.errors import RootlessError
 from k3s_rootless.operations.backup import document as documents
 from k3s_rootless.operations.backup import surroundings, unfinished
@@ -58,11 +60,22 @@ def create(context: Context, request: Request) -> Created:
         here = surroundings.read(context, manager)
         surroundings.require_sqlite(here)
         cluster = SystemdCluster(context, manager, READY_SECONDS)
-        stop = request.stop and here.state.running
+        interrupted = unfinished.stopped(context, here.state) is not None
+        if interrupted and not request.stop:
+            start_again(context, cluster)
+            here = surroundings.read(context, manager)
+        stop = request.stop and (here.state.running or interrupted)
         created = write(context, request, here, cluster if stop else None)
         if stop:
             cluster.wait()
         return created
+
+
+def start_again(context: Context, cluster: Cluster) -> None:
+    """Start a K3s that an interrupted backup has stopped. Raises RootlessError."""
+    context.notice("starting K3s: a backup with --stop was interrupted after it had stopped K3s")
+    cluster.start()
+    stop_record.remove(context.paths.stop_record)
 
 
 def write(
@@ -77,12 +90,9 @@ def write(
             manifest = _stage(context, here, folder, now, live=here.in_use)
         else:
             begun = time.monotonic()
-            stopped.stop()
-            try:
+            with _stopped(context, stopped, now):
                 manifest = _stage(context, here, folder, now, live=False)
-            finally:
-                stopped.start()
-                downtime = time.monotonic() - begun
+            downtime = time.monotonic() - begun
         context.notice(f"writing {path}")
         size = archive.write(path, manifest, folder, force=request.force)
         try:
@@ -102,6 +112,29 @@ def document(created: Created) -> dict[str, Any]:
         "downtime": created.downtime,
         "errors": [],
     }
+
+
+@contextmanager
+def _stopped(context: Context, cluster: Cluster, now: datetime) -> Iterator[None]:
+    """Stop K3s during the block, and start it again, also if a signal interrupts the block.
+
+    If this process is killed, the record remains. Raises RootlessError.
+    """
+    file = context.paths.stop_record
+    with interruption.delayed() as signals:
+        stop_record.save(file, StopRecord(Work.BACKUP, now, running=True))
+        try:
+            cluster.stop()
+        except RootlessError:
+            if cluster.is_running():
+                stop_record.remove(file)
+            raise
+        try:
+            with signals.allowed():
+                yield
+        finally:
+            cluster.start()
+            stop_record.remove(file)
 
 
 def _path(context: Context, request: Request, now: datetime) -> Path:

@@ -12,7 +12,7 @@ from k3s_rootless.backup.facts import Backup, Datastore, Manifest, Phase, Record
 from k3s_rootless.errors import RootlessError, UsageError
 from k3s_rootless.operations import installation
 from k3s_rootless.operations.backup import document as documents
-from k3s_rootless.operations.backup import kept, surroundings
+from k3s_rootless.operations.backup import kept, surroundings, unfinished
 from k3s_rootless.operations.backup.running_cluster import SystemdCluster
 from k3s_rootless.operations.backup.unfinished import HINT
 
@@ -58,6 +58,7 @@ def restore(context: Context, request: Request, ask: Ask) -> Restored:
     """
     with context.manager() as manager, context.locked():
         _require_finished(context)
+        unfinished.require_none(context)
         here = surroundings.read(context, manager)
         if not here.state.installed:
             raise installation.absence(here.state)
@@ -108,15 +109,21 @@ def place(context: Context, backup: Backup, here: Surroundings, cluster: Cluster
 
     context.notice("writing the files of the backup beside those of K3s")
     record = replacement.stage(
-        context.paths.restore_record, backup.path, found, judge, running=here.state.running
+        context.paths.restore_record, backup.path, found, judge, running=was_running(context, here)
     )
     try:
         cluster.stop()
     except BaseException:
         replacement.discard(context.paths.restore_record, record)
         raise
+    unfinished.forget_stop(context)
     _finish(context, record, cluster)
     return Restored(backup.path, restored=True, backup=backup, skipped=skipped)
+
+
+def was_running(context: Context, here: Surroundings) -> bool:
+    """Return whether K3s runs, or would run if a backup with --stop had not been interrupted."""
+    return here.state.running or unfinished.stopped(context, here.state) is not None
 
 
 def resume(context: Context, seconds: float) -> Restored:

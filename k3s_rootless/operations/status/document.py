@@ -47,6 +47,7 @@ def document(snapshot: Snapshot) -> dict[str, Any]:
         "kubeconfig": _kubeconfig(snapshot),
         "certificates": [_certificate(snapshot, one) for one in snapshot.certificates],
         "lingers": value_or(snapshot.lingers, None),
+        "unfinished": _unfinished(snapshot),
         "drift": [_drift(file) for file in value_or(snapshot.files, ())],
         **_pending(snapshot),
         "loop": _loop(snapshot),
@@ -187,6 +188,13 @@ def _pending(snapshot: Snapshot) -> dict[str, Any]:
         ],
         "restart_needed": next(restarts, None),
     }
+
+
+def _unfinished(snapshot: Snapshot) -> dict[str, Any] | None:
+    found = value_or(snapshot.unfinished, None)
+    if found is None:
+        return None
+    return found.document()
 
 
 def _loop(snapshot: Snapshot) -> dict[str, Any] | None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from k3s_rootless.journal.facts import Cause
     from k3s_rootless.k3s.settings import Settings
     from k3s_rootless.k3s.version import Version
+    from k3s_rootless.operations.backup.unfinished import Unfinished
     from k3s_rootless.operations.readiness.milestones import Milestone
     from k3s_rootless.rootlesskit.facts import Forward
     from k3s_rootless.service.facts import UnitState, Usage
@@ -82,7 +83,8 @@ class Snapshot:
     `state` is the unit as the user manager reports it; `problem` is the error if there is no
     report. `version` is the release that the unit was written for. `variables` are the names of
     variables that have changed since K3s was started. `period` and `cause` are None if there was no
-    reason to read the journal. `pending` are changes that are not in effect yet.
+    reason to read the journal. `pending` are changes that are not in effect yet, and `unfinished`
+    is the work of an interrupted command.
     """
 
     time: datetime
@@ -99,6 +101,7 @@ class Snapshot:
     nodes: Observed[tuple[Node, ...]]
     usage: Usage
     lingers: Observed[bool]
+    unfinished: Observed[Unfinished | None]
     period: Observed[float | None] | None
     cause: Observed[Cause | None] | None
     milestones: Sequence[Milestone]
@@ -260,6 +263,7 @@ class Snapshot:
         yield "unit files", self.files
         yield "installed release", self.installed
         yield "lingering", self.lingers
+        yield "unfinished work", self.unfinished
         yield "restarts", self.period
         yield "cause", self.cause
         if self.state is not None and self.state.running:

@@ -13,6 +13,7 @@ from k3s_rootless.cluster import kubeconfig as kubeconfigs
 from k3s_rootless.errors import RootlessError
 from k3s_rootless.observation import Known, Observed, Unknown, value_or
 from k3s_rootless.operations import unit_changes
+from k3s_rootless.operations.backup import unfinished
 from k3s_rootless.operations.readiness import traces
 from k3s_rootless.operations.status import parts
 from k3s_rootless.operations.status.model import Kit
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from k3s_rootless.background import BackgroundQuery
     from k3s_rootless.cluster.facts import Credentials, Kubeconfig, Node, Readiness
     from k3s_rootless.k3s.settings import Settings
+    from k3s_rootless.operations.backup.unfinished import Unfinished
     from k3s_rootless.operations.context import Context
     from k3s_rootless.rest import Peer
     from k3s_rootless.service.facts import UnitState
@@ -184,6 +186,10 @@ def _lingers(check: Check) -> Observed[bool]:
     return logind.lingers(check.context.user, check.context.paths.root)
 
 
+def _unfinished(check: Check) -> Observed[Unfinished | None]:
+    return Known(unfinished.find(check.context, check.state))
+
+
 FILES = Query("files", _FILES, _files)
 KUBECONFIG = Query("kubeconfig", _FILES, _kubeconfig)
 CONNECTION = Query("connection", _API, _connection, of_running=True, of_start=True)
@@ -195,6 +201,7 @@ AS_STARTED = Query("record", _FILES, _as_started, of_start=True)
 CHANGED = Query("changes", _FILES, _changed, of_running=True)
 INSTALLED = Query("k3s", "k3s", _installed)
 LINGERS = Query("lingering", _FILES, _lingers)
+UNFINISHED = Query("unfinished work", _FILES, _unfinished)
 QUERIES: tuple[Query[Any], ...] = (
     FILES,
     KUBECONFIG,
@@ -207,5 +214,6 @@ QUERIES: tuple[Query[Any], ...] = (
     CHANGED,
     INSTALLED,
     LINGERS,
+    UNFINISHED,
 )
 """Ordered so that each query comes after the queries that it depends on."""

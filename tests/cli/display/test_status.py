@@ -60,6 +60,16 @@ def test_a_stopped_k3s_has_fewer_lines() -> None:
     assert ["K3s", "unit", "restarts", "release", "kubeconfig", "certificates", "unknown"] == labels
 
 
+def test_unfinished_work_has_its_commands() -> None:
+    found = list(status.lines(stopped(unfinished=Known(records.UNFINISHED))))
+
+    at = found.index("unfinished   a restore is not finished")
+    assert found[at + 1 : at + 3] == [
+        "             finish: --continue",
+        "             undo: --abort",
+    ]
+
+
 def lines(snapshot: Snapshot, label: str) -> list[str]:
     return [line for line in status.lines(snapshot) if line.startswith(label)]
 

@@ -12,6 +12,7 @@ from k3s_rootless.errors import BusError
 from k3s_rootless.journal.facts import Cause
 from k3s_rootless.k3s.version import parse
 from k3s_rootless.observation import Known, Unknown
+from k3s_rootless.operations.backup.unfinished import Unfinished
 from k3s_rootless.operations.readiness.milestones import Milestone
 from k3s_rootless.operations.readiness.phases import STARTED
 from k3s_rootless.operations.status.model import Certificate, Kit, Snapshot
@@ -82,6 +83,7 @@ READY = Snapshot(
     nodes=Known((NODE,)),
     usage=Usage(memory=2**30, memory_peak=2**31, cpu=4.5),
     lingers=Known(value=True),
+    unfinished=Known(None),
     period=None,
     cause=None,
     milestones=(
@@ -89,6 +91,11 @@ READY = Snapshot(
         Milestone("node ready", START + timedelta(seconds=30), "the node"),
     ),
     certificates=(Certificate("client", Known(NOW + timedelta(days=300))),),
+)
+
+
+UNFINISHED = Unfinished(
+    "backup restore", "a restore is not finished", (("finish", "--continue"), ("undo", "--abort"))
 )
 
 

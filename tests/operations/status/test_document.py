@@ -48,6 +48,7 @@ UNKNOWN = snapshot_with(
     nodes=SILENT,
     usage=Usage(),
     lingers=SILENT,
+    unfinished=SILENT,
     milestones=(),
     certificates=(Certificate("server", SILENT),),
 )
@@ -68,6 +69,7 @@ def valid(content: dict[str, Any]) -> dict[str, Any]:
         stopped(),
         failed(),
         failed(cause=SILENT, period=SILENT),
+        stopped(unfinished=Known(records.UNFINISHED)),
         failed(state=replace(records.FAILED, restarts=4)),
         snapshot_with(state=BARE),
         snapshot_with(kit=SILENT, cause=Known(replace(records.CAUSE, time=None, check=""))),

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from k3s_rootless.errors import BusError, NotRunning, PreflightFailed
-from k3s_rootless.observation import Known, Unknown
+from k3s_rootless.observation import Known, Unknown, value_or
 from k3s_rootless.operations.context import Context
 from k3s_rootless.operations.status import reader
 from k3s_rootless.operations.status.model import Missing, Snapshot
@@ -53,6 +53,20 @@ def test_all_parts_of_a_ready_k3s_are_known(k3s: K3s) -> None:
     assert ["client", "server"] == [one.owner for one in found.certificates]
     assert all(isinstance(one.until, Known) for one in found.certificates)
     assert (None, None, None) == (found.period, found.cause, found.loop)
+
+
+def test_an_unfinished_restore_is_read(k3s: K3s) -> None:
+    record = k3s.context.paths.restore_record
+    record.parent.mkdir(parents=True)
+    record.write_text('{"phase": "placed", "archive": "/a", "running": true, "paths": []}')
+
+    found = value_or(read(k3s).unfinished, None)
+
+    assert found
+    assert "a restore of `/a` is not finished" in found.problem
+    assert ["finish", "undo"] == [does for does, _ in found.commands]
+    record.write_text("junk")
+    assert "unfinished work" in {part for part, _ in read(k3s).unknown}
 
 
 def test_the_phases_of_a_start_are_read_from_its_files(k3s: K3s) -> None:
