@@ -33,3 +33,6 @@ PACKAGED = frozenset(
 
 GUARD = "00-k3s-rootless-restore.conf"
 """The drop-in that prevents a start while a restore has replaced only some of the files."""
+RESET_GUARD = "00-k3s-rootless-reset.conf"
+"""The drop-in that prevents a start while a reset has moved only some of the files."""
+GUARDS = frozenset((GUARD, RESET_GUARD))

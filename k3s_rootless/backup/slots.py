@@ -59,7 +59,7 @@ def is_single(entry: str, roots: Mapping[Root, Path], configuration: str) -> boo
         inside = rest.removeprefix(directory)
         return inside != rest and any(_matches(inside, one) for one in names.TEMPLATES)
     if root is Root.UNIT:
-        return OUR_DROP_IN.fullmatch(rest) is not None and rest != names.GUARD
+        return OUR_DROP_IN.fullmatch(rest) is not None and rest not in names.GUARDS
     if root is Root.HOME and configuration:
         path = str(roots[root] / rest)
         if path.startswith(f"{roots[Root.DATA]}/"):

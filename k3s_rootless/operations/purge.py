@@ -117,6 +117,20 @@ def purge(context: Context, directory: Path) -> Purged:
     return Purged(directory, result.removed, tuple(result.survivors), result.more, result.outside)
 
 
+def remove_reset(context: Context, directory: Path) -> Purged:
+    """Remove what a reset has moved away in a data directory. Raises RootlessError."""
+    task = purger.reset_task(directory, context.paths.home)
+    if not _is_directory(task.directory):
+        return Purged(task.directory, 0)
+    context.notice(
+        f"remove {task.directory} in a user namespace: its files belong to your subordinate ids"
+    )
+    result = purger.remove(task, _mapping(context))
+    return Purged(
+        task.directory, result.removed, tuple(result.survivors), result.more, result.outside
+    )
+
+
 def _is_directory(path: Path) -> bool:
     try:
         return path.is_dir()

@@ -203,3 +203,34 @@ def test_a_killed_restore_is_undone(
     assert k3s.rows(home / "data") == {"second"}
     assert not record.exists()
     assert not list((bus.units / f"{UNIT}.d").glob("*restore*"))
+
+
+def test_a_reset(environ: dict[str, str], home: Path) -> None:
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        arguments = [word for word in command(*words) if word != "backup"]
+        return subprocess.run(
+            arguments,
+            cwd=PROJECT,
+            env=environ,
+            capture_output=True,
+            text=True,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            timeout=60,
+        )
+
+    planned = run("reset", "--dry-run")
+    assert planned.returncode == 0, planned.stderr
+    assert f"2. remove from {home}/data: server/db\n" in planned.stdout
+    refused = run("reset")
+    assert refused.returncode == 2
+    assert "add --yes" in refused.stderr
+    assert (home / "data/server/db").exists()
+
+    done = run("reset", "--yes")
+
+    assert done.returncode == 0, done.stderr
+    assert "the cluster is empty; start K3s with: k3s-rootless up" in done.stdout
+    assert not (home / "data/server/db").exists()
+    assert len(list((home / "share/k3s-rootless/backups").glob("*.tar.gz"))) == 1
+    assert "nothing to do: there is no cluster" in run("reset", "--yes").stdout

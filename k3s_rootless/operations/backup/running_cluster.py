@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from k3s_rootless.backup.names import GUARD
+from k3s_rootless.backup import names
 from k3s_rootless.errors import RootlessError
 from k3s_rootless.operations import first_start, installation, rotation, server_settings
 from k3s_rootless.operations.launch import perform, until_ready
@@ -33,7 +34,7 @@ class Cluster(Protocol):
         """Stop K3s. Raises RootlessError if it still runs."""
 
     def hold(self) -> None:
-        """Prevent a start by other programs while the record of a restore exists."""
+        """Prevent a start by other programs while the record of the work exists."""
 
     def release(self) -> None:
         """Allow starts again, and let systemd read changed drop-ins."""
@@ -45,13 +46,40 @@ class Cluster(Protocol):
         """Wait until K3s is ready. Raises RootlessError with the cause if it is not."""
 
 
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """A drop-in that prevents a start while a record exists.
+
+    `name` is its file, and `command` finishes the work of the record.
+    """
+
+    name: str
+    record: Path
+    work: str
+    command: str
+
+
+def of_restore(context: Context) -> Guard:
+    """Return the guard of a restore."""
+    record = context.paths.restore_record
+    return Guard(names.GUARD, record, "a restore", "k3s-rootless backup restore")
+
+
+def of_reset(context: Context) -> Guard:
+    """Return the guard of a reset."""
+    return Guard(names.RESET_GUARD, context.paths.stop_record, "a reset", "k3s-rootless reset")
+
+
 class SystemdCluster:
     """The K3s of the unit. `seconds` limits each wait until it is ready."""
 
-    def __init__(self, context: Context, manager: UserManager, seconds: float) -> None:
+    def __init__(
+        self, context: Context, manager: UserManager, seconds: float, guard: Guard | None = None
+    ) -> None:
         self._context = context
         self._manager = manager
         self._seconds = seconds
+        self._guard = guard or of_restore(context)
 
     def is_running(self) -> bool:
         """Return whether the unit runs."""
@@ -72,17 +100,18 @@ class SystemdCluster:
 
     def hold(self) -> None:
         """Write a drop-in with a condition, which also holds after a reset of the machine."""
-        record = str(self._context.paths.restore_record).replace("%", "%%")
+        guard = self._guard
+        record = str(guard.record).replace("%", "%%")
         text = drop_in.render(
-            "Prevents a start while a restore is not finished: k3s-rootless backup restore",
+            f"Prevents a start while {guard.work} is not finished: {guard.command}",
             ("[Unit]", f"ConditionPathExists=!{record}"),
         )
-        apply.write(self._guard, text)
+        apply.write(self._drop_in, text)
         self._reload("K3s must not start while its files are replaced")
 
     def release(self) -> None:
         """Remove the drop-in."""
-        apply.remove(self._guard)
+        apply.remove(self._drop_in)
         self._reload("K3s may start again, and its drop-ins may have changed")
 
     def start(self) -> None:
@@ -111,8 +140,8 @@ class SystemdCluster:
         return first_start.unit_directory(self._manager, self._context.paths)
 
     @property
-    def _guard(self) -> Path:
-        return installation.drop_in_directory(self._directory) / GUARD
+    def _drop_in(self) -> Path:
+        return installation.drop_in_directory(self._directory) / self._guard.name
 
     def _reload(self, cause: str) -> None:
         perform.step(self._context, self._manager, Reload(cause))

@@ -1,4 +1,4 @@
-"""Find restores and stops of K3s that an interrupted command has not finished."""
+"""Find restores, resets and stops of K3s that an interrupted command has not finished."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 CONTINUE = "k3s-rootless backup restore --continue"
 ABORT = "k3s-rootless backup restore --abort"
 HINT = f"finish it with: {CONTINUE} (or undo it with: {ABORT})"
+_RESET = "k3s-rootless reset"
 _START = "k3s-rootless up"
 
 
@@ -40,10 +41,22 @@ class Unfinished:
 
 
 def require_none(context: Context) -> None:
-    """Raise RootlessError if a restore is not finished, also if it has changed nothing yet.
+    """Raise RootlessError if a restore or a reset is not finished.
 
-    It may have stopped K3s, and its drop-in prevents a start.
+    It may have stopped K3s, and its drop-in prevents a start. A restore that has changed nothing
+    yet counts, too.
     """
+    require_no_restore(context)
+    data = _reset_directory(context)
+    if data:
+        raise RootlessError(
+            f"cannot continue: a reset of `{data}` is not finished",
+            hint=f"finish it with: {_RESET}",
+        )
+
+
+def require_no_restore(context: Context) -> None:
+    """Raise RootlessError if a restore is not finished."""
     archive = _restored_archive(context)
     if archive:
         raise RootlessError(f"cannot continue: a restore of `{archive}` is not finished", hint=HINT)
@@ -58,6 +71,10 @@ def find(context: Context, state: UnitState | None) -> Unfinished | None:
     if archive:
         problem = f"a restore of `{archive}` is not finished, and K3s cannot start until it is"
         return Unfinished("backup restore", problem, (("finish", CONTINUE), ("undo", ABORT)))
+    data = _reset_directory(context)
+    if data:
+        problem = f"a reset of `{data}` is not finished"
+        return Unfinished("reset", problem, (("finish", _RESET),))
     if state is None or stopped(context, state) is None:
         return None
     problem = "a backup with --stop was interrupted after it had stopped K3s"
@@ -84,7 +101,7 @@ def forget_stop(context: Context) -> None:
 
     Raises RootlessError.
     """
-    if not context.paths.stop_record.exists():
+    if not context.paths.stop_record.exists() or _reset_directory(context):
         return
     # Imported here: each `down` comes here, and hardly one finds a record.
     from k3s_rootless.backup import stop_record
@@ -103,6 +120,13 @@ def _restored_archive(context: Context) -> str:
     if record is None:
         return ""
     return str(record.archive)
+
+
+def _reset_directory(context: Context) -> str:
+    record = _stop_record(context)
+    if record is None or record.data is None:
+        return ""
+    return str(record.data)
 
 
 def _stop_record(context: Context) -> StopRecord | None:

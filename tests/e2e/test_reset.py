@@ -1,0 +1,141 @@
+"""Tests of interrupted backups and of resets under a real systemd."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import UNIT, Tool
+from tests.machine import HOME, TOOL
+
+pytestmark = pytest.mark.lab
+DATA = HOME / ".rancher/k3s"
+OWN = HOME / ".local/share/k3s-rootless"
+RECORD = OWN / "stopped.json"
+
+
+def exists(tool: Tool, path: Path) -> bool:
+    """Return whether a path exists on the machine."""
+    return tool.machine.root("test", "-e", str(path)).returncode == 0
+
+
+def state(tool: Tool, name: str) -> str:
+    """Return the state of a unit."""
+    return tool.machine.user("systemctl", "--user", "is-active", name).stdout.strip()
+
+
+def killed(tool: Tool, signal: str, seconds: float, *words: str) -> None:
+    """Run a command, and send it a signal after some time, if it still runs then."""
+    tool.machine.user("timeout", "--foreground", "-s", signal, f"{seconds}", TOOL, *words)
+
+
+def test_a_reset_removes_files_of_subordinate_ids_and_keeps_images(lab_tool: Tool) -> None:
+    machine = lab_tool.machine
+    lab_tool.up().check_returncode()
+    files = f"""
+        set -e
+        cd {DATA}
+        mkdir -p storage/pvc/closed kubelet/pods/1 agent/images
+        echo x >storage/pvc/closed/file; echo x >kubelet/pods/1/file; echo x >agent/images/mine.tar
+        chown -R 1500:1500 storage kubelet agent/images
+        chmod 000 storage/pvc/closed; chown -R 165000:100999 storage/pvc kubelet/pods
+    """
+    machine.root("sh", "-c", files).check_returncode()
+
+    done = lab_tool("reset", "--yes")
+
+    assert 0 == done.returncode, done.stderr
+    assert "the cluster is empty; K3s is ready" in done.stdout
+    assert lab_tool.json("status")["ready"]
+    assert not exists(lab_tool, DATA / "storage/pvc")
+    assert not exists(lab_tool, DATA / "kubelet/pods/1")
+    assert not exists(lab_tool, DATA / ".k3s-rootless-reset")
+    assert not exists(lab_tool, RECORD)
+    assert exists(lab_tool, DATA / "agent/images/mine.tar")
+    (backup,) = machine.user("find", str(OWN), "-name", "*.tar.gz").stdout.split()
+    assert 0 == lab_tool("backup", "verify", backup).returncode
+
+
+def test_a_killed_reset_is_finished_by_the_next_one(lab_tool: Tool) -> None:
+    lab_tool.up().check_returncode()
+    for seconds in (0.7, 1.2):
+        lab_tool.machine.user("mkdir", "-p", str(DATA / "storage/pvc")).check_returncode()
+        killed(lab_tool, "KILL", seconds, "reset", "--yes", "--no-backup")
+
+        done = lab_tool("reset", "--yes", "--no-backup")
+
+        assert 0 == done.returncode, done.stderr
+        assert lab_tool.json("status")["ready"]
+        assert not exists(lab_tool, DATA / "storage/pvc")
+        assert not exists(lab_tool, DATA / ".k3s-rootless-reset")
+        assert not exists(lab_tool, RECORD)
+        assert not exists(lab_tool, UNIT.parent / f"{UNIT.name}.d/00-k3s-rootless-reset.conf")
+
+
+def test_systemd_does_not_start_k3s_with_half_of_a_reset(lab_tool: Tool) -> None:
+    machine = lab_tool.machine
+    lab_tool.up().check_returncode()
+    lab_tool("down").check_returncode()
+    moved = DATA / ".k3s-rootless-reset/server-db"
+    record = {
+        "command": "reset",
+        "since": "2026-11-27T12:00:00+00:00",
+        "running": True,
+        "data": str(DATA),
+        "moved": False,
+    }
+    guard = UNIT.parent / f"{UNIT.name}.d/00-k3s-rootless-reset.conf"
+    directories = (moved.parent, guard.parent, RECORD.parent)
+    machine.user("mkdir", "-p", *map(str, directories)).check_returncode()
+    machine.user("mv", str(DATA / "server/db"), str(moved)).check_returncode()
+    machine.user("tee", str(RECORD), stdin=json.dumps(record)).check_returncode()
+    condition = f"[Unit]\nConditionPathExists=!{RECORD}\n"
+    machine.user("tee", str(guard), stdin=condition).check_returncode()
+    machine.user("systemctl", "--user", "daemon-reload").check_returncode()
+
+    machine.user("systemctl", "--user", "start", UNIT.name)
+    refused = lab_tool.up()
+    status = lab_tool.json("status")
+    done = lab_tool("reset")
+
+    assert 1 == refused.returncode
+    assert "finish it with: k3s-rootless reset" in refused.stderr
+    assert "reset" == status["unfinished"]["what"]
+    assert not status["running"]
+    assert 0 == done.returncode, done.stderr
+    assert "active" == state(lab_tool, UNIT.name)
+    assert not exists(lab_tool, moved)
+    assert not exists(lab_tool, guard)
+
+
+def test_a_backup_does_not_leave_k3s_stopped(lab_tool: Tool) -> None:
+    """A signal can arrive at any moment; these moments differ from run to run."""
+    lab_tool.up().check_returncode()
+    for signal in ("TERM", "INT"):
+        killed(lab_tool, signal, 0.8, "backup", "create", "--stop")
+        assert "active" == state(lab_tool, UNIT.name)
+        assert not exists(lab_tool, RECORD)
+
+    # As a SIGKILL between stop and start leaves it.
+    record = {
+        "command": "backup create --stop",
+        "since": "2999-11-27T12:00:00+00:00",
+        "running": True,
+        "data": None,
+        "moved": False,
+    }
+    lab_tool.machine.user("tee", str(RECORD), stdin=json.dumps(record)).check_returncode()
+    lab_tool.machine.user("systemctl", "--user", "stop", UNIT.name).check_returncode()
+    status = lab_tool("status")
+    assert "unfinished   a backup with --stop was interrupted" in status.stdout
+    assert "start K3s: k3s-rootless up" in status.stdout
+    diagnosed = lab_tool("diagnose")
+    assert "a backup with --stop was interrupted" in diagnosed.stderr
+
+    done = lab_tool("backup", "create")
+
+    assert 0 == done.returncode, done.stderr
+    assert "active" == state(lab_tool, UNIT.name)
+    assert not exists(lab_tool, RECORD)
