@@ -65,6 +65,8 @@ JUDGES = (
     "backup/manifest.py",
     "backup/judgement.py",
     "backup/slots.py",
+    "backup/age.py",
+    "backup/rotation.py",
 )
 READERS = (
     "linux/",
@@ -104,6 +106,7 @@ PERFORMERS = (
     "backup/staging.py",
     "backup/replacement.py",
     "backup/stop_record.py",
+    "backup/scheduled_run.py",
 )
 RECORDS = ("facts.py", "records.py", "names.py", "__init__.py")
 IMPURE = frozenset(

@@ -9,13 +9,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from pathlib import Path
 
 from k3s_rootless import atomic
 from k3s_rootless.backup.facts import StopRecord, Work
 from k3s_rootless.errors import RootlessError
-from k3s_rootless.json_fields import InvalidField, field, optional, parsing, typed
+from k3s_rootless.json_fields import field, member, moment, optional, parsing, typed
 
 SCHEMA = "k3s-rootless/stop-record/v1"
 _LARGEST = 2**16
@@ -33,8 +32,8 @@ def load(path: Path) -> StopRecord | None:
     with parsing(f"`{path}`"):
         content = typed(json.loads(data), dict)
         return StopRecord(
-            _work(field(content, "command", str)),
-            _time(field(content, "since", str)),
+            member(content, "command", Work),
+            moment(content, "since"),
             field(content, "running", bool),
             _directory(optional(content, "data", str)),
             field(content, "moved", bool),
@@ -69,27 +68,10 @@ def remove(path: Path) -> None:
         atomic.sync(path.parent)
 
 
-def _work(text: str) -> Work:
-    try:
-        return Work(text)
-    except ValueError:
-        raise InvalidField("is unknown", "command") from None
-
-
 def _directory(text: str | None) -> Path | None:
     if text is None:
         return None
     return Path(text)
-
-
-def _time(text: str) -> datetime:
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        raise InvalidField("is no time", "since") from None
-    if found.tzinfo is None:
-        raise InvalidField("has no time zone", "since")
-    return found
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""`k3s-rootless backup`: create, list, verify and restore backups of the cluster."""
+"""`k3s-rootless backup`: create, list, verify, restore and schedule backups of the cluster."""
 
 from __future__ import annotations
 
@@ -42,8 +42,16 @@ def command() -> None:
     help="Copy the files while K3s runs, or stop K3s for the copy and start it again.",
 )
 @click.option("--force", is_flag=True, help="Replace an existing file.")
+@click.option(
+    "--keep",
+    metavar="N",
+    type=click.IntRange(1, 1000),
+    help="Create a scheduled backup, and delete older scheduled ones except the last N.",
+)
 @json_option
-def create(*, output: Path | None, live: bool, force: bool, as_json: bool) -> None:
+def create(
+    *, output: Path | None, live: bool, force: bool, keep: int | None, as_json: bool
+) -> None:
     """Create a backup of the cluster.
 
     Contains the datastore, the token, certificates and keys, your manifests, and the configuration
@@ -56,7 +64,15 @@ def create(*, output: Path | None, live: bool, force: bool, as_json: bool) -> No
 
     session = begin("backup-create", as_json=as_json)
     request = operation.Request(output, stop=not live, force=force)
-    display.show_created(session.report, operation.create(session, request))
+    if keep is None:
+        display.show_created(session.report, operation.create(session, request))
+        return
+    if output is not None:
+        raise UsageError("cannot use --keep with -o: only the directory of backups has a schedule")
+    from k3s_rootless.operations.backup import scheduled
+
+    created, deleted = scheduled.run(session, request, keep)
+    display.show_created(session.report, created, deleted)
 
 
 @command.command("list", exit_codes={0: "the list is shown"})
@@ -134,3 +150,45 @@ def restore(
         request = operation.Request(file, timeout, yes=yes)
         done = operation.restore(session, request, session.report.confirm)
     display.show_restored(session.report, done)
+
+
+@command.command(
+    "schedule",
+    exit_codes={
+        0: "the schedule is shown or set",
+        2: "a unit cannot start this k3s-rootless",
+        7: "a file of the schedule was edited; use --force to replace it",
+    },
+)
+@click.argument("every", required=False, type=click.Choice(["daily", "weekly", "off"]))
+@click.option(
+    "--keep",
+    metavar="N",
+    type=click.IntRange(1, 1000),
+    help="Keep the last N scheduled backups; 7 by default.",
+)
+@click.option("--force", is_flag=True, help="Replace edited files; a copy is kept.")
+@click.option("--dry-run", is_flag=True, help="Show what would be done, without doing it.")
+@json_option
+def schedule(
+    *, every: str | None, keep: int | None, force: bool, dry_run: bool, as_json: bool
+) -> None:
+    """Show or set the schedule of backups.
+
+    Without an argument, shows the schedule, the next run and the last result. `daily` and `weekly`
+    set up a timer of your user manager, which creates a backup while K3s runs. Only older scheduled
+    backups are deleted, never one that you created. `off` removes the timer.
+
+    The timer runs while your user manager does: until you log out, or always with lingering.
+    """
+    from k3s_rootless.cli.display import schedule as display
+    from k3s_rootless.operations.backup import schedule as operation
+
+    session = begin("backup-schedule", as_json=as_json)
+    if every is None:
+        if keep is not None or force or dry_run:
+            raise UsageError("cannot change the schedule: name one of daily, weekly and off")
+        display.show(session.report, operation.show(session))
+        return
+    request = operation.Request(every, keep, force=force, dry_run=dry_run)
+    display.show_changed(session.report, operation.change(session, request))

@@ -19,16 +19,19 @@ from k3s_rootless.errors import (
     error_document,
 )
 from k3s_rootless.operations import first_start, installation, purge, purge_consent
-from k3s_rootless.operations.backup import unfinished
+from k3s_rootless.operations.backup import schedule, unfinished
 from k3s_rootless.operations.releases import all_releases
 from k3s_rootless.paths import UNIT
 from k3s_rootless.service.act import apply
 from k3s_rootless.service.observe import files
 from k3s_rootless.service.plan import removal
+from k3s_rootless.service.plan import schedule as schedule_plan
 from k3s_rootless.service.plan import steps as plan_steps
+from k3s_rootless.service.unit import backup_units
 
 if TYPE_CHECKING:
     from k3s_rootless.k3s.settings import Settings
+    from k3s_rootless.operations.backup.schedule import Units
     from k3s_rootless.operations.context import Context
     from k3s_rootless.operations.purge import Purged
     from k3s_rootless.operations.purge_consent import Ask
@@ -97,6 +100,9 @@ def uninstall(context: Context, request: Request, ask: Ask) -> Uninstalled:
             found.link,
             force=request.force,
         )
+        scheduled = schedule_plan.uninstall(
+            found.schedule.files, found.schedule.link, force=request.force
+        )
         releases = work.releases(purge=request.purge)
         backups = purge_consent.backups(context)
         to_purge: tuple[Path, ...] = ()
@@ -105,7 +111,7 @@ def uninstall(context: Context, request: Request, ask: Ask) -> Uninstalled:
             if not request.yes:
                 purge_consent.require(to_purge, releases, backups, ask)
         manager = work.stop(manager, found)
-        work.remove(manager, found, steps)
+        work.remove(manager, found, (*scheduled, *steps))
         removed = False
         if request.purge:
             work.purge(to_purge, stopped=manager is not None)
@@ -168,6 +174,7 @@ class _Found:
     names: frozenset[str] | None
     link: Path | None
     settings: tuple[Settings, ...]
+    schedule: Units
 
 
 @dataclass(slots=True)
@@ -195,7 +202,8 @@ class _Work:
         if manager is None or found.state is None:
             return None
         try:
-            for step in removal.stopping(found.state, found.unit):
+            stops = schedule_plan.stopping(found.schedule.timer)
+            for step in (*stops, *removal.stopping(found.state, found.unit)):
                 self._perform(step, manager)
         except SystemdError:
             raise
@@ -211,11 +219,13 @@ class _Work:
             apply.change_file(step)
             self.done.append(step)
         copies = found.directory.glob(f"{UNIT}.*.bak")
-        self.kept = sorted((*found.drop_in_directory.glob("*"), *copies))
+        scheduled = found.directory.glob(f"{backup_units.NAME}.*")
+        self.kept = sorted((*found.drop_in_directory.glob("*"), *copies, *scheduled))
         if manager is None:
             return
         try:
-            for step in removal.forgetting(found.state, steps):
+            reset = schedule_plan.reset_failed(found.schedule.service)
+            for step in (*removal.forgetting(found.state, steps), *reset):
                 self._perform(step, manager)
         except BusError as error:
             self.problems.append(
@@ -301,6 +311,7 @@ def _look(context: Context, manager: UserManager | None) -> _Found:
         files.names(drop_in_directory),
         link,
         purge.known_settings(context, state, environment),
+        schedule.read_units(manager, directory),
     )
 
 

@@ -1,4 +1,4 @@
-"""Tests of interrupted backups and of resets under a real systemd."""
+"""Tests of scheduled backups, of interrupted backups and of resets under a real systemd."""
 
 from __future__ import annotations
 
@@ -14,6 +14,16 @@ pytestmark = pytest.mark.lab
 DATA = HOME / ".rancher/k3s"
 OWN = HOME / ".local/share/k3s-rootless"
 RECORD = OWN / "stopped.json"
+TIMER = "k3s-rootless-backup.timer"
+SERVICE = "k3s-rootless-backup.service"
+
+
+@pytest.fixture
+def quick_tool(lab_tool: Tool) -> Tool:
+    """Return the tool in the lab, with a stand-in that starts as fast as possible."""
+    if lab_tool.machine.plays_k3s:
+        lab_tool.order(delay=0.1, ready_delay=0.05, node_delay=0.05, deployments_delay=0.05)
+    return lab_tool
 
 
 def exists(tool: Tool, path: Path) -> bool:
@@ -31,9 +41,47 @@ def killed(tool: Tool, signal: str, seconds: float, *words: str) -> None:
     tool.machine.user("timeout", "--foreground", "-s", signal, f"{seconds}", TOOL, *words)
 
 
-def test_a_reset_removes_files_of_subordinate_ids_and_keeps_images(lab_tool: Tool) -> None:
-    machine = lab_tool.machine
-    lab_tool.up().check_returncode()
+def test_a_schedule_creates_backups_and_is_removed(quick_tool: Tool) -> None:
+    machine = quick_tool.machine
+    quick_tool.up().check_returncode()
+
+    done = quick_tool("backup", "schedule", "daily", "--keep", "2")
+
+    assert 0 == done.returncode, done.stderr
+    assert "active" == state(quick_tool, TIMER)
+    ran = machine.user("systemctl", "--user", "start", SERVICE)
+    assert 0 == ran.returncode, machine.user("journalctl", "--user", "-u", SERVICE).stdout
+    found = quick_tool.json("backup", "schedule")
+    assert ("daily", 2, True, True) == tuple(
+        found[key] for key in ("schedule", "keep", "active", "lingers")
+    )
+    assert ("success", "succeeded") == (found["result"], found["run"]["outcome"])
+    assert found["next_run"]
+    (backup,) = machine.user("find", str(OWN), "-name", "*-scheduled.tar.gz").stdout.split()
+    assert 0 == quick_tool("backup", "verify", backup).returncode
+    status = quick_tool.json("status")
+    assert status["backup"]["schedule"] == "daily"
+    assert status["backup"]["last"]
+    assert status["backup"]["problem"] is None
+
+    record = {"phase": "placed", "archive": "/a", "running": True, "paths": []}
+    file = str(OWN / "backups/restore.json")
+    machine.user("tee", file, stdin=json.dumps(record)).check_returncode()
+    assert 0 != machine.user("systemctl", "--user", "start", SERVICE).returncode
+    status = quick_tool.json("status")
+    assert "a restore of `/a` is not finished" in status["backup"]["problem"]
+    assert "backup restore" == status["unfinished"]["what"]
+    machine.user("rm", file)
+
+    assert 0 == quick_tool("uninstall").returncode
+    assert "inactive" == state(quick_tool, TIMER)
+    assert "" == machine.user("find", str(UNIT.parent), "-name", "*backup*").stdout
+    assert exists(quick_tool, Path(backup))
+
+
+def test_a_reset_removes_files_of_subordinate_ids_and_keeps_images(quick_tool: Tool) -> None:
+    machine = quick_tool.machine
+    quick_tool.up().check_returncode()
     files = f"""
         set -e
         cd {DATA}
@@ -44,40 +92,40 @@ def test_a_reset_removes_files_of_subordinate_ids_and_keeps_images(lab_tool: Too
     """
     machine.root("sh", "-c", files).check_returncode()
 
-    done = lab_tool("reset", "--yes")
+    done = quick_tool("reset", "--yes")
 
     assert 0 == done.returncode, done.stderr
     assert "the cluster is empty; K3s is ready" in done.stdout
-    assert lab_tool.json("status")["ready"]
-    assert not exists(lab_tool, DATA / "storage/pvc")
-    assert not exists(lab_tool, DATA / "kubelet/pods/1")
-    assert not exists(lab_tool, DATA / ".k3s-rootless-reset")
-    assert not exists(lab_tool, RECORD)
-    assert exists(lab_tool, DATA / "agent/images/mine.tar")
+    assert quick_tool.json("status")["ready"]
+    assert not exists(quick_tool, DATA / "storage/pvc")
+    assert not exists(quick_tool, DATA / "kubelet/pods/1")
+    assert not exists(quick_tool, DATA / ".k3s-rootless-reset")
+    assert not exists(quick_tool, RECORD)
+    assert exists(quick_tool, DATA / "agent/images/mine.tar")
     (backup,) = machine.user("find", str(OWN), "-name", "*.tar.gz").stdout.split()
-    assert 0 == lab_tool("backup", "verify", backup).returncode
+    assert 0 == quick_tool("backup", "verify", backup).returncode
 
 
-def test_a_killed_reset_is_finished_by_the_next_one(lab_tool: Tool) -> None:
-    lab_tool.up().check_returncode()
+def test_a_killed_reset_is_finished_by_the_next_one(quick_tool: Tool) -> None:
+    quick_tool.up().check_returncode()
     for seconds in (0.7, 1.2):
-        lab_tool.machine.user("mkdir", "-p", str(DATA / "storage/pvc")).check_returncode()
-        killed(lab_tool, "KILL", seconds, "reset", "--yes", "--no-backup")
+        quick_tool.machine.user("mkdir", "-p", str(DATA / "storage/pvc")).check_returncode()
+        killed(quick_tool, "KILL", seconds, "reset", "--yes", "--no-backup")
 
-        done = lab_tool("reset", "--yes", "--no-backup")
+        done = quick_tool("reset", "--yes", "--no-backup")
 
         assert 0 == done.returncode, done.stderr
-        assert lab_tool.json("status")["ready"]
-        assert not exists(lab_tool, DATA / "storage/pvc")
-        assert not exists(lab_tool, DATA / ".k3s-rootless-reset")
-        assert not exists(lab_tool, RECORD)
-        assert not exists(lab_tool, UNIT.parent / f"{UNIT.name}.d/00-k3s-rootless-reset.conf")
+        assert quick_tool.json("status")["ready"]
+        assert not exists(quick_tool, DATA / "storage/pvc")
+        assert not exists(quick_tool, DATA / ".k3s-rootless-reset")
+        assert not exists(quick_tool, RECORD)
+        assert not exists(quick_tool, UNIT.parent / f"{UNIT.name}.d/00-k3s-rootless-reset.conf")
 
 
-def test_systemd_does_not_start_k3s_with_half_of_a_reset(lab_tool: Tool) -> None:
-    machine = lab_tool.machine
-    lab_tool.up().check_returncode()
-    lab_tool("down").check_returncode()
+def test_systemd_does_not_start_k3s_with_half_of_a_reset(quick_tool: Tool) -> None:
+    machine = quick_tool.machine
+    quick_tool.up().check_returncode()
+    quick_tool("down").check_returncode()
     moved = DATA / ".k3s-rootless-reset/server-db"
     record = {
         "command": "reset",
@@ -96,27 +144,27 @@ def test_systemd_does_not_start_k3s_with_half_of_a_reset(lab_tool: Tool) -> None
     machine.user("systemctl", "--user", "daemon-reload").check_returncode()
 
     machine.user("systemctl", "--user", "start", UNIT.name)
-    refused = lab_tool.up()
-    status = lab_tool.json("status")
-    done = lab_tool("reset")
+    refused = quick_tool.up()
+    status = quick_tool.json("status")
+    done = quick_tool("reset")
 
     assert 1 == refused.returncode
     assert "finish it with: k3s-rootless reset" in refused.stderr
     assert "reset" == status["unfinished"]["what"]
     assert not status["running"]
     assert 0 == done.returncode, done.stderr
-    assert "active" == state(lab_tool, UNIT.name)
-    assert not exists(lab_tool, moved)
-    assert not exists(lab_tool, guard)
+    assert "active" == state(quick_tool, UNIT.name)
+    assert not exists(quick_tool, moved)
+    assert not exists(quick_tool, guard)
 
 
-def test_a_backup_does_not_leave_k3s_stopped(lab_tool: Tool) -> None:
+def test_a_backup_does_not_leave_k3s_stopped(quick_tool: Tool) -> None:
     """A signal can arrive at any moment; these moments differ from run to run."""
-    lab_tool.up().check_returncode()
+    quick_tool.up().check_returncode()
     for signal in ("TERM", "INT"):
-        killed(lab_tool, signal, 0.8, "backup", "create", "--stop")
-        assert "active" == state(lab_tool, UNIT.name)
-        assert not exists(lab_tool, RECORD)
+        killed(quick_tool, signal, 0.8, "backup", "create", "--stop")
+        assert "active" == state(quick_tool, UNIT.name)
+        assert not exists(quick_tool, RECORD)
 
     # As a SIGKILL between stop and start leaves it.
     record = {
@@ -126,16 +174,16 @@ def test_a_backup_does_not_leave_k3s_stopped(lab_tool: Tool) -> None:
         "data": None,
         "moved": False,
     }
-    lab_tool.machine.user("tee", str(RECORD), stdin=json.dumps(record)).check_returncode()
-    lab_tool.machine.user("systemctl", "--user", "stop", UNIT.name).check_returncode()
-    status = lab_tool("status")
+    quick_tool.machine.user("tee", str(RECORD), stdin=json.dumps(record)).check_returncode()
+    quick_tool.machine.user("systemctl", "--user", "stop", UNIT.name).check_returncode()
+    status = quick_tool("status")
     assert "unfinished   a backup with --stop was interrupted" in status.stdout
     assert "start K3s: k3s-rootless up" in status.stdout
-    diagnosed = lab_tool("diagnose")
+    diagnosed = quick_tool("diagnose")
     assert "a backup with --stop was interrupted" in diagnosed.stderr
 
-    done = lab_tool("backup", "create")
+    done = quick_tool("backup", "create")
 
     assert 0 == done.returncode, done.stderr
-    assert "active" == state(lab_tool, UNIT.name)
-    assert not exists(lab_tool, RECORD)
+    assert "active" == state(quick_tool, UNIT.name)
+    assert not exists(quick_tool, RECORD)

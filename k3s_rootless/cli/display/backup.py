@@ -20,15 +20,17 @@ if TYPE_CHECKING:
 _TIME = "%Y-%m-%d %H:%M UTC"
 
 
-def show_created(report: Report, created: Created) -> None:
-    """Show the written file."""
+def show_created(report: Report, created: Created, deleted: Sequence[Path] = ()) -> None:
+    """Show the written file; `deleted` are older scheduled backups."""
     if created.downtime is not None:
         report.answer(f"K3s was stopped for {created.downtime:.1f} s")
     size = byte_size.text(created.size)
     report.answer(f"wrote {created.path} ({size}, {_how(created.manifest)})")
     report.notice("The backup contains secrets: keep it where only you can read it")
     report.notice("It does not contain volumes and images")
-    report.document(create.document(created))
+    for path in deleted:
+        report.answer(f"deleted {path}")
+    report.document(create.document(created, deleted))
 
 
 def show_list(report: Report, directory: Path, found: Sequence[Kept]) -> None:

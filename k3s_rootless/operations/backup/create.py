@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -31,12 +31,14 @@ class Request:
     """The options of `backup create`.
 
     `output` is a file or a directory, None for the directory of backups. `stop` stops K3s while the
-    files are copied. `force` replaces an existing file.
+    files are copied. `force` replaces an existing file. `scheduled` marks a backup that a later
+    scheduled backup may delete.
     """
 
     output: Path | None = None
     stop: bool = False
     force: bool = False
+    scheduled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,12 +106,13 @@ def write(
     return Created(path, size, manifest, downtime)
 
 
-def document(created: Created) -> dict[str, Any]:
-    """Return the JSON form of a new backup."""
+def document(created: Created, deleted: Iterable[Path] = ()) -> dict[str, Any]:
+    """Return the JSON form of a new backup; `deleted` are older scheduled ones."""
     return {
         "backup": documents.backup(created.path, created.size, created.manifest),
         "left_out": documents.left_out(created.manifest),
         "downtime": created.downtime,
+        "deleted": [str(path) for path in deleted],
         "errors": [],
     }
 
@@ -147,7 +150,7 @@ def _path(context: Context, request: Request, now: datetime) -> Path:
                 f"cannot create `{path}`: {atomic.reason(error)}", hint="name a file with -o FILE"
             ) from error
     if path.is_dir():
-        path /= archive.name(now)
+        path /= names.archive(now, scheduled=request.scheduled)
     archive.require_free(path, force=request.force)
     return path
 

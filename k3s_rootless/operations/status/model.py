@@ -18,6 +18,7 @@ from k3s_rootless.service.unit import pending_changes
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from k3s_rootless.backup.records import Age
     from k3s_rootless.cluster.facts import Kubeconfig, Node, Readiness
     from k3s_rootless.errors import RootlessError
     from k3s_rootless.journal.facts import Cause
@@ -102,6 +103,7 @@ class Snapshot:
     usage: Usage
     lingers: Observed[bool]
     unfinished: Observed[Unfinished | None]
+    backups: Observed[Age]
     period: Observed[float | None] | None
     cause: Observed[Cause | None] | None
     milestones: Sequence[Milestone]
@@ -264,6 +266,7 @@ class Snapshot:
         yield "installed release", self.installed
         yield "lingering", self.lingers
         yield "unfinished work", self.unfinished
+        yield "backups", self.backups
         yield "restarts", self.period
         yield "cause", self.cause
         if self.state is not None and self.state.running:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from k3s_rootless.backup.records import Age
 from k3s_rootless.cluster.facts import Kubeconfig, Node, Readiness
 from k3s_rootless.errors import BusError
 from k3s_rootless.journal.facts import Cause
@@ -84,6 +85,7 @@ READY = Snapshot(
     usage=Usage(memory=2**30, memory_peak=2**31, cpu=4.5),
     lingers=Known(value=True),
     unfinished=Known(None),
+    backups=Known(Age(None, None)),
     period=None,
     cause=None,
     milestones=(
