@@ -56,6 +56,9 @@ COMPARISONS = (
 MACHINE_COMPARISONS = (
     Comparison("status (K3s ready)", ("-m", "k3s_rootless", "status"), CLICK_AND_BUS, 1.6),
     Comparison("env list", ("-m", "k3s_rootless", "env", "list"), CLICK_AND_BUS, 1.6),
+    Comparison(
+        "kubeconfig show", ("-m", "k3s_rootless", "kubeconfig", "show"), CLICK_AND_BUS, 1.35
+    ),
     Comparison("check", ("-m", "k3s_rootless", "check"), CLICK_AND_BUS, 3),
     Comparison("ports", ("-m", "k3s_rootless", "ports"), CLICK_AND_BUS, 3.5),
     Comparison(

@@ -27,6 +27,8 @@ _COMMANDS = {
     "restart": "Restart K3s, and wait until it is ready",
     "status": "Show whether K3s is running and ready",
     "env": "Show or change the environment variables of K3s",
+    "kubeconfig": "Show the kubeconfig, and merge it into your own",
+    "kubectl": "Run the kubectl of K3s on this cluster",
     "ports": "Show which host port reaches which Service",
     "logs": "Show the K3s logs of the current start",
     "install": "Install and enable the unit without starting K3s",
@@ -46,8 +48,10 @@ _COMMANDS = {
 
 `--help` thus loads no command module; a test compares the summaries with those of the commands.
 """
-_GROUPS = frozenset({"backup", "config", "env", "release", "unit"})
+_GROUPS = frozenset({"backup", "config", "env", "kubeconfig", "release", "unit"})
 """Commands that have subcommands and do nothing themselves."""
+_PASS_THROUGH = frozenset({"kubectl"})
+"""Commands that run another program, to which all options belong."""
 
 
 class Shell(click.Group):
@@ -115,7 +119,7 @@ class Shell(click.Group):
         except RootlessError as error:
             return _report_error(given, error.message, error.hint, error.exit_code, error.details)
         except click.ClickException as error:
-            if "--json" in given:
+            if _in_json(given):
                 return _report_error(given, error.format_message(), None, error.exit_code, {})
             error.show()
             return error.exit_code
@@ -145,6 +149,11 @@ def _reason(error: OSError | ImportError) -> str:
     return f"{reason[:1].lower()}{reason[1:]}"
 
 
+def _in_json(given: Sequence[str]) -> bool:
+    """Return whether the user requested a JSON document, and not another program does."""
+    return "--json" in given and given[0] not in _PASS_THROUGH
+
+
 def _report_error(
     given: Sequence[str], message: str, hint: str | None, code: int, details: Mapping[str, Any]
 ) -> int:
@@ -156,7 +165,7 @@ def _report_error(
         positional[:1] == [name] and name in _GROUPS and len(positional) > 1
     ):
         name = "-".join(positional[:2])
-    Report(json_for=name if "--json" in given else None).error(message, hint, code, details)
+    Report(json_for=name if _in_json(given) else None).error(message, hint, code, details)
     return code
 
 

@@ -61,6 +61,8 @@ def command(*, purge: bool, data_dir: Path | None, yes: bool, force: bool, as_js
 
 
 def _show(session: Session, done: Uninstalled) -> None:
+    from k3s_rootless.cli.display import kubeconfig
+
     report = session.report
     for directory in done.data:
         named = "" if directory == session.paths.data else f" --data-dir {directory}"
@@ -73,6 +75,7 @@ def _show(session: Session, done: Uninstalled) -> None:
             f"releases of K3s are kept in {done.releases.directory}; remove them with:"
             " k3s-rootless uninstall --purge"
         )
+    kubeconfig.show_removed_with_k3s(report, done.kubeconfigs)
     if not done.problems:
         report.answer(_summary(done))
     if done.backups is not None:
@@ -95,6 +98,6 @@ def _summary(done: Uninstalled) -> str:
         return f"K3s is uninstalled, and its data is removed ({files}){releases}"
     if releases:
         return f"K3s is uninstalled{releases}"
-    if done.done:
+    if done.changed:
         return "K3s is uninstalled"
     return "nothing to do: K3s is not installed for this user"

@@ -11,8 +11,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from k3s_rootless.cluster import kubeconfig, own_file
+from k3s_rootless.cluster import own_file
 from k3s_rootless.cluster.facts import Credentials
+from k3s_rootless.cluster.kubeconfig import connection
+from k3s_rootless.cluster.kubeconfig import read as kubeconfig
 from k3s_rootless.errors import RootlessError
 from k3s_rootless.k3s import layout
 
@@ -53,7 +55,7 @@ def by_kubeconfig(path: Path, *, uid: int, started: datetime | None) -> TlsPeer:
     found = kubeconfig.load(path, uid=uid)
     if found.is_older_than(started):
         raise RootlessError(f"{path} is older than this start of K3s", hint=RESTART)
-    return kubeconfig.peer(found)
+    return connection.peer(found)
 
 
 def by_data_directory(data: Path, port: int, *, uid: int) -> TlsPeer:
@@ -61,7 +63,7 @@ def by_data_directory(data: Path, port: int, *, uid: int) -> TlsPeer:
 
     Raises RootlessError.
     """
-    return kubeconfig.peer(credentials(data, port, uid=uid))
+    return connection.peer(credentials(data, port, uid=uid))
 
 
 def credentials(data: Path, port: int, *, uid: int) -> Credentials:

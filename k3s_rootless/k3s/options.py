@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from k3s_rootless.k3s import features, layout
+from k3s_rootless.k3s import features, host_name, layout
 from k3s_rootless.k3s.version import Version
 from k3s_rootless.linux.facts import LONGEST_SOCKET_PATH
 from k3s_rootless.rootlesskit.names import READY_PIPE
@@ -164,6 +164,12 @@ def _component(text: str, _: Version | None) -> str:
     return text
 
 
+def _host(text: str, _: Version | None) -> str:
+    if not host_name.is_host(text):
+        raise ValueError("it is neither a host name nor an address")
+    return text
+
+
 def _directory(text: str, _: Version | None) -> str:
     if not text.startswith("/"):
         raise ValueError(f"it is not an absolute path; {DATA_DIRECTORY_HINT}")
@@ -222,6 +228,12 @@ OPTIONS = {
             "port of the API server, in the namespace and on the host",
             _port,
             default="6443",
+        ),
+        Option(
+            "tls-san",
+            "further host names and addresses in the certificate of the API server",
+            _host,
+            many=True,
         ),
         Option(
             "cluster-init",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from k3s_rootless.operations import first_start, installation, rotation
 from k3s_rootless.operations.backup import unfinished
+from k3s_rootless.operations.kubeconfig import after_start
 from k3s_rootless.operations.launch import perform, until_ready
 from k3s_rootless.operations.launch.started import Started
 from k3s_rootless.paths import UNIT
@@ -42,13 +43,14 @@ def restart(context: Context, timeout: float | None, until: str = "node") -> Sta
             steps = stopped_for(rotate, planner.restart(state, left), state)
             perform.perform(context, manager, steps)
             unfinished.forget_stop(context)
-        reached = None
+        reached = kubeconfig = None
         if timeout is not None:
             release = files.release_of(state.fragment)
             reached = until_ready.until_ready(
                 context, manager, release, seconds=timeout, until=until, started=True
             )
-    return Started(steps, time.monotonic() - begun, reached)
+            kubeconfig = after_start.kubeconfig(context, manager, reached, by_us=True)
+    return Started(steps, time.monotonic() - begun, reached, kubeconfig=kubeconfig)
 
 
 def _reloaded(context: Context, manager: UserManager, state: UnitState) -> UnitState:

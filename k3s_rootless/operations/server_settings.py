@@ -180,7 +180,7 @@ def _observed(
     if not settings.outdated and not _unit_changed(context, state):
         return
     # Imported here: loading takes 20 ms, and few running K3s have a changed file.
-    from k3s_rootless.cluster import kubeconfig
+    from k3s_rootless.cluster.kubeconfig import read as kubeconfig
 
     try:
         found = kubeconfig.load(settings.kubeconfig, uid=context.uid)

@@ -5,38 +5,34 @@ A step that fails becomes a problem in the result, and the remaining steps are s
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from k3s_rootless.backup import stop_record
+from k3s_rootless.cluster.kubeconfig import copies
 from k3s_rootless.errors import (
     BusError,
     RootlessError,
     SystemdError,
     error_document,
 )
-from k3s_rootless.operations import first_start, installation, purge, purge_consent
-from k3s_rootless.operations.backup import schedule, unfinished
+from k3s_rootless.operations import purge, purge_consent, uninstall_plan
+from k3s_rootless.operations.backup import unfinished
+from k3s_rootless.operations.kubeconfig import document as kubeconfig_document
+from k3s_rootless.operations.kubeconfig.removed import Removed
 from k3s_rootless.operations.releases import all_releases
-from k3s_rootless.paths import UNIT
 from k3s_rootless.service.act import apply
-from k3s_rootless.service.observe import files
-from k3s_rootless.service.plan import removal
-from k3s_rootless.service.plan import schedule as schedule_plan
 from k3s_rootless.service.plan import steps as plan_steps
-from k3s_rootless.service.unit import backup_units
 
 if TYPE_CHECKING:
-    from k3s_rootless.k3s.settings import Settings
-    from k3s_rootless.operations.backup.schedule import Units
     from k3s_rootless.operations.context import Context
     from k3s_rootless.operations.purge import Purged
     from k3s_rootless.operations.purge_consent import Ask
     from k3s_rootless.operations.releases.all_releases import Downloaded
-    from k3s_rootless.service.facts import FoundFile, UnitState
+    from k3s_rootless.operations.uninstall_plan import Found
     from k3s_rootless.service.plan.steps import Step
     from k3s_rootless.service.systemd.user import UserManager
 
@@ -47,7 +43,7 @@ class Uninstalled:
 
     `data` are the data directories that are kept. `releases` are kept as well, unless
     `releases_removed`. `backups` is the directory of the backups, which are always kept; None if
-    there are none.
+    there are none. `kubeconfigs` are the copies of the kubeconfig.
     """
 
     done: tuple[Step, ...]
@@ -58,6 +54,12 @@ class Uninstalled:
     releases: Downloaded | None = None
     releases_removed: bool = False
     backups: Path | None = None
+    kubeconfigs: Removed = field(default_factory=Removed)
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything was removed."""
+        return bool(self.done or self.kubeconfigs.files or self.removed or self.releases_removed)
 
     @property
     def removed(self) -> int:
@@ -91,18 +93,8 @@ def uninstall(context: Context, request: Request, ask: Ask) -> Uninstalled:
         manager = work.open_manager(opened)
         if _has_session(context):
             opened.enter_context(context.locked())
-        found = _look(context, manager)
-        steps = removal.files(
-            found.unit,
-            found.drop_ins,
-            found.drop_in_directory,
-            found.names,
-            found.link,
-            force=request.force,
-        )
-        scheduled = schedule_plan.uninstall(
-            found.schedule.files, found.schedule.link, force=request.force
-        )
+        found = uninstall_plan.read(context, manager)
+        steps = found.removals(force=request.force)
         releases = work.releases(purge=request.purge)
         backups = purge_consent.backups(context)
         to_purge: tuple[Path, ...] = ()
@@ -111,7 +103,8 @@ def uninstall(context: Context, request: Request, ask: Ask) -> Uninstalled:
             if not request.yes:
                 purge_consent.require(to_purge, releases, backups, ask)
         manager = work.stop(manager, found)
-        work.remove(manager, found, (*scheduled, *steps))
+        work.remove(manager, found, steps)
+        work.remove_copies()
         removed = False
         if request.purge:
             work.purge(to_purge, stopped=manager is not None)
@@ -129,13 +122,14 @@ def uninstall(context: Context, request: Request, ask: Ask) -> Uninstalled:
         releases=releases,
         releases_removed=removed,
         backups=backups,
+        kubeconfigs=work.kubeconfigs,
     )
 
 
 def document(done: Uninstalled) -> dict[str, Any]:
     """Return the JSON form of the result."""
     return {
-        "changed": bool(done.done) or done.removed > 0 or done.releases_removed,
+        "changed": done.changed,
         "steps": [plan_steps.document(step) for step in done.done],
         "kept": [str(path) for path in done.kept],
         "purged": [
@@ -149,6 +143,7 @@ def document(done: Uninstalled) -> dict[str, Any]:
         ],
         "releases": None if done.releases is None else _releases(done, done.releases),
         "backups": None if done.backups is None else str(done.backups),
+        "kubeconfigs": kubeconfig_document.lists(done.kubeconfigs),
         "errors": [error_document(problem) for problem in done.problems],
     }
 
@@ -162,21 +157,6 @@ def _releases(done: Uninstalled, releases: Downloaded) -> dict[str, Any]:
     }
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """The current state: the unit as systemd has loaded it, its files, and its K3s settings."""
-
-    directory: Path
-    drop_in_directory: Path
-    state: UnitState | None
-    unit: FoundFile
-    drop_ins: tuple[FoundFile, ...]
-    names: frozenset[str] | None
-    link: Path | None
-    settings: tuple[Settings, ...]
-    schedule: Units
-
-
 @dataclass(slots=True)
 class _Work:
     """The progress of an uninstall: what was done, and what could not be done."""
@@ -186,6 +166,7 @@ class _Work:
     problems: list[str] = field(default_factory=list)
     kept: list[Path] = field(default_factory=list)
     purged: list[Purged] = field(default_factory=list)
+    kubeconfigs: Removed = field(default_factory=Removed)
 
     def open_manager(self, opened: ExitStack) -> UserManager | None:
         """Return the user manager; if there is none, record a problem and return None."""
@@ -197,13 +178,12 @@ class _Work:
             self.problems.append(f"cannot stop K3s (if it is running): {error.message}")
             return None
 
-    def stop(self, manager: UserManager | None, found: _Found) -> UserManager | None:
+    def stop(self, manager: UserManager | None, found: Found) -> UserManager | None:
         """Stop K3s and disable the unit; return the user manager, or None if it is gone."""
         if manager is None or found.state is None:
             return None
         try:
-            stops = schedule_plan.stopping(found.schedule.timer)
-            for step in (*stops, *removal.stopping(found.state, found.unit)):
+            for step in found.stops(found.state):
                 self._perform(step, manager)
         except SystemdError:
             raise
@@ -212,25 +192,35 @@ class _Work:
             return None
         return manager
 
-    def remove(self, manager: UserManager | None, found: _Found, steps: Sequence[Step]) -> None:
+    def remove(self, manager: UserManager | None, found: Found, steps: Sequence[Step]) -> None:
         """Remove the files, and reload systemd."""
         for step in steps:
             self._announce(step)
             apply.change_file(step)
             self.done.append(step)
-        copies = found.directory.glob(f"{UNIT}.*.bak")
-        scheduled = found.directory.glob(f"{backup_units.NAME}.*")
-        self.kept = sorted((*found.drop_in_directory.glob("*"), *copies, *scheduled))
+        self.kept = found.remaining()
         if manager is None:
             return
         try:
-            reset = schedule_plan.reset_failed(found.schedule.service)
-            for step in (*removal.forgetting(found.state, steps), *reset):
+            for step in found.afterwards(steps):
                 self._perform(step, manager)
         except BusError as error:
             self.problems.append(
                 f"cannot reload the user manager after the unit was removed: {error.message}"
             )
+
+    def remove_copies(self) -> None:
+        """Remove the copies of the kubeconfig that `kubeconfig merge` wrote."""
+        if not copies.read(self.context.paths.own):
+            return
+        # Imported here: few users have copies.
+        from k3s_rootless.operations.kubeconfig import remove
+
+        try:
+            self.kubeconfigs = remove.remove_recorded(self.context)
+        except RootlessError as error:
+            self.problems.append(error.message)
+        self.problems += [one.message for one in self.kubeconfigs.problems]
 
     def purge(self, directories: Sequence[Path], *, stopped: bool) -> None:
         """Remove the data directories if K3s is known to be stopped."""
@@ -285,34 +275,6 @@ class _Work:
         self._announce(step)
         apply.perform(step, manager)
         self.done.append(step)
-
-
-def _look(context: Context, manager: UserManager | None) -> _Found:
-    directory = context.paths.user_units
-    state = None
-    environment: Mapping[str, str] = {}
-    if manager is not None:
-        directory = first_start.unit_directory(manager, context.paths)
-        state = manager.unit(UNIT)
-        environment = manager.environment
-    drop_in_directory = installation.drop_in_directory(directory)
-    for one in (directory, drop_in_directory):
-        apply.sweep(one)
-    unit = files.read(directory / UNIT)
-    link = files.enabling_link(directory, UNIT)
-    if unit.text is not None and state is not None and state.file_state == "enabled":
-        link = None  # systemd disables the unit and removes the link itself
-    return _Found(
-        directory,
-        drop_in_directory,
-        state,
-        unit,
-        files.drop_ins(drop_in_directory, state),
-        files.names(drop_in_directory),
-        link,
-        purge.known_settings(context, state, environment),
-        schedule.read_units(manager, directory),
-    )
 
 
 def _has_session(context: Context) -> bool:

@@ -92,8 +92,8 @@ def up(context: Context, request: Request, confirm: Confirm) -> Started:
         state = _reloaded(context, manager, directory)
         facts, reach = checks.finish(manager, unit_state=state, load=preload)
         host = Host(directory, state, facts, reach)
-        steps, reached, restart = preload().up(context, manager, request, host, confirm)
-    return Started(steps, time.monotonic() - begun, reached, restart)
+        steps, reached, restart, written = preload().up(context, manager, request, host, confirm)
+    return Started(steps, time.monotonic() - begun, reached, restart, written)
 
 
 def _bring_k3s(context: Context, request: Request, confirm: Confirm) -> None:

@@ -33,6 +33,22 @@ spec:
   - name: http
     port: 80
 """
+_OTHER_CLUSTER = """apiVersion: v1
+kind: Config
+clusters:
+- cluster:
+    server: https://work.example:6443
+  name: work
+contexts:
+- context:
+    cluster: work
+    user: alice
+  name: work
+current-context: work
+users:
+- name: alice
+  user: {}
+"""
 _CONFIG = "/etc/rancher/k3s/config.yaml"
 _OUTPUT = recorded.OUTPUTS
 _PATIENCE = 60.0
@@ -125,6 +141,7 @@ def _of_the_first_start(tool: Tool) -> Iterator[Recording]:
     yield document(tool, "ports", "ports")
     yield text(tool, "status", "status")
     yield document(tool, "status", "status")
+    yield from _of_the_kubeconfig(tool)
     yield document(tool, "version", "version")
     yield document(tool, "linger", "linger", "status")
     yield document(tool, "logs", "logs", "--grep", "Bound parent port :6443 ", kind="jsonl")
@@ -144,6 +161,19 @@ def _of_the_first_start(tool: Tool) -> Iterator[Recording]:
     yield document(tool, "reset", "reset", "--yes")
     tool.machine.root("rm", "-rf", f"{HOME}/{_BACKUPS}")
     tool.machine.root("sh", "-c", f"rm -f {HOME}/*.tar.gz {HOME}/app.yaml /tmp/support.tar.gz")
+
+
+def _of_the_kubeconfig(tool: Tool) -> Iterator[Recording]:
+    """Record a merge into a kubeconfig with another cluster."""
+    tool.machine.user("tee", ".kube/config", stdin=_OTHER_CLUSTER).check_returncode()
+    tool.machine.user("chmod", "600", ".kube/config").check_returncode()
+    yield document(tool, "kubeconfig-show", "kubeconfig", "show")
+    yield document(tool, "kubeconfig-path", "kubeconfig", "path")
+    yield text(tool, "kubeconfig-merge", "kubeconfig", "merge")
+    tool("kubeconfig", "remove").check_returncode()
+    yield document(tool, "kubeconfig-merge", "kubeconfig", "merge", "--switch")
+    yield document(tool, "kubeconfig-remove", "kubeconfig", "remove")
+    tool.machine.user("rm", ".kube/config").check_returncode()
 
 
 def _backup(tool: Tool) -> str:
@@ -228,6 +258,7 @@ def _of_the_end(tool: Tool) -> Iterator[Recording]:
     yield text(tool, "status-stopped", "status")
     yield text(tool, "uninstall", "uninstall", "--purge", "--yes")
     tool.up()
+    tool("kubeconfig", "merge").check_returncode()
     yield document(tool, "uninstall", "uninstall", "--purge", "--yes")
 
 

@@ -95,7 +95,7 @@ def test_text_to_copy_is_never_cut(lab_tool: Tool) -> None:
             wide = [
                 line
                 for line in lines
-                if len(line) > columns and not re.match(r"\s*(\$|sudo) ", line)
+                if len(line) > columns and not re.match(r"\s*(`|\$ |sudo )", line)
             ]
             assert all(
                 len(re.split(r"\s{2,}|: ", line.strip())[-1].split()) == 1 for line in wide

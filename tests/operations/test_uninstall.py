@@ -12,11 +12,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import yaml
 
 from k3s_rootless import own_settings
 from k3s_rootless.binaries import installed as installed_releases
 from k3s_rootless.binaries import store
 from k3s_rootless.binaries.facts import Answers, Record
+from k3s_rootless.cluster.kubeconfig import read
 from k3s_rootless.errors import (
     PreflightFailed,
     RootlessError,
@@ -26,10 +28,12 @@ from k3s_rootless.errors import (
 )
 from k3s_rootless.operations.environment import change
 from k3s_rootless.operations.events import Event, Notice
+from k3s_rootless.operations.kubeconfig import merge
 from k3s_rootless.operations.uninstall import Request, Uninstalled, document, uninstall
 from k3s_rootless.paths import UNIT
 from k3s_rootless.service.plan.steps import Disable, Reload, Remove, RemoveDirectory, Stop
 from k3s_rootless.service.unit.seal import sealed
+from tests.cluster.conftest import Cluster
 from tests.fakes.managed_host import TEXT, ManagedHost
 
 VERSIONS = ("v1.36.3+k3s1", "v1.35.7+k3s1")
@@ -46,6 +50,11 @@ def uninstalled(
     request: Request = Request(),  # noqa: B008 (frozen)
 ) -> Uninstalled:
     return uninstall(host.context, request, refuse_to_ask)
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Cluster:
+    return Cluster.make()
 
 
 @pytest.fixture
@@ -79,6 +88,30 @@ def test_the_unit_is_stopped_and_our_files_are_removed(installed: ManagedHost) -
     assert (installed.context.paths.data,) == done.data
     assert ["default.target.wants"] == [path.name for path in installed.bus.units.iterdir()]
     assert (installed.context.paths.data / "server/token").exists()
+
+
+def test_copies_of_the_kubeconfig_are_removed(installed: ManagedHost, cluster: Cluster) -> None:
+    context = installed.context
+    own = context.paths.kubeconfig
+    own.parent.mkdir()
+    config = own.with_name("config")
+    config.write_text("current-context: work\ncontexts: [{name: work, context: {}}]\n")
+    cluster.write(own)
+    found = read.load(own, uid=context.uid)
+    edited = own.with_name("edited")
+    for file, name in ((config, "one"), (config, "two"), (edited, "one")):
+        request = merge.Request(file, name, switch=True)
+        merge.merge_from(context, request, found, lambda _: None)
+    edited.write_text(edited.read_text().replace("client-key-data: ", "client-key-data: X"))
+
+    done = uninstalled(installed)
+
+    (removed,) = done.kubeconfigs.files
+    assert (config, ("one", "two"), "work") == (removed.file, removed.contexts, removed.current)
+    assert "work" == yaml.safe_load(config.read_text())["current-context"]
+    assert ((edited, "one"),) == done.kubeconfigs.kept
+    assert 1 == len(document(done)["kubeconfigs"]["kept"])
+    assert () == done.problems
 
 
 def test_a_second_run_has_nothing_to_do(installed: ManagedHost) -> None:

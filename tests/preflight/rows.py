@@ -337,7 +337,7 @@ _SUPPORT = (
     _support(INFO, "up --get v1.34.9+k3s1 --restart", None, "v1.34.9-rc1+k3s1", *_OFFERS),
     _support(WARN, "newest one is v1.36 (as known on 2026", USER, "v1.33.13+k3s2", *_OFFERS),
     _support(WARN, "v1.21.2+k3s1, out of support", USER, "v1.21.2+k3s1", "v1.36.3+k3s1"),
-    _support(INFO, "have not been queried yet", None, "v1.36.3+k3s1", "v1.37.0-rc1+k3s1", "junk"),
+    _support(INFO, "has not been run yet", None, "v1.36.3+k3s1", "v1.37.0-rc1+k3s1", "junk"),
     row("k3s.support", INFO, "release list --remote", None, offers=Known((), "channels.json")),
     row("k3s.support", UNKNOWN, "cannot be read", None, offers=Unknown("it cannot be read")),
     row("k3s.support", UNKNOWN, "see k3s.binary", None, k3s=k3s(version=None)),

@@ -250,7 +250,7 @@ def test_without_candidates_the_error_says_so() -> None:
 def test_importing_the_reader_loads_nothing_heavy() -> None:
     readers = (
         "rootlesskit.client ports.sources.services linux.sockets ports.rules.exposure cluster.api"
-        " cluster.kubeconfig journal.sources.journald"
+        " cluster.kubeconfig.connection journal.sources.journald"
     )
     imports = "; ".join(f"import k3s_rootless.{name}" for name in readers.split())
     program = (

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 from k3s_rootless.observation import Unknown
 from k3s_rootless.operations.launch import document
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
     from k3s_rootless.cli.display.report import Report
     from k3s_rootless.operations.install import Installed
     from k3s_rootless.operations.launch.sequence import Plan
@@ -35,6 +39,10 @@ def show_up(report: Report, started: Started) -> None:
         if started.by_us:
             what = "K3s was started"
         report.answer(f"{what}; {_CHECK}")
+    elif started.ready and started.by_us and started.kubeconfig is not None:
+        report.answer(f"K3s is ready ({started.seconds:.1f} s)\n")
+        for line in _next_steps(started.kubeconfig):
+            report.verbatim(line)
     elif started.ready:
         report.answer(
             f"K3s is ready ({started.seconds:.1f} s); list its ports with: k3s-rootless ports"
@@ -80,6 +88,18 @@ def show_lingering(report: Report, *, lingers: bool) -> None:
     else:
         report.answer("lingering is off: K3s stops when your last session ends")
     report.document(document.of_lingering(lingers=lingers))
+
+
+def _next_steps(kubeconfig: Path) -> Iterator[str]:
+    """Yield commands that can be pasted, each with a comment."""
+    commands = {
+        f"export KUBECONFIG={shlex.quote(str(kubeconfig))}": "let kubectl use this cluster",
+        "k3s-rootless kubectl get pods -A": "list its pods",
+        "k3s-rootless ports": "show where its Services are reachable",
+    }
+    width = max(map(len, commands))
+    for command, comment in commands.items():
+        yield f"{command:<{width}}  # {comment}"
 
 
 def _starting(started: Started) -> str:

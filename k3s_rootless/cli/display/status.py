@@ -22,7 +22,12 @@ _SHORT = {
     phases.KUBECONFIG_WRITTEN: "kubeconfig",
     phases.NODE_READY: "node ready",
 }
-_ACTIONS = {"reload": "reload", "restart": "restart", "up": "update of the unit"}
+_ACTIONS = {
+    "merge": "refresh of a kubeconfig",
+    "reload": "reload",
+    "restart": "restart",
+    "up": "update of the unit",
+}
 LABEL = 13
 """Columns before the text of a line."""
 _SOON = timedelta(days=30)

@@ -19,6 +19,7 @@ from k3s_rootless.operations import (
 from k3s_rootless.operations.backup import unfinished
 from k3s_rootless.operations.check import checking, outcome
 from k3s_rootless.operations.environment import reading
+from k3s_rootless.operations.kubeconfig import after_start
 from k3s_rootless.operations.launch import perform, until_ready
 from k3s_rootless.operations.launch.events import ChecksFailed, StartAhead
 from k3s_rootless.paths import UNIT
@@ -32,6 +33,7 @@ from k3s_rootless.service.unit import pending_changes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from k3s_rootless.finding import Finding
     from k3s_rootless.operations.context import Context
@@ -53,11 +55,15 @@ class Plan:
 
 
 class Result(NamedTuple):
-    """The performed steps, the reached phases, and the reason why a restart is needed."""
+    """The performed steps, the reached phases, and the reason why a restart is needed.
+
+    `kubeconfig` is the file that K3s has written, if the run waited for it.
+    """
 
     steps: tuple[Step, ...]
     reached: Sequence[PhaseReached] | None
     restart_needed: str | None
+    kubeconfig: Path | None = None
 
 
 def plan(context: Context, manager: UserManager, request: Request, host: Host) -> Plan:
@@ -98,7 +104,8 @@ def up(
         started=starts,
         state=None if made.steps else made.found.state,
     )
-    return Result(made.steps, reached, restart_needed)
+    kubeconfig = after_start.kubeconfig(context, manager, reached, by_us=starts)
+    return Result(made.steps, reached, restart_needed, kubeconfig)
 
 
 def _check(context: Context, manager: UserManager, request: Request, host: Host) -> None:

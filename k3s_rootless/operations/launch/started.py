@@ -9,6 +9,7 @@ from k3s_rootless.operations.launch import perform
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from k3s_rootless.operations.launch.events import PhaseReached
     from k3s_rootless.service.plan.steps import Step
@@ -19,13 +20,15 @@ class Started:
     """The state of K3s after `up` or `restart`.
 
     `reached` are the phases of the wait, None without a wait. `restart_needed` is the reason why a
-    running K3s needs a restart.
+    running K3s needs a restart. `kubeconfig` is the file that K3s has written, if the run waited
+    for it.
     """
 
     steps: tuple[Step, ...]
     seconds: float
     reached: Sequence[PhaseReached] | None
     restart_needed: str | None = None
+    kubeconfig: Path | None = None
 
     @property
     def by_us(self) -> bool:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from k3s_rootless.backup.records import Age
     from k3s_rootless.cluster.facts import Kubeconfig, Node, Readiness
+    from k3s_rootless.cluster.kubeconfig.facts import Copy
     from k3s_rootless.errors import RootlessError
     from k3s_rootless.journal.facts import Cause
     from k3s_rootless.k3s.settings import Settings
@@ -84,8 +85,9 @@ class Snapshot:
     `state` is the unit as the user manager reports it; `problem` is the error if there is no
     report. `version` is the release that the unit was written for. `variables` are the names of
     variables that have changed since K3s was started. `period` and `cause` are None if there was no
-    reason to read the journal. `pending` are changes that are not in effect yet, and `unfinished`
-    is the work of an interrupted command.
+    reason to read the journal. `stale_copies` are the copies of the kubeconfig that differ from it;
+    those that cannot be read are left out. `pending` are changes that are not in effect yet, and
+    `unfinished` is the work of an interrupted command.
     """
 
     time: datetime
@@ -108,6 +110,7 @@ class Snapshot:
     cause: Observed[Cause | None] | None
     milestones: Sequence[Milestone]
     certificates: tuple[Certificate, ...] = ()
+    stale_copies: tuple[Copy, ...] = ()
     pending: tuple[Pending, ...] = ()
 
     @property

@@ -121,6 +121,7 @@ def _record(check: Check, problem: RootlessError | None) -> Snapshot:
         cause=None,
         milestones=parts.reached(check.state, check.settings, kit, nodes),
         certificates=parts.certificates(kubeconfig, ready),
+        stale_copies=value_or(check.answer(queries.STALE_COPIES), ()),
     )
     changed = value_or(check.answer(queries.CHANGED), None)
     as_started = value_or(check.answer(queries.AS_STARTED), default=False)

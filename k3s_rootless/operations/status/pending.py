@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from k3s_rootless.cluster.kubeconfig.facts import NAME
 from k3s_rootless.observation import Known, value_or
 from k3s_rootless.service.drop_ins import drop_in, environment
 from k3s_rootless.service.unit import pending_changes
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from k3s_rootless.service.unit.pending_changes import Part
 
 _RESTART = "k3s-rootless restart"
+_MERGE = "k3s-rootless kubeconfig merge"
 
 
 def of(snapshot: Snapshot, changed: datetime | None, *, as_started: bool) -> tuple[Pending, ...]:
@@ -29,6 +32,7 @@ def of(snapshot: Snapshot, changed: datetime | None, *, as_started: bool) -> tup
         *_of_files(snapshot, changed, as_started=as_started),
         *_of_settings(snapshot),
         *_of_release(snapshot),
+        *_of_copies(snapshot),
     )
 
 
@@ -69,6 +73,16 @@ def _of_removed_drop_in(state: UnitState, changed: datetime | None) -> Iterator[
 def _of_settings(snapshot: Snapshot) -> Iterator[Pending]:
     if snapshot.settings.outdated:
         yield Pending("restart", snapshot.settings.outdated, _RESTART)
+
+
+def _of_copies(snapshot: Snapshot) -> Iterator[Pending]:
+    for one in snapshot.stale_copies:
+        command = f"{_MERGE} --into {shlex.quote(str(one.file))}"
+        if one.name != NAME:
+            command += f" --context {shlex.quote(one.name)}"
+        own = snapshot.settings.kubeconfig
+        cause = f"{one.file} has other certificates or another server than {own}"
+        yield Pending("merge", cause, command)
 
 
 def _of_release(snapshot: Snapshot) -> Iterator[Pending]:

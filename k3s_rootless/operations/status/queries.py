@@ -9,11 +9,13 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from k3s_rootless.cluster import api
-from k3s_rootless.cluster import kubeconfig as kubeconfigs
+from k3s_rootless.cluster.kubeconfig import connection, copies
+from k3s_rootless.cluster.kubeconfig import read as kubeconfigs
 from k3s_rootless.errors import RootlessError
 from k3s_rootless.observation import Known, Observed, Unknown, value_or
 from k3s_rootless.operations import unit_changes
 from k3s_rootless.operations.backup import age, unfinished
+from k3s_rootless.operations.kubeconfig import stale
 from k3s_rootless.operations.readiness import traces
 from k3s_rootless.operations.status import parts
 from k3s_rootless.operations.status.model import Kit
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from k3s_rootless.background import BackgroundQuery
     from k3s_rootless.backup.records import Age
     from k3s_rootless.cluster.facts import Credentials, Kubeconfig, Node, Readiness
+    from k3s_rootless.cluster.kubeconfig.facts import Copy
     from k3s_rootless.k3s.settings import Settings
     from k3s_rootless.operations.backup.unfinished import Unfinished
     from k3s_rootless.operations.context import Context
@@ -131,7 +134,7 @@ def _connection(check: Check) -> Observed[Peer]:
     )
     memory = check.memory
     if memory.peer is None or memory.credentials != found:
-        memory.peer = kubeconfigs.peer(found)
+        memory.peer = connection.peer(found)
         memory.credentials = found
     return Known(memory.peer, str(found.path))
 
@@ -183,6 +186,10 @@ def _installed(check: Check) -> Observed[str]:
     return memory.release
 
 
+def _stale_copies(check: Check) -> Observed[tuple[Copy, ...]]:
+    return Known(stale.stale(check.context, lambda: check.value(KUBECONFIG)), copies.RECORD)
+
+
 def _lingers(check: Check) -> Observed[bool]:
     return logind.lingers(check.context.user, check.context.paths.root)
 
@@ -210,6 +217,7 @@ KIT = Query("rootlesskit", "rootlesskit", _kit, of_running=True, of_start=True)
 AS_STARTED = Query("record", _FILES, _as_started, of_start=True)
 CHANGED = Query("changes", _FILES, _changed, of_running=True)
 INSTALLED = Query("k3s", "k3s", _installed)
+STALE_COPIES = Query("copies of the kubeconfig", _FILES, _stale_copies)
 LINGERS = Query("lingering", _FILES, _lingers)
 UNFINISHED = Query("unfinished work", _FILES, _unfinished)
 BACKUPS = Query("backups", _FILES, _backups)
@@ -224,6 +232,7 @@ QUERIES: tuple[Query[Any], ...] = (
     AS_STARTED,
     CHANGED,
     INSTALLED,
+    STALE_COPIES,
     LINGERS,
     UNFINISHED,
     BACKUPS,

@@ -100,9 +100,8 @@ def k3s_support(facts: Facts, seen: Known[tuple[Offer, ...]]) -> Judgement:
     if not offered:
         return info(
             "not known",
-            "K3s's channels have not been queried yet; query them with: k3s-rootless release list"
-            " --remote",
-            seen.source,
+            "only `k3s-rootless release list --remote` queries K3s's channels, and it has not been"
+            " run yet",
         )
     return _support(found.value, offered, seen.source)
 
@@ -122,8 +121,7 @@ def _support(release: Version, offered: Mapping[Version, datetime], source: str)
     if patch.line == release.line and patch > release and not release.commit_build:
         return info(
             f"{release}; {patch} is available",
-            f"{known}; get it and restart K3s with: k3s-rootless up --get {patch} --restart",
-            source,
+            f"{known}; `k3s-rootless up --get {patch} --restart` gets it and restarts K3s",
         )
     return passed(f"{release}; no newer {_line(release.line)} {known}", source)
 

@@ -37,6 +37,19 @@ SOCKET = (PhaseReached(phases.SOCKET, 0.5, 0.5),)
             Started(STARTED, 2.5, NODE),
             "K3s is ready (2.5 s); list its ports with: k3s-rootless ports",
         ),
+        (
+            Started((), 2.5, NODE, kubeconfig=Path("/home/a b/k3s.yaml")),
+            "K3s is ready (2.5 s); list its ports with: k3s-rootless ports",
+        ),
+        (
+            Started(STARTED, 2.5, NODE, kubeconfig=Path("/home/a b/k3s.yaml")),
+            (
+                "K3s is ready (2.5 s)\n\n"
+                "export KUBECONFIG='/home/a b/k3s.yaml'  # let kubectl use this cluster\n"
+                "k3s-rootless kubectl get pods -A        # list its pods\n"
+                "k3s-rootless ports                      # show where its Services are reachable"
+            ),
+        ),
         (Started((), 0.5, SOCKET), "K3s is starting (0.5 s); last phase reached: API socket"),
         (
             Started(STARTED, 0.1, None),

@@ -10,13 +10,16 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from k3s_rootless.cluster.kubeconfig import read as kubeconfigs
 from k3s_rootless.errors import BusError, NotRunning, PreflightFailed
 from k3s_rootless.observation import Known, Unknown, value_or
 from k3s_rootless.operations.context import Context
+from k3s_rootless.operations.kubeconfig import merge
 from k3s_rootless.operations.status import reader
 from k3s_rootless.operations.status.model import Missing, Snapshot
 from k3s_rootless.operations.status.reader import Reader
@@ -67,6 +70,23 @@ def test_an_unfinished_restore_is_read(k3s: K3s) -> None:
     assert ["finish", "undo"] == [does for does, _ in found.commands]
     record.write_text("junk")
     assert "unfinished work" in {part for part, _ in read(k3s).unknown}
+
+
+def test_a_stale_copy_of_the_kubeconfig_is_pending(k3s: K3s) -> None:
+    context, config = k3s.context, k3s.kubeconfig.with_name("config")
+    context = replace(context, environ={"KUBECONFIG": str(config)})
+    k3s.runs()
+    with k3s.rootlesskit(), k3s.api():
+        found = kubeconfigs.load(k3s.kubeconfig, uid=context.uid)
+        merge.merge_from(context, merge.Request(), found, lambda _: None)
+        assert () == read(k3s).pending
+
+        k3s.cluster.write(k3s.kubeconfig, "https://127.0.0.1:1")
+        (pending,) = read(k3s).pending
+
+    assert "merge" == pending.what
+    assert f"{config} has other certificates or another server" in pending.cause
+    assert f"k3s-rootless kubeconfig merge --into {config}" == pending.command
 
 
 def test_the_phases_of_a_start_are_read_from_its_files(k3s: K3s) -> None:

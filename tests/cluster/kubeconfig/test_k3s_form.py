@@ -16,7 +16,8 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from k3s_rootless.cluster import kubeconfig, written
+from k3s_rootless.cluster.kubeconfig import k3s_form
+from k3s_rootless.cluster.kubeconfig import read as kubeconfig
 
 UID = os.getuid()
 # As captured from K3s v1.21; releases from 2025 on omit `preferences` (client-go 0.34).
@@ -63,7 +64,7 @@ def needed(document: Any) -> dict[str, Any]:
 
 @given(forms)
 def test_the_form_is_read_as_pyyaml_reads_it(text: str) -> None:
-    assert needed(yaml.safe_load(text)) == written.document(text.encode())
+    assert needed(yaml.safe_load(text)) == k3s_form.document(text.encode())
 
 
 @given(forms, st.data())
@@ -78,7 +79,7 @@ def test_a_changed_file_is_refused_or_read_as_pyyaml_reads_it(
             st.sampled_from([b"", b" ", b"\n", b"#", b":", b"- ", b"x", b"="])
         )
 
-    found = written.document(bytes(content))
+    found = k3s_form.document(bytes(content))
 
     assert found is None or found == needed(yaml.safe_load(bytes(content)))
 
@@ -87,8 +88,8 @@ def test_only_an_edited_file_loads_pyyaml(tmp_path: Path) -> None:
     path = tmp_path / "k3s.yaml"
     pem = base64.b64encode(b"-----BEGIN CERTIFICATE-----").decode()
     code = (
-        "import sys, pathlib; from k3s_rootless.cluster import kubeconfig\nfound ="
-        " kubeconfig.load(pathlib.Path(sys.argv[1]), uid=int(sys.argv[2])); print(found.port,"
+        "import sys, pathlib; from k3s_rootless.cluster.kubeconfig import read\nfound ="
+        " read.load(pathlib.Path(sys.argv[1]), uid=int(sys.argv[2])); print(found.port,"
         " 'yaml' in sys.modules)"
     )
     found = []

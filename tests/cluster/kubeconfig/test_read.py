@@ -14,7 +14,8 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from k3s_rootless.cluster import kubeconfig
+from k3s_rootless.cluster.kubeconfig import connection
+from k3s_rootless.cluster.kubeconfig import read as kubeconfig
 from k3s_rootless.errors import PeerError, RootlessError
 from tests.patience import PATIENCE
 from tests.ports import peers
@@ -96,7 +97,7 @@ def test_the_verified_connection_works_and_shows_our_certificate(
     with peers.over_tls(cluster.context(), peers.answering({"/readyz": b"ok"})) as server:
         path = cluster.write(tmp_path / "k3s.yaml", f"https://127.0.0.1:{server.server_address[1]}")
 
-        answer = kubeconfig.peer(kubeconfig.load(path, uid=UID)).get("/readyz", timeout=PATIENCE)
+        answer = connection.peer(kubeconfig.load(path, uid=UID)).get("/readyz", timeout=PATIENCE)
 
     assert (200, b"ok") == (answer.status, answer.body)
 
@@ -108,7 +109,7 @@ def test_the_server_of_another_cluster_is_refused(cluster: Cluster, tmp_path: Pa
         path = cluster.write(tmp_path / "k3s.yaml", f"https://127.0.0.1:{server.server_address[1]}")
 
         with pytest.raises(PeerError, match="certificate"):
-            kubeconfig.peer(kubeconfig.load(path, uid=UID)).get("/readyz", timeout=PATIENCE)
+            connection.peer(kubeconfig.load(path, uid=UID)).get("/readyz", timeout=PATIENCE)
 
         assert [] == server.requested
 
@@ -119,7 +120,7 @@ def test_the_host_name_of_the_server_is_verified(cluster: Cluster, tmp_path: Pat
         path = cluster.write(tmp_path / "k3s.yaml", f"https://127.0.0.2:{server.server_address[1]}")
 
         with pytest.raises(PeerError):
-            kubeconfig.peer(kubeconfig.load(path, uid=UID)).get("/readyz", timeout=PATIENCE)
+            connection.peer(kubeconfig.load(path, uid=UID)).get("/readyz", timeout=PATIENCE)
 
 
 @pytest.mark.parametrize("behaviour", peers.HOSTILE)
@@ -131,7 +132,7 @@ def test_the_time_limit_holds_against_a_hostile_server(
         path = cluster.write(tmp_path / "k3s.yaml", f"https://127.0.0.1:{server.server_address[1]}")
 
         with pytest.raises(PeerError):
-            kubeconfig.peer(kubeconfig.load(path, uid=UID)).get("/readyz", timeout=1)
+            connection.peer(kubeconfig.load(path, uid=UID)).get("/readyz", timeout=1)
 
     assert time.monotonic() - start < PATIENCE
 
@@ -141,7 +142,7 @@ def test_keys_are_neither_kept_open_nor_written_to_disk(cluster: Cluster, tmp_pa
     before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 (descriptors, not files)
 
     for _ in range(20):
-        kubeconfig.context(found)
+        connection.context(found)
 
     # Not ==: a connection of the previous test can close only now.
     assert len(os.listdir("/proc/self/fd")) <= before  # noqa: PTH208
@@ -246,7 +247,7 @@ def test_damaged_certificates_are_refused_without_a_password_prompt(
         replace(found, key=encrypted),
     ):
         with pytest.raises(RootlessError, match="damaged"):
-            kubeconfig.context(damaged)
+            connection.context(damaged)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)

@@ -1,4 +1,4 @@
-"""K3s's kubeconfig: read as untrusted input, and turned into a verified connection.
+"""K3s's kubeconfig, read as untrusted input.
 
 K3s writes the file at each start, with a client certificate of an administrator of the cluster.
 With --write-kubeconfig, K3s makes `~/.kube/k3s.yaml` a link to the requested file (its pkg/server,
@@ -14,19 +14,13 @@ import re
 import stat
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
-from k3s_rootless.cluster import own_file, written
+from k3s_rootless.cluster import own_file
 from k3s_rootless.cluster.facts import Kubeconfig
+from k3s_rootless.cluster.kubeconfig import k3s_form
 from k3s_rootless.errors import RootlessError
-from k3s_rootless.rest import TlsPeer
-
-if TYPE_CHECKING:
-    # Lazy: this import takes 6 ms, and not every kubeconfig is used for a connection.
-    import ssl
-
-    from k3s_rootless.cluster.facts import Credentials
 
 LARGEST = 256 * 1024
 """Bytes; K3s's kubeconfig has about 3 KiB."""
@@ -54,55 +48,8 @@ def load(path: Path, *, uid: int) -> Kubeconfig:
         raise RootlessError(f"cannot use the kubeconfig {path}: {error}", hint=RESTART) from error
 
 
-def peer(credentials: Credentials) -> TlsPeer:
-    """Return the API server, verified by the authority of the credentials alone.
-
-    Raises RootlessError.
-    """
-    return TlsPeer(credentials.host, credentials.port, context(credentials))
-
-
-def context(credentials: Credentials) -> ssl.SSLContext:
-    """Return the TLS context that verifies the API server and presents the client certificate.
-
-    Raises RootlessError for damaged certificates.
-    """
-    # Lazy: this import takes 6 ms, and not every kubeconfig is used for a connection.
-    import ssl
-
-    built = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    # Go trusts each certificate of its pool by itself. By default, OpenSSL requires a self-signed
-    # root. K3s supports the user's own authorities, and their file can hold an intermediate
-    # certificate only (K3s's documentation, "Using Custom CA Certificates").
-    built.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-    try:
-        built.load_verify_locations(cadata=credentials.authority.decode("ascii"))
-        _load_pair(built, credentials)
-    except (ssl.SSLError, ValueError) as error:
-        what = "K3s's own credentials in"
-        if isinstance(credentials, Kubeconfig):
-            what = "the kubeconfig"
-        raise RootlessError(
-            f"cannot use {what} {credentials.path}: invalid certificates or key",
-            hint=RESTART,
-        ) from error
-    return built
-
-
-def _load_pair(built: ssl.SSLContext, credentials: Credentials) -> None:
-    # `load_cert_chain` takes files only. A file in memory keeps the key off the disk, and
-    # disappears when its descriptor is closed.
-    descriptor = os.memfd_create("k3s-rootless-client", os.MFD_CLOEXEC)
-    with open(descriptor, "wb") as pair:  # noqa: PTH123 (a descriptor has no path)
-        pair.write(credentials.certificate.rstrip() + b"\n" + credentials.key)
-        pair.flush()
-        # Without this password, OpenSSL would prompt for one at the terminal if the key is
-        # encrypted.
-        built.load_cert_chain(f"/proc/self/fd/{descriptor}", password="")
-
-
 def _document(content: bytes) -> Any:  # noqa: ANN401 (parsed YAML)
-    known = written.document(content)
+    known = k3s_form.document(content)
     if known is not None:
         return known
     # Lazy: K3s's own file does not need PyYAML, which takes 20 ms to load.

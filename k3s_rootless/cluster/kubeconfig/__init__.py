@@ -1,0 +1,1 @@
+"""Kubeconfigs: the one that K3s writes, and the files of the user that it is merged into."""
