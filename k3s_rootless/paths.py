@@ -80,19 +80,14 @@ class Paths:
         return self.own / "backups"
 
     @property
-    def restore_record(self) -> Path:
-        """The record of a restore that is not finished."""
-        return self.backups / "restore.json"
+    def transaction(self) -> Path:
+        """The record of a command that is not finished: K3s is stopped, or its files change."""
+        return self.own / "transaction.json"
 
     @property
     def scheduled_record(self) -> Path:
         """The record of the last scheduled backup."""
         return self.backups / "scheduled.json"
-
-    @property
-    def stop_record(self) -> Path:
-        """The record of a command that has stopped K3s and is not finished."""
-        return self.own / "stopped.json"
 
     @property
     def lock(self) -> Path:

@@ -69,10 +69,16 @@ JUDGES = (
     "operations/diagnose/answer.py",
     "support/page.py",
     "backup/manifest.py",
+    "backup/moving.py",
+    "backup/persistent_volumes.py",
     "backup/judgement.py",
     "backup/slots.py",
     "backup/age.py",
     "backup/rotation.py",
+    "backup/written.py",
+    "backup/volumes/headers.py",
+    "backup/volumes/members.py",
+    "backup/volumes/order.py",
 )
 READERS = (
     "linux/",
@@ -103,6 +109,7 @@ READERS = (
     "support/secret_files.py",
     "backup/files.py",
     "backup/verify.py",
+    "backup/volumes/sources.py",
 )
 PERFORMERS = (
     "service/act/",
@@ -115,10 +122,17 @@ PERFORMERS = (
     "support/archive.py",
     "backup/archive.py",
     "backup/database.py",
+    "backup/objects.py",
     "backup/staging.py",
+    "backup/record.py",
+    "backup/copies.py",
+    "backup/beside.py",
+    "backup/new_content.py",
     "backup/replacement.py",
-    "backup/stop_record.py",
     "backup/scheduled_run.py",
+    "backup/volumes/in_namespace.py",
+    "backup/volumes/packing.py",
+    "backup/volumes/unpacking.py",
 )
 RECORDS = ("facts.py", "records.py", "names.py", "__init__.py")
 IMPURE = frozenset(

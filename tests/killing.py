@@ -1,7 +1,8 @@
-"""Kill a process before each of its changes of the file system."""
+"""Kill a process before each of its changes of the file system, or its calls of systemd."""
 
 from __future__ import annotations
 
+import mmap
 import os
 import signal
 import sys
@@ -11,6 +12,8 @@ CHANGES = frozenset(
     ("os.rename", "os.remove", "os.mkdir", "os.link", "os.rmdir", "os.chmod", "os.symlink")
 )
 """Audit events of Python before a change of a file; `open` for writing is another one."""
+STEP = "tests.step"
+"""The audit event that a test raises before another change, such as a call over D-Bus."""
 _MOST = 2000
 
 
@@ -40,14 +43,17 @@ def _killed_at(work: Callable[[], object], point: int) -> bool:
 
 
 def _work_until(work: Callable[[], object], point: int) -> None:
-    left = [point]
+    # Shared with a child in a user namespace, which unpacks and removes volumes.
+    left = memoryview(mmap.mmap(-1, mmap.PAGESIZE)).cast("q")
+    left[0] = point
+    main = os.getpid()
 
     def hook(event: str, arguments: tuple[object, ...]) -> None:
         writes = event == "open" and isinstance(arguments[2], int) and arguments[2] & 3
-        if event in CHANGES or writes:
+        if event in CHANGES or event == STEP or writes:
             left[0] -= 1
             if left[0] == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
+                os.kill(main, signal.SIGKILL)
 
     try:
         sys.addaudithook(hook)

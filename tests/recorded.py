@@ -58,6 +58,8 @@ _VOLATILE_KEYS = {
     "content",
     "cpu_seconds",
     "free",
+    "downtime",
+    "expected_downtime",
     "lines_read",
     "main_pid",
     "memory_bytes",

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 _BUSY_SECONDS = 60.0
+_MOST_NAMES = 100_000
 _BUSY = frozenset((5, 6))
 """SQLITE_BUSY and SQLITE_LOCKED."""
 
@@ -33,7 +34,7 @@ def copy_live(source: Path, target: Path) -> None:
     The copy contains everything that was committed before the call. `target` must not exist. Raises
     RootlessError; `target` is then incomplete.
     """
-    sqlite = _sqlite3()
+    sqlite = module()
     deadline = time.monotonic() + _BUSY_SECONDS
 
     def stop_if_busy(status: int, _remaining: int, _total: int) -> None:
@@ -44,8 +45,8 @@ def copy_live(source: Path, target: Path) -> None:
         # Mode 0600 from the beginning: SQLite would apply the umask.
         os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
         with (
-            closing(_opened(sqlite, source, "ro")) as origin,
-            closing(_opened(sqlite, target, "rw")) as copy,
+            closing(opened(sqlite, source, "ro")) as origin,
+            closing(opened(sqlite, target, "rw")) as copy,
         ):
             copy.execute("PRAGMA journal_mode = OFF")
             copy.execute("PRAGMA synchronous = OFF")
@@ -87,9 +88,9 @@ def check(file: Path) -> int | None:
     The files of the copy may change: SQLite moves the content of its log into the database. Returns
     None if the database has no table of K3s. Raises RootlessError if it is damaged.
     """
-    sqlite = _sqlite3()
+    sqlite = module()
     try:
-        with closing(_opened(sqlite, file, "rw")) as found:
+        with closing(opened(sqlite, file, "rw")) as found:
             answer = found.execute("PRAGMA integrity_check(1)").fetchone()[0]
             if answer != "ok":
                 raise RootlessError(f"the datastore is damaged: {answer}")
@@ -103,30 +104,54 @@ def revision(file: Path) -> int | None:
 
     Raises RootlessError.
     """
-    sqlite = _sqlite3()
+    sqlite = module()
     try:
-        with closing(_opened(sqlite, file, "ro")) as found:
+        with closing(opened(sqlite, file, "ro")) as found:
             return _revision(found)
     except sqlite.Error as error:
         raise RootlessError(f"cannot read the copy of the datastore: {error}") from error
 
 
-def _revision(found: sqlite3.Connection) -> int | None:
+def written_since(file: Path, number: int) -> tuple[str, ...]:
+    """Return the names of the objects that were written after a revision.
+
+    Another process may write to the database. Empty if it cannot be read.
+    """
+    sqlite = module()
+    try:
+        with closing(opened(sqlite, file, "ro")) as found:
+            rows = found.execute(
+                "SELECT DISTINCT name FROM kine WHERE id > ? ORDER BY id LIMIT ?",
+                (number, _MOST_NAMES),
+            )
+            return tuple(str(name) for (name,) in rows)
+    except sqlite.Error:
+        return ()
+
+
+def has_objects(found: sqlite3.Connection) -> bool:
+    """Return whether a database has K3s's table of objects. Raises sqlite3.Error."""
     tables = found.execute("SELECT 1 FROM sqlite_master WHERE type='table' AND name='kine'")
-    if tables.fetchone() is None:
+    return tables.fetchone() is not None
+
+
+def _revision(found: sqlite3.Connection) -> int | None:
+    if not has_objects(found):
         return None
     number: int | None = found.execute("SELECT max(id) FROM kine").fetchone()[0]
     return number
 
 
-def _opened(sqlite: ModuleType, file: Path, mode: str) -> sqlite3.Connection:
+def opened(sqlite: ModuleType, file: Path, mode: str) -> sqlite3.Connection:
+    """Open a database; `mode` is `ro` or `rw`. Raises sqlite3.Error."""
     connection: sqlite3.Connection = sqlite.connect(
         f"{file.absolute().as_uri()}?mode={mode}", uri=True, timeout=_BUSY_SECONDS
     )
     return connection
 
 
-def _sqlite3() -> ModuleType:
+def module() -> ModuleType:
+    """Return the module sqlite3. Raises RootlessError if this Python does not have it."""
     try:
         # Imported here, because the Python of some distributions does not include it.
         import sqlite3

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from k3s_rootless import atomic
 from k3s_rootless.backup import names
-from k3s_rootless.backup.facts import Collected, Datastore, LeftOut, Root, Source
+from k3s_rootless.backup.facts import NO_PARTS, Collected, Datastore, LeftOut, Parts, Root, Source
 from k3s_rootless.backup.manifest import MOST_ENTRIES
 from k3s_rootless.errors import RootlessError
 from k3s_rootless.k3s import layout
@@ -23,14 +23,16 @@ from k3s_rootless.paths import OUR_DROP_IN
 _NEVER = (
     LeftOut("data", "K3s unpacks its programs again"),
     LeftOut("agent/containerd", "containerd downloads images again"),
-    LeftOut("agent/images", "archives of images can be copied by hand"),
     LeftOut("kubelet", "K3s creates pods again; their temporary volumes are lost"),
-    LeftOut("storage", "volumes belong to subordinate ids; copy them separately"),
     LeftOut("logs", "logs do not belong to the state of the cluster"),
     LeftOut(layout.NODE_TOKEN, "K3s writes it again at each start"),
     LeftOut(layout.KUBECONFIG, "K3s writes it again at each start"),
     LeftOut("k3s-rootless.service", "`k3s-rootless up` writes it for the installed release"),
 )
+
+
+_WITHOUT_IMAGES = LeftOut(layout.IMAGES, "archives of images are included only with --images")
+_WITHOUT_VOLUMES = LeftOut(layout.STORAGE, "volumes are included only with --volumes")
 
 
 def datastore(data: Path, endpoint: str) -> Datastore:
@@ -44,17 +46,24 @@ def datastore(data: Path, endpoint: str) -> Datastore:
     return Datastore.NONE
 
 
-def collect(data: Path, home: Path, drop_ins: Path, configuration: Iterable[Path]) -> Collected:
-    """List the files of a backup without the datastore.
+def collect(
+    data: Path,
+    home: Path,
+    drop_ins: Path,
+    configuration: Iterable[Path],
+    parts: Parts = NO_PARTS,
+) -> Collected:
+    """List the files of a backup without the datastore and the volumes.
 
     `drop_ins` is the directory of the unit's drop-ins, and `configuration` are K3s's configuration
     files. Raises RootlessError if a directory cannot be read.
     """
-    walk = _Walk(left_out=list(_NEVER))
+    walk = _Walk(left_out=[*_NEVER, *_optional(parts)])
+    trees = (*names.TREES, layout.IMAGES) if parts.images else names.TREES
     try:
         for name in names.SINGLE:
             walk.add(data / name, f"{Root.DATA.value}/{name}")
-        for name in names.TREES:
+        for name in trees:
             for path in walk.files(data / name, packaged=name == layout.MANIFESTS):
                 walk.add(path, f"{Root.DATA.value}/{path.relative_to(data)}")
         for path in templates(data):
@@ -72,6 +81,13 @@ def collect(data: Path, home: Path, drop_ins: Path, configuration: Iterable[Path
     return Collected(tuple(walk.sources), tuple(walk.left_out))
 
 
+def _optional(parts: Parts) -> Iterator[LeftOut]:
+    if not parts.images:
+        yield _WITHOUT_IMAGES
+    if not parts.volumes:
+        yield _WITHOUT_VOLUMES
+
+
 def templates(data: Path) -> tuple[Path, ...]:
     """Return the user's files for containerd in a data directory."""
     directory = data / layout.CONTAINERD_CONFIGURATION
@@ -81,7 +97,7 @@ def templates(data: Path) -> tuple[Path, ...]:
 def ours(drop_ins: Path) -> tuple[Path, ...]:
     """Return the drop-ins of k3s-rootless, without those that prevent a start."""
     found = (path for path in drop_ins.glob("*.conf") if OUR_DROP_IN.fullmatch(path.name))
-    return tuple(sorted(path for path in found if path.name not in names.GUARDS))
+    return tuple(sorted(path for path in found if path.name != names.GUARD))
 
 
 @dataclass(slots=True)

@@ -9,11 +9,6 @@ from k3s_rootless.backup.facts import Datastore, Judgement, Manifest, Origin, Ro
 from k3s_rootless.k3s import version
 
 _ARCHITECTURES = {"amd64": "x86_64", "arm64": "aarch64", "armv8l": "armv7l"}
-_ROOTS = {
-    Root.DATA: "data directory",
-    Root.HOME: "home directory",
-    Root.UNIT: "directory of the unit's drop-ins",
-}
 
 
 def judge(manifest: Manifest, here: Origin) -> Judgement:
@@ -38,16 +33,6 @@ def _refusals(manifest: Manifest, here: Origin) -> Iterator[str]:
             f"it is from K3s {origin.k3s}, and K3s {here.k3s} is installed: an older release"
             " cannot read the datastore of a newer one"
         )
-    if origin.user != here.user:
-        yield f"it belongs to the user {origin.user}, and you are {here.user}"
-    if origin.node != here.node:
-        yield f"its node is named {origin.node}, and the node here is named {here.node}"
-    for root, what in _ROOTS.items():
-        if origin.roots.get(root) != here.roots.get(root):
-            yield (
-                f"its {what} is {origin.roots.get(root)}, and the one here is"
-                f" {here.roots.get(root)}"
-            )
 
 
 def _warnings(manifest: Manifest, here: Origin) -> Iterator[str]:

@@ -7,11 +7,22 @@ import re
 from datetime import UTC, datetime
 from typing import Any
 
-from k3s_rootless.backup.facts import FORMAT, Datastore, Entry, LeftOut, Manifest, Origin, Root
+from k3s_rootless.backup.facts import (
+    FORMAT,
+    Datastore,
+    Entry,
+    LeftOut,
+    Manifest,
+    Origin,
+    Root,
+    Volumes,
+)
 from k3s_rootless.errors import RootlessError
 from k3s_rootless.json_fields import InvalidField, each, field, optional, parsing, typed
 
 NAME = "manifest.json"
+VOLUMES = f"{Root.VOLUMES.value}/storage.tar"
+"""The entry that contains all volumes."""
 SCHEMA = "k3s-rootless/backup-manifest"
 LARGEST = 8 * 2**20
 """The maximum number of bytes of a manifest."""
@@ -23,6 +34,10 @@ LATEST = 8**11 - 1
 WARNING = (
     "This archive contains secrets: the token, private keys and all Secrets of the cluster."
     " Everyone who can read it can control the cluster."
+)
+INCONSISTENT = (
+    "K3s ran while the volumes were copied: a program may have written to files that belong"
+    " together, and only some of the changes are in the copy."
 )
 _LONGEST_NAME = 1024
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
@@ -44,6 +59,7 @@ def render(manifest: Manifest) -> bytes:
         "datastore": manifest.datastore.value,
         "live": manifest.live,
         "revision": manifest.revision,
+        "volumes": _volumes_json(manifest.volumes),
         "files": [
             {
                 "name": one.name,
@@ -76,6 +92,7 @@ def parse(data: bytes) -> Manifest:
             revision=optional(content, "revision", int),
             entries=entries,
             left_out=each(content, "left_out", _left_out),
+            volumes=_volumes(content, entries),
         )
 
 
@@ -145,6 +162,37 @@ def _entry(value: Any) -> Entry:  # noqa: ANN401 (untyped JSON)
     if not 0 <= modified <= LATEST:
         raise InvalidField("must be a time in seconds", "modified")
     return Entry(name, size, sha256, int(mode, 8), modified)
+
+
+def _volumes_json(volumes: Volumes | None) -> dict[str, Any] | None:
+    if volumes is None:
+        return None
+    found: dict[str, Any] = {
+        "files": volumes.files,
+        "content": volumes.content,
+        "largest_id": volumes.largest_id,
+        "names": list(volumes.names),
+        "changed": volumes.changed,
+        "consistent": volumes.consistent,
+    }
+    if not volumes.consistent:
+        found["note"] = INCONSISTENT
+    return found
+
+
+def _volumes(content: dict[str, Any], entries: tuple[Entry, ...]) -> Volumes | None:
+    inside = [one.name for one in entries if one.name.startswith(f"{Root.VOLUMES.value}/")]
+    found = optional(content, "volumes", dict)
+    if inside != ([VOLUMES] if found is not None else []):
+        raise InvalidField("does not match the files", "volumes")
+    if found is None:
+        return None
+    numbers = [field(found, key, int) for key in ("files", "content", "largest_id", "changed")]
+    if min(numbers) < 0:
+        raise InvalidField("must not be negative", "volumes")
+    names = each(found, "names", lambda one: typed(one, str))
+    files, size, largest, changed = numbers
+    return Volumes(files, size, largest, names, changed, field(found, "consistent", bool))
 
 
 def _left_out(value: Any) -> LeftOut:  # noqa: ANN401 (untyped JSON)

@@ -41,11 +41,8 @@ PACKAGED = frozenset(
 )
 """Manifests that K3s writes at each start (K3s manifests/, v1.21 to v1.36)."""
 
-GUARD = "00-k3s-rootless-restore.conf"
-"""The drop-in that prevents a start while a restore has replaced only some of the files."""
-RESET_GUARD = "00-k3s-rootless-reset.conf"
-"""The drop-in that prevents a start while a reset has moved only some of the files."""
-GUARDS = frozenset((GUARD, RESET_GUARD))
+GUARD = "00-k3s-rootless-transaction.conf"
+"""The drop-in that prevents a start while a transaction has replaced only some of the files."""
 
 
 def archive(created: datetime, *, scheduled: bool = False) -> str:

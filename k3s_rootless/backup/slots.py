@@ -13,36 +13,47 @@ from typing import TYPE_CHECKING
 
 from k3s_rootless.backup import names
 from k3s_rootless.backup.facts import Manifest, Root, Slot
-from k3s_rootless.backup.manifest import split
+from k3s_rootless.backup.manifest import VOLUMES, split
 from k3s_rootless.k3s import layout
 from k3s_rootless.paths import OUR_DROP_IN
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+_IMAGES = f"{Root.DATA.value}/{layout.IMAGES}"
 _SUFFIX = re.compile(r"\.ya?ml")
 
 
 def of(
-    manifest: Manifest, roots: Mapping[Root, Path], configuration: str, existing: Iterable[Path]
+    manifest: Manifest,
+    roots: Mapping[Root, Path],
+    configuration: str,
+    existing: Iterable[Path],
+    *,
+    volumes: bool = True,
 ) -> tuple[Slot, ...]:
     """Return the paths that a restore replaces.
 
     `configuration` is the path of K3s's configuration file, empty if there is none. `existing` are
     the user's files for containerd and the drop-ins of k3s-rootless that exist now: those that the
-    backup does not contain are removed.
+    backup does not contain are removed. Images and volumes are replaced only if the backup contains
+    them, and volumes only with `volumes`.
     """
     entries = tuple(one.name for one in manifest.entries)
     found = [_slot(roots, f"{Root.DATA.value}/{name}", entries) for name in _whole()]
     single = (one for one in entries if is_single(one, roots, configuration))
     found += [_slot(roots, one, (one,)) for one in single]
+    if any(one.startswith(f"{_IMAGES}/") for one in entries):
+        found.append(_slot(roots, _IMAGES, entries))
+    if volumes and manifest.volumes is not None:
+        found.append(Slot(roots[Root.VOLUMES], VOLUMES, (VOLUMES,), volumes=True))
     known = {slot.path for slot in found}
     return (*found, *(Slot(path) for path in existing if path not in known))
 
 
 def skipped(manifest: Manifest, roots: Mapping[Root, Path], configuration: str) -> tuple[str, ...]:
     """Return the entries of a backup that a restore leaves out."""
-    whole = tuple(f"{Root.DATA.value}/{name}" for name in _whole())
+    whole = (*(f"{Root.DATA.value}/{name}" for name in _whole()), _IMAGES, VOLUMES)
     return tuple(
         one.name
         for one in manifest.entries
@@ -59,7 +70,7 @@ def is_single(entry: str, roots: Mapping[Root, Path], configuration: str) -> boo
         inside = rest.removeprefix(directory)
         return inside != rest and any(_matches(inside, one) for one in names.TEMPLATES)
     if root is Root.UNIT:
-        return OUR_DROP_IN.fullmatch(rest) is not None and rest not in names.GUARDS
+        return OUR_DROP_IN.fullmatch(rest) is not None and rest != names.GUARD
     if root is Root.HOME and configuration:
         path = str(roots[root] / rest)
         if path.startswith(f"{roots[Root.DATA]}/"):

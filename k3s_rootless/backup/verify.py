@@ -2,7 +2,8 @@
 
 Only regular files with plain headers are accepted, each of them as the manifest lists it: in this
 order, with this size and this checksum. Links, devices, extended headers and other names are
-refused before a byte of them is used. The memory is bounded, whatever the archive contains.
+refused before a byte of them is used. The memory is bounded, whatever the archive contains. The
+copy of the volumes is a tar file of its own, with rules of its own; see `volumes.members`.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from typing import IO, TYPE_CHECKING
 from k3s_rootless import atomic
 from k3s_rootless.backup import manifest as manifests
 from k3s_rootless.backup.facts import Backup, Entry, Manifest
+from k3s_rootless.backup.volumes import order
+from k3s_rootless.backup.volumes.members import Damaged, Readable
 from k3s_rootless.errors import RootlessError
 from k3s_rootless.printable import printable
 
@@ -44,8 +47,16 @@ Target = Callable[[Entry], "AbstractContextManager[IO[bytes] | None]"]
 """Open the file that receives an entry; None for an entry that is only checked."""
 
 
-class _Damaged(Exception):
-    """A part of the archive that is not as it must be."""
+VolumesTarget = Callable[[Manifest, Readable], object]
+"""Read the copy of the volumes."""
+_ALL_IDS = 2**32
+
+
+def check_volumes(manifest: Manifest, stream: Readable) -> None:
+    """Check the copy of the volumes. Raises Damaged, EOFError."""
+    count = order.check(stream, _ALL_IDS)
+    if manifest.volumes is None or count != manifest.volumes.files:
+        raise Damaged("its volumes have another number of files than its manifest lists")
 
 
 def _nowhere(entry: Entry) -> AbstractContextManager[IO[bytes] | None]:
@@ -60,20 +71,27 @@ def manifest_of(path: Path) -> Backup:
 
 
 def read(
-    path: Path, target: Target = _nowhere, judge: Callable[[Manifest], None] = lambda _: None
+    path: Path,
+    target: Target = _nowhere,
+    judge: Callable[[Manifest], None] = lambda _: None,
+    volumes: VolumesTarget = check_volumes,
 ) -> Backup:
     """Read an archive completely, and write each entry to its `target`.
 
-    `judge` raises an error for a manifest that must not be used. Raises RootlessError for a damaged
-    archive; the targets must then be removed.
+    `judge` raises an error for a manifest that must not be used. `volumes` reads the copy of the
+    volumes. Raises RootlessError for a damaged archive; the targets must then be removed.
     """
     with _opened(path) as (stream, size):
         manifest = _manifest(stream)
         judge(manifest)
         for entry in manifest.entries:
             _require_listed(entry, _header(stream))
-            with target(entry) as file:
-                _copy(stream, entry, file)
+            content = _Content(stream, entry)
+            if entry.name == manifests.VOLUMES:
+                volumes(manifest, content)
+            else:
+                _copy(content, entry, target)
+            content.require_listed()
         _require_end(stream)
         return Backup(path, size, manifest)
 
@@ -89,7 +107,7 @@ def _opened(path: Path) -> Iterator[tuple[gzip.GzipFile, int]]:
                 raise RootlessError(f"cannot use `{path}`: it is no regular file")
             with gzip.GzipFile(fileobj=file, mode="rb") as stream:
                 yield stream, found.st_size
-    except _Damaged as error:
+    except Damaged as error:
         raise _unusable(path, str(error)) from None
     except (gzip.BadGzipFile, zlib.error, EOFError) as error:
         why = "it is truncated" if isinstance(error, EOFError) else "it is damaged"
@@ -108,9 +126,9 @@ def _unusable(path: Path, why: str) -> RootlessError:
 def _manifest(stream: gzip.GzipFile) -> Manifest:
     header = _header(stream)
     if header.name != manifests.NAME or not header.isreg():
-        raise _Damaged("it is no backup of k3s-rootless: its first file is not the manifest")
+        raise Damaged("it is no backup of k3s-rootless: its first file is not the manifest")
     if not 0 < header.size <= manifests.LARGEST:
-        raise _Damaged(f"its manifest has {header.size} bytes")
+        raise Damaged(f"its manifest has {header.size} bytes")
     data = _exactly(stream, header.size)
     _padding(stream, header.size)
     return manifests.parse(data)
@@ -120,51 +138,71 @@ def _header(stream: gzip.GzipFile) -> tarfile.TarInfo:
     try:
         found = tarfile.TarInfo.frombuf(_exactly(stream, _BLOCK), "utf-8", "surrogateescape")
     except tarfile.HeaderError:
-        raise _Damaged("a file is missing, or a header is damaged") from None
+        raise Damaged("a file is missing, or a header is damaged") from None
     # Python strips the slash of a directory's name, which a regular file must not have.
     if found.type not in {tarfile.REGTYPE, tarfile.AREGTYPE}:
         kind = _KINDS.get(found.type, "an entry of an unexpected type")
-        raise _Damaged(f"`{found.name}` is {kind}")
+        raise Damaged(f"`{found.name}` is {kind}")
     return found
 
 
 def _require_listed(entry: Entry, header: tarfile.TarInfo) -> None:
     if header.name != entry.name:
-        raise _Damaged(f"it contains `{header.name}` where its manifest lists `{entry.name}`")
+        raise Damaged(f"it contains `{header.name}` where its manifest lists `{entry.name}`")
     if header.size != entry.size:
-        raise _Damaged(f"`{entry.name}` has another size than its manifest lists")
+        raise Damaged(f"`{entry.name}` has another size than its manifest lists")
 
 
-def _copy(stream: gzip.GzipFile, entry: Entry, file: IO[bytes] | None) -> None:
-    digest = hashlib.sha256()
-    left = entry.size
-    while left:
-        piece = stream.read(min(left, _PIECE))
+class _Content:
+    """The content of an entry; its checksum is computed while it is read."""
+
+    def __init__(self, stream: gzip.GzipFile, entry: Entry) -> None:
+        self._stream = stream
+        self._entry = entry
+        self._left = entry.size
+        self._digest = hashlib.sha256()
+
+    def read(self, size: int, /) -> bytes:
+        """Return at most `size` bytes, and nothing at the end. Raises EOFError."""
+        if not self._left:
+            return b""
+        piece = self._stream.read(min(size, self._left))
         if not piece:
             raise EOFError
-        digest.update(piece)
-        if file is not None:
-            file.write(piece)
-        left -= len(piece)
-    _padding(stream, entry.size)
-    if digest.hexdigest() != entry.sha256:
-        raise _Damaged(f"`{entry.name}` has another checksum than its manifest lists")
+        self._digest.update(piece)
+        self._left -= len(piece)
+        return piece
+
+    def require_listed(self) -> None:
+        """Read the rest. Raises Damaged if the content is not what the manifest lists."""
+        while self.read(_PIECE):
+            pass
+        _padding(self._stream, self._entry.size)
+        if self._digest.hexdigest() != self._entry.sha256:
+            raise Damaged(f"`{self._entry.name}` has another checksum than its manifest lists")
+
+
+def _copy(content: _Content, entry: Entry, target: Target) -> None:
+    with target(entry) as file:
+        while piece := content.read(_PIECE):
+            if file is not None:
+                file.write(piece)
 
 
 def _padding(stream: gzip.GzipFile, size: int) -> None:
     if any(_exactly(stream, -size % _BLOCK)):
-        raise _Damaged("there is data between its files")
+        raise Damaged("there is data between its files")
 
 
 def _require_end(stream: gzip.GzipFile) -> None:
     """Require null bytes until the end, which also makes gzip compare its checksum."""
     if any(_exactly(stream, 2 * _BLOCK)):
-        raise _Damaged("it contains files that its manifest does not list")
+        raise Damaged("it contains files that its manifest does not list")
     left = _MOST_PADDING
     while piece := stream.read(min(left, _PIECE)):
         left -= len(piece)
         if any(piece) or left <= 0:
-            raise _Damaged("there is data after its last file")
+            raise Damaged("there is data after its last file")
 
 
 def _exactly(stream: gzip.GzipFile, size: int) -> bytes:

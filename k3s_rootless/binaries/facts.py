@@ -156,3 +156,20 @@ class Limits:
     slowest: int = 32 * 1024
     opinion: float = 2.0
     pauses: tuple[float, ...] = field(default=(1.0, 4.0))
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """An upgrade or a rollback of the past; `kind` says which.
+
+    `date` is when K3s was stopped, `downtime` is in seconds. `backup` is the backup of the earlier
+    release. `done` is false if it was undone.
+    """
+
+    kind: str
+    before: str
+    after: str
+    date: datetime
+    done: bool
+    downtime: float | None = None
+    backup: str | None = None

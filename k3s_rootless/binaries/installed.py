@@ -1,7 +1,8 @@
 """Readers of the releases that are kept on this host, and of the last answers of channels.
 
 Everything is below `$XDG_DATA_HOME/k3s-rootless`: `releases/VERSION/k3s` with its record, `bin/k3s`
-(the link to the release in use), `bin/.previous` (the release before) and `channels.json`.
+(the link to the release in use), `bin/.previous` (the release before), `channels.json` and
+`history.json` (upgrades and rollbacks).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from k3s_rootless.binaries.facts import (
     Channel,
     Integrity,
     Leftover,
+    Passage,
     Record,
     Release,
 )
@@ -33,6 +35,7 @@ LOCK = ".lock"
 BINARY = "k3s"
 RECORD = "record.json"
 ANSWERS = CHANNELS
+HISTORY = "history.json"
 LINK = "bin/k3s"
 PREVIOUS = "bin/.previous"
 _LARGEST = 1024 * 1024
@@ -112,6 +115,31 @@ def answers(own: Path) -> Answers | None:
             )
     except (OSError, PeerError):
         return None
+
+
+def history(own: Path) -> tuple[Passage, ...]:
+    """Return the upgrades and rollbacks, the oldest first; empty if they cannot be read."""
+    try:
+        with parsing("the history"):
+            return each(_loaded(own / HISTORY), "passages", _passage)
+    except (OSError, PeerError):
+        return ()
+
+
+def _passage(value: Any) -> Passage:  # noqa: ANN401 (untyped JSON)
+    one = typed(value, dict)
+    downtime = one.get("downtime")
+    if downtime is not None:
+        downtime = float(downtime)
+    return Passage(
+        kind=field(one, "kind", str),
+        before=field(one, "before", str),
+        after=field(one, "after", str),
+        date=datetime.fromisoformat(field(one, "date", str)),
+        done=field(one, "done", bool),
+        downtime=downtime,
+        backup=optional(one, "backup", str),
+    )
 
 
 def leftovers(own: Path) -> tuple[Leftover, ...]:

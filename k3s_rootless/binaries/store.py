@@ -19,12 +19,13 @@ from typing import Any
 
 from k3s_rootless import atomic, trust
 from k3s_rootless.binaries import extractions, installed
-from k3s_rootless.binaries.facts import Answers, Extraction, Leftover, Record
+from k3s_rootless.binaries.facts import Answers, Extraction, Leftover, Passage, Record
 from k3s_rootless.binaries.part import VALIDATOR_SUFFIX
 from k3s_rootless.errors import PreflightFailed, RootlessError
 from k3s_rootless.k3s import layout
 
 _TEMPORARY = ".link.new"
+_MOST_PASSAGES = 100
 
 
 @contextmanager
@@ -92,11 +93,38 @@ def use(own: Path, version: str) -> None:
         _link(own, installed.LINK, version)
 
 
+def put_back(own: Path, used: str | None, previous: str | None) -> None:
+    """Let the links lead to these releases; without a release, remove the link.
+
+    The caller holds the lock. Raises RootlessError.
+    """
+    with _storing(own / "bin"):
+        for link, version in ((installed.LINK, used), (installed.PREVIOUS, previous)):
+            if version is None:
+                (own / link).unlink(missing_ok=True)
+            else:
+                _link(own, link, version)
+        if (own / "bin").exists():
+            atomic.sync(own / "bin")
+
+
 def remember(own: Path, answers: Answers) -> None:
     """Keep the last answers of channels. Raises RootlessError."""
     with _storing(own):
         atomic.make_directory(own)
         _write_json(own / installed.ANSWERS, asdict(answers))
+
+
+def add_passage(own: Path, passage: Passage) -> None:
+    """Add an upgrade or a rollback to the history; replaces one of the same time.
+
+    Raises RootlessError.
+    """
+    others = [one for one in installed.history(own) if one.date != passage.date]
+    kept = [*others, passage][-_MOST_PASSAGES:]
+    with _storing(own):
+        atomic.make_directory(own)
+        _write_json(own / installed.HISTORY, {"passages": [asdict(one) for one in kept]})
 
 
 def remove_release(own: Path, version: str) -> None:

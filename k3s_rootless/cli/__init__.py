@@ -40,6 +40,8 @@ _COMMANDS = {
     "linger": "Keep K3s running after logout (lingering)",
     "release": "Download, verify, list and switch releases of K3s",
     "df": "Show what occupies the disk and how to free space",
+    "upgrade": "Upgrade K3s to another release",
+    "rollback": "Go back to the release before an upgrade",
     "bundle": "Create a support archive with secrets removed",
     "diagnose": "Show why K3s does not start and how to fix it",
     "version": "Show the versions of k3s-rootless, K3s and systemd",

@@ -8,7 +8,7 @@ import click
 
 from k3s_rootless.cli.begin import begin
 from k3s_rootless.cli.help import Group
-from k3s_rootless.cli.options import json_option, timeout_option
+from k3s_rootless.cli.options import json_option, progress_option
 from k3s_rootless.errors import UsageError
 
 _FILE = click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
@@ -41,6 +41,8 @@ def command() -> None:
     show_default=True,
     help="Copy the files while K3s runs, or stop K3s for the copy and start it again.",
 )
+@click.option("--volumes", is_flag=True, help="Include the volumes of pods.")
+@click.option("--images", is_flag=True, help="Include the archives of images for K3s's start.")
 @click.option("--force", is_flag=True, help="Replace an existing file.")
 @click.option(
     "--keep",
@@ -50,12 +52,20 @@ def command() -> None:
 )
 @json_option
 def create(
-    *, output: Path | None, live: bool, force: bool, keep: int | None, as_json: bool
+    *,
+    output: Path | None,
+    live: bool,
+    volumes: bool,
+    images: bool,
+    force: bool,
+    keep: int | None,
+    as_json: bool,
 ) -> None:
     """Create a backup of the cluster.
 
     Contains the datastore, the token, certificates and keys, your manifests, and the configuration
-    of K3s. Volumes and images are not included.
+    of K3s. Volumes are copied as they are while K3s runs, so that files in them may not match each
+    other; with --stop they do.
 
     The file contains secrets: everyone who can read it can control the cluster.
     """
@@ -63,7 +73,7 @@ def create(
     from k3s_rootless.operations.backup import create as operation
 
     session = begin("backup-create", as_json=as_json)
-    request = operation.Request(output, stop=not live, force=force)
+    request = operation.Request(output, stop=not live, force=force, volumes=volumes, images=images)
     if keep is None:
         display.show_created(session.report, operation.create(session, request))
         return
@@ -114,7 +124,10 @@ def verify(*, file: Path, as_json: bool) -> None:
 @command.command(
     "restore",
     exit_codes={
-        0: "K3s is ready with the backup; for --abort: the earlier state is put back",
+        0: (
+            "K3s is ready with the backup; for --abort: the earlier state is put back; for"
+            " --dry-run: the backup can be restored"
+        ),
         1: "the backup cannot be used, or K3s did not get ready and the earlier state is put back",
         2: "no terminal to ask for confirmation, and no --yes",
         3: "K3s is not installed",
@@ -122,17 +135,35 @@ def verify(*, file: Path, as_json: bool) -> None:
 )
 @click.argument("file", metavar="[FILE]", required=False, type=click.Path(path_type=Path))
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@click.option("--dry-run", is_flag=True, help="Check the backup and show what would change.")
+@click.option(
+    "--volumes/--no-volumes",
+    default=True,
+    show_default=True,
+    help="Restore volumes, and require data for each one; or leave those of this host as they are.",
+)
 @click.option("--continue", "resume", is_flag=True, help="Finish a restore that was interrupted.")
 @click.option("--abort", is_flag=True, help="Undo a restore that was interrupted.")
-@timeout_option
+@progress_option
 @json_option
-def restore(
-    *, file: Path | None, yes: bool, resume: bool, abort: bool, timeout: float, as_json: bool
+def restore(  # noqa: PLR0913 (one for each option)
+    *,
+    file: Path | None,
+    yes: bool,
+    dry_run: bool,
+    volumes: bool,
+    resume: bool,
+    abort: bool,
+    timeout: float,
+    as_json: bool,
 ) -> None:
-    """Restore a backup onto the machine and user that it is from.
+    """Restore a backup, also onto another machine.
 
-    Reads the backup completely, stops K3s, replaces its files, and starts it. If K3s is not ready
-    in time, the earlier state is put back. Changes since the backup are lost.
+    Reads the backup completely, stops K3s, replaces its files, and starts it. If K3s exits or makes
+    no progress, the earlier state is put back. Changes since the backup are lost.
+
+    On another machine, paths are replaced and the node keeps its name. PersistentVolumes move to
+    the directory here; without their data, nothing is restored.
 
     Restore only backups that you trust: they contain workloads and settings that K3s will run.
     """
@@ -142,12 +173,14 @@ def restore(
     session = begin("backup-restore", as_json=as_json)
     if [file is not None, resume, abort].count(True) != 1:
         raise UsageError("cannot restore: name one of FILE, --continue and --abort")
+    if dry_run and file is None:
+        raise UsageError("cannot use --dry-run without FILE")
     if resume:
         done = operation.resume(session, timeout)
     elif file is None:
         done = operation.abort(session, timeout)
     else:
-        request = operation.Request(file, timeout, yes=yes)
+        request = operation.Request(file, timeout, yes=yes, volumes=volumes, dry_run=dry_run)
         done = operation.restore(session, request, session.report.confirm)
     display.show_restored(session.report, done)
 
@@ -167,17 +200,28 @@ def restore(
     type=click.IntRange(1, 1000),
     help="Keep the last N scheduled backups; 7 by default.",
 )
+@click.option("--volumes/--no-volumes", default=None, help="Include the volumes of pods.")
+@click.option("--images/--no-images", default=None, help="Include archives of images.")
 @click.option("--force", is_flag=True, help="Replace edited files; a copy is kept.")
 @click.option("--dry-run", is_flag=True, help="Show what would be done, without doing it.")
 @json_option
 def schedule(
-    *, every: str | None, keep: int | None, force: bool, dry_run: bool, as_json: bool
+    *,
+    every: str | None,
+    keep: int | None,
+    volumes: bool | None,
+    images: bool | None,
+    force: bool,
+    dry_run: bool,
+    as_json: bool,
 ) -> None:
     """Show or set the schedule of backups.
 
     Without an argument, shows the schedule, the next run and the last result. `daily` and `weekly`
     set up a timer of your user manager, which creates a backup while K3s runs. Only older scheduled
     backups are deleted, never one that you created. `off` removes the timer.
+
+    --keep, --volumes and --images stay as they are until you set them again.
 
     The timer runs while your user manager does: until you log out, or always with lingering.
     """
@@ -186,9 +230,11 @@ def schedule(
 
     session = begin("backup-schedule", as_json=as_json)
     if every is None:
-        if keep is not None or force or dry_run:
+        if (keep, volumes, images) != (None, None, None) or force or dry_run:
             raise UsageError("cannot change the schedule: name one of daily, weekly and off")
         display.show(session.report, operation.show(session))
         return
-    request = operation.Request(every, keep, force=force, dry_run=dry_run)
+    request = operation.Request(
+        every, keep, volumes=volumes, images=images, force=force, dry_run=dry_run
+    )
     display.show_changed(session.report, operation.change(session, request))

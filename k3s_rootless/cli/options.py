@@ -64,6 +64,27 @@ def timeout_option(function: Function) -> Function:
     return option
 
 
+def progress_option(function: Function) -> Function:
+    """Add `--timeout`, in seconds: the limit of a wait without progress."""
+    option: Function = click.option(
+        "--timeout",
+        metavar="TIME",
+        callback=_seconds,
+        default="10m",
+        show_default=True,
+        help="Maximum time in which K3s makes no progress: 90s, 5m, 1h.",
+    )(function)
+    return option
+
+
+def mirror_option(function: Function) -> Function:
+    """Add `--mirror URL`."""
+    option: Function = click.option(
+        "--mirror", metavar="URL", help="Download from this URL: URL/VERSION/FILE, on https."
+    )(function)
+    return option
+
+
 def wait_option(function: Function) -> Function:
     """Add `--wait` and `--no-wait`."""
     option: Function = click.option(

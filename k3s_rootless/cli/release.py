@@ -8,7 +8,7 @@ import click
 
 from k3s_rootless.cli.begin import begin
 from k3s_rootless.cli.help import Command, Group
-from k3s_rootless.cli.options import json_option
+from k3s_rootless.cli.options import json_option, mirror_option
 
 
 @click.group("release", cls=Group)
@@ -26,8 +26,9 @@ def command() -> None:
     exit_codes={1: "the channel server could not be queried; the rest is shown"},
 )
 @click.option("--remote", is_flag=True, help="Query what each channel offers now.")
+@click.option("--history", is_flag=True, help="Also list the upgrades and rollbacks.")
 @json_option
-def list_(*, remote: bool, as_json: bool) -> None:
+def list_(*, remote: bool, history: bool, as_json: bool) -> None:
     """List the releases on this host, and what channels offer.
 
     Without --remote, no server is queried: the last known answer is shown with its date.
@@ -37,6 +38,8 @@ def list_(*, remote: bool, as_json: bool) -> None:
 
     session = begin("release-list", as_json=as_json)
     found = listing.listing(session, remote=remote)
+    if history:
+        found = listing.with_history(session, found)
     release.show_list(session.report, found)
     click.get_current_context().exit(0 if found.problem is None else 1)
 
@@ -59,7 +62,7 @@ def list_(*, remote: bool, as_json: bool) -> None:
     is_flag=True,
     help="Also get the container images of K3s, and place them where K3s imports them.",
 )
-@click.option("--mirror", metavar="URL", help="Download from this URL: URL/VERSION/FILE, on https.")
+@mirror_option
 @click.option(
     "--file",
     "file",

@@ -34,7 +34,7 @@ def command(*, yes: bool, backup: bool, dry_run: bool, timeout: float, as_json: 
     certificates, tokens, your manifests, images and releases are kept; K3s applies the manifests
     in its data directory again.
 
-    A backup is created first. It does not contain volumes: save their data before.
+    A backup is created first, with the volumes if there are any. --no-backup creates none.
     """
     from k3s_rootless.cli.display import reset as display
     from k3s_rootless.operations import reset

@@ -1,7 +1,8 @@
-"""Run a child process as root of a new user namespace, with the user's subordinate ids.
+"""Run a child process as root of a user namespace, with the user's subordinate ids.
 
 The kernel allows a user to map ids only through newuidmap and newgidmap, which the parent runs for
-the child. The child keeps the mounts of its parent, unless `prepare` unshares them.
+the child. The child keeps the mounts of its parent, unless `prepare` unshares them. The child can
+also join a namespace that exists, if the user owns it.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import os
 import select
 import signal
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 
 from k3s_rootless import command
@@ -28,12 +29,21 @@ class Child:
     ones, takes no lock, and is killed if its parent ends.
     """
 
-    def __init__(self, prepare: Callable[[], bytes], work: Callable[[], bytes]) -> None:
+    def __init__(
+        self,
+        prepare: Callable[[], bytes],
+        work: Callable[[], bytes],
+        *,
+        keep: Sequence[int] = (),
+        joined: int | None = None,
+    ) -> None:
         """Fork.
 
         The child unshares its user namespace and writes the error number (0 for success, see
         `error`). If there was no error, it then writes the result of `prepare`. After `proceed`, it
-        becomes root and writes the result of `work`. Raises OSError.
+        becomes root and writes the result of `work`. `keep` are descriptors that stay open in the
+        child. `joined` is a descriptor of a user namespace that the child joins instead of a new
+        one. Raises OSError.
         """
         # Loaded before the fork: the child of a process with threads must not need their locks.
         libc = ctypes.CDLL(None, use_errno=True)
@@ -44,8 +54,9 @@ class Child:
         if self._pid == 0:
             with suppress(BaseException):
                 _end_with(parent, libc)
-                _keep_only(go, writing)
-                _unshare_and_work(libc, parent, (go, writing), prepare, work)
+                failed = _enter(libc, joined)
+                _keep_only(go, writing, *keep)
+                _prepare_and_work(libc, failed, parent, (go, writing), (prepare, work))
             os._exit(0)
         os.close(writing)
         os.close(go)
@@ -113,15 +124,21 @@ def error_number(call: Callable[[], int]) -> int:
     return 0 if call() == 0 else ctypes.get_errno()
 
 
-def _unshare_and_work(
+def _enter(libc: ctypes.CDLL, joined: int | None) -> int:
+    if joined is None:
+        return error_number(lambda: libc.unshare(CLONE_NEWUSER))
+    return error_number(lambda: libc.setns(joined, CLONE_NEWUSER))
+
+
+def _prepare_and_work(
     libc: ctypes.CDLL,
+    failed: int,
     parent: int,
     pipes: tuple[int, int],
-    prepare: Callable[[], bytes],
-    work: Callable[[], bytes],
+    steps: tuple[Callable[[], bytes], Callable[[], bytes]],
 ) -> None:
     go, writing = pipes
-    failed = error_number(lambda: libc.unshare(CLONE_NEWUSER))
+    prepare, work = steps
     os.write(writing, failed.to_bytes(2, "little") + (b"" if failed else prepare()))
     if failed or not os.read(go, 1):
         return

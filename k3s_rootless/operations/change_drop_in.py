@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from k3s_rootless.errors import RootlessError
+from k3s_rootless.operations.backup import unfinished
 from k3s_rootless.paths import UNIT
 from k3s_rootless.service.act import apply
 from k3s_rootless.service.drop_ins import drop_in
@@ -46,6 +47,7 @@ def perform(
 
     Raises WouldOverwrite before anything is changed; RootlessError after the change was undone.
     """
+    unfinished.require_none(context)
     planned: list[Step] = []
     for found, desired in changes:
         planned += planner.drop_in(desired, found, cause, force=force)

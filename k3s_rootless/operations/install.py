@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from k3s_rootless.operations import first_start, installation, renewal
+from k3s_rootless.operations.backup import unfinished
 from k3s_rootless.operations.check import checking, outcome
 from k3s_rootless.operations.launch import perform
 from k3s_rootless.paths import UNIT
@@ -42,6 +43,7 @@ def install(context: Context, *, force: bool, unit_file: Path | None = None) -> 
         directory = first_start.unit_directory(manager, context.paths)
         desired = installation.desired(facts.k3s, directory, unit_file)
         with context.locked():
+            unfinished.require_none(context)
             drop_ins = renewal.steps(context, desired, force=force)
             found = installation.found(context, manager, desired.path)
             planned = planner.install(desired, found, drop_ins, force=force)

@@ -7,10 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from k3s_rootless.errors import RootlessError, UsageError
-from k3s_rootless.k3s.unit_path import unit_search
-from k3s_rootless.observation import Unknown
-from k3s_rootless.operations import server_settings
-from k3s_rootless.preflight.probes import host, subids
+from k3s_rootless.operations import server_settings, subordinate_ids
 from k3s_rootless.service.act import purge as purger
 from k3s_rootless.service.observe import data_directory
 
@@ -110,7 +107,7 @@ def purge(context: Context, directory: Path) -> Purged:
     # The directory is checked again: the first check was before the question to the user, and K3s
     # was stopped after it.
     task = purger.task(directory, context.paths.home, context.uid, everything=everything)
-    result = purger.remove(task, _mapping(context))
+    result = purger.remove(task, subordinate_ids.mapping(context))
     if everything and not result.survivors:
         # K3s created the parent directory, too. It is kept if it contains anything else.
         purger.remove_empty(directory.parent)
@@ -125,7 +122,7 @@ def remove_reset(context: Context, directory: Path) -> Purged:
     context.notice(
         f"remove {task.directory} in a user namespace: its files belong to your subordinate ids"
     )
-    result = purger.remove(task, _mapping(context))
+    result = purger.remove(task, subordinate_ids.mapping(context))
     return Purged(
         task.directory, result.removed, tuple(result.survivors), result.more, result.outside
     )
@@ -146,21 +143,3 @@ def _require_known(settings: Sequence[Settings]) -> None:
                 f"cannot purge: the data directory of K3s is not known: {doubt}",
                 hint="specify it: k3s-rootless uninstall --purge --data-dir DIRECTORY",
             )
-
-
-def _mapping(context: Context) -> purger.Mapping | str:
-    """Return the ID mapping for the user namespace, or the reason why there is none."""
-    root = context.paths.root
-    programs = []
-    for name in ("newuidmap", "newgidmap"):
-        found = host.map_program(name, unit_search(), root)
-        if isinstance(found, Unknown) or found.value.path is None:
-            return f"{name} was not found"
-        programs.append(found.value.path)
-    ranges = []
-    for kind in ("subuid", "subgid"):
-        ids = subids.of_user(kind, root, context.user, context.uid)
-        if isinstance(ids, Unknown):
-            return ids.reason
-        ranges.append([(one.start, one.count) for one in ids.value])
-    return purger.Mapping(programs[0], programs[1], ranges[0], ranges[1])

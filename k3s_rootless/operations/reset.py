@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from k3s_rootless import interruption
-from k3s_rootless.backup import stop_record
-from k3s_rootless.backup.facts import StopRecord, Work
+from k3s_rootless.backup import beside, replacement
+from k3s_rootless.backup import record as records
+from k3s_rootless.backup.facts import Kind, Phase, Record
 from k3s_rootless.errors import RootlessError, UsageError, error_document
 from k3s_rootless.operations import purge, reset_plan
-from k3s_rootless.operations.backup import create, surroundings
-from k3s_rootless.operations.backup.running_cluster import SystemdCluster, of_reset
+from k3s_rootless.operations.backup import create, surroundings, volume_access
+from k3s_rootless.operations.backup.running_cluster import SystemdCluster
 from k3s_rootless.service.act import emptying
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def reset(context: Context, request: Request, ask: Ask) -> Done:
     anything is changed; NotReady if K3s does not get ready.
     """
     with context.manager() as manager, context.locked():
-        cluster = SystemdCluster(context, manager, request.seconds, of_reset(context))
+        cluster = SystemdCluster(context, manager, request.seconds)
         withdraw(context, cluster)
         here = surroundings.read(context, manager)
         found = reset_plan.read(context, here, request)
@@ -83,18 +84,19 @@ def reset(context: Context, request: Request, ask: Ask) -> Done:
 
 def perform(context: Context, found: Plan, backup: Path | None, cluster: Cluster) -> Done:
     """Stop K3s, move its files away, start it, and remove the files."""
-    file = context.paths.stop_record
+    file = context.paths.transaction
     # A signal is handled when K3s runs again: the moves take no time.
     with interruption.delayed():
         record = _begun(context, found)
-        if not record.moved:
+        if record.phase is Phase.STAGING:
             _move(context, found, cluster)
-        stop_record.save(file, _record(found, record.since, moved=True))
+            with beside.reported("reset the cluster"):
+                records.advance(file, record, Phase.PLACED)
         cluster.release()
         if found.running and not cluster.is_running():
             cluster.start()
     removal = purge.remove_reset(context, found.data)
-    stop_record.remove(file)
+    replacement.close(file)
     if found.running:
         cluster.wait()
     return Done(found, backup, removal)
@@ -111,6 +113,7 @@ def document(found: Plan, done: Done | None) -> dict[str, Any]:
             {"path": str(found.data / name), "reason": why} for name, why in found.content.kept
         ],
         "backs_up": found.backup,
+        "backs_up_volumes": found.volumes,
         "backup": None,
         "starts": found.running,
         "removed": 0,
@@ -128,13 +131,13 @@ def document(found: Plan, done: Done | None) -> dict[str, Any]:
 
 def withdraw(context: Context, cluster: Cluster) -> None:
     """Undo an interrupted reset that has moved nothing: start K3s again if it has stopped K3s."""
-    record = stop_record.load(context.paths.stop_record)
+    record = reset_plan.begun(context)
     if record is None or record.data is None or reset_plan.has_moved(record):
         return
     context.notice("a reset was interrupted before it changed anything")
     cluster.release()
     emptying.discard(record.data)
-    stop_record.remove(context.paths.stop_record)
+    replacement.close(context.paths.transaction)
     if record.running and not cluster.is_running():
         cluster.start()
 
@@ -154,7 +157,10 @@ def _backed_up(context: Context, here: Surroundings, found: Plan) -> Path | None
     if not found.backup:
         return None
     try:
-        return create.write(context, create.Request(), here, None).path
+        if found.volumes:
+            access = volume_access.of(context, here.settings.rootlesskit_state)
+            access.require(without_k3s=not here.in_use)
+        return create.write(context, create.Request(volumes=found.volumes), here, None).path
     except RootlessError as error:
         raise RootlessError(
             f"cannot reset the cluster: a backup of it fails: {error.message}",
@@ -162,17 +168,21 @@ def _backed_up(context: Context, here: Surroundings, found: Plan) -> Path | None
         ) from error
 
 
-def _begun(context: Context, found: Plan) -> StopRecord:
-    record = stop_record.load(context.paths.stop_record)
-    if record is not None and record.work is Work.RESET:
+def _begun(context: Context, found: Plan) -> Record:
+    record = reset_plan.begun(context)
+    if record is not None:
         return record
-    record = _record(found, datetime.now(UTC), moved=False)
-    stop_record.save(context.paths.stop_record, record)
+    record = Record(
+        Phase.STAGING,
+        None,
+        (),
+        found.running,
+        Kind.RESET,
+        stopped=datetime.now(UTC),
+        data=found.data,
+    )
+    replacement.begin(context.paths.transaction, record)
     return record
-
-
-def _record(found: Plan, since: datetime, *, moved: bool) -> StopRecord:
-    return StopRecord(Work.RESET, since, found.running, found.data, moved)
 
 
 def _move(context: Context, found: Plan, cluster: Cluster) -> None:
@@ -191,7 +201,7 @@ def _move(context: Context, found: Plan, cluster: Cluster) -> None:
 def _put_back(context: Context, found: Plan, cluster: Cluster) -> None:
     """Start K3s again after a reset that has moved nothing, if it was running."""
     # Without the record, the drop-in has no effect.
-    stop_record.remove(context.paths.stop_record)
+    replacement.close(context.paths.transaction)
     with suppress(RootlessError):
         cluster.release()
     try:
@@ -204,7 +214,9 @@ def _put_back(context: Context, found: Plan, cluster: Cluster) -> None:
 def _require_consent(found: Plan, ask: Ask) -> None:
     saved = "no backup is created"
     if found.backup:
-        saved = "a backup is created first, without volumes"
+        saved = "a backup is created first"
+    if found.volumes:
+        saved = "a backup of both is created first"
     answer = ask(f"Permanently remove the cluster in {found.data} with all its volumes ({saved})?")
     if answer is None:
         raise UsageError(

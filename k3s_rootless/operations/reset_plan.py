@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from k3s_rootless.backup import stop_record
-from k3s_rootless.backup.facts import Datastore, Work
+from k3s_rootless.backup.facts import Datastore, Kind, Phase, Root
 from k3s_rootless.errors import RootlessError, UsageError
 from k3s_rootless.operations import installation
 from k3s_rootless.operations.backup import unfinished
@@ -15,7 +14,7 @@ from k3s_rootless.service.act import emptying
 from k3s_rootless.service.act.emptying import Content
 
 if TYPE_CHECKING:
-    from k3s_rootless.backup.facts import StopRecord
+    from k3s_rootless.backup.facts import Record
     from k3s_rootless.operations.backup.surroundings import Surroundings
     from k3s_rootless.operations.context import Context
     from k3s_rootless.service.facts import UnitState
@@ -38,14 +37,16 @@ class Request:
 class Plan:
     """What a reset does.
 
-    `content` are the paths of the cluster in the data directory `data`. `running` is True if K3s is
-    started afterwards. `unfinished` is True if this finishes an interrupted reset.
+    `content` are the paths of the cluster in the data directory `data`. With `volumes`, the backup
+    contains the volumes. `running` is True if K3s is started afterwards. `unfinished` is True if
+    this finishes an interrupted reset.
     """
 
     data: Path
     content: Content
     backup: bool
     running: bool
+    volumes: bool = False
     unfinished: bool = False
 
     @property
@@ -56,8 +57,7 @@ class Plan:
 
 def read(context: Context, here: Surroundings, request: Request) -> Plan:
     """Return what a reset does now. Raises UsageError, RootlessError."""
-    unfinished.require_no_restore(context)
-    record = stop_record.load(context.paths.stop_record)
+    record = begun(context)
     if record is not None and record.data is not None and has_moved(record):
         left = Content(emptying.CONTENT)
         return Plan(record.data, left, backup=False, running=record.running, unfinished=True)
@@ -65,7 +65,21 @@ def read(context: Context, here: Surroundings, request: Request) -> Plan:
     running = _is_started(here.state) or _was_running(context, here, record)
     found = emptying.find(here.data, context.paths.home, context.uid)
     backup = request.backup and emptying.DATABASE in found.moved
-    return Plan(here.data, found, backup, running)
+    volumes = backup and _has_volumes(here.roots[Root.VOLUMES])
+    return Plan(here.data, found, backup, running, volumes)
+
+
+def begun(context: Context) -> Record | None:
+    """Return the record of an interrupted reset; None if there is none.
+
+    Raises RootlessError if another transaction is not finished.
+    """
+    record = unfinished.found(context)
+    if record is None or record.only_stopped:
+        return None
+    if record.kind is not Kind.RESET:
+        raise unfinished.error(record)
+    return record
 
 
 def _require_possible(here: Surroundings, request: Request) -> None:
@@ -101,13 +115,24 @@ def _is_started(state: UnitState) -> bool:
     return state.active_state not in {"inactive", "failed", ""}
 
 
-def has_moved(record: StopRecord) -> bool:
+def has_moved(record: Record) -> bool:
     """Return whether an interrupted reset has changed something."""
-    return record.moved or (record.data is not None and emptying.has_moved(record.data))
+    if record.phase is not Phase.STAGING:
+        return True
+    return record.data is not None and emptying.has_moved(record.data)
 
 
-def _was_running(context: Context, here: Surroundings, record: StopRecord | None) -> bool:
+def _was_running(context: Context, here: Surroundings, record: Record | None) -> bool:
     """Return whether an interrupted command has stopped K3s."""
-    if record is not None and record.work is Work.RESET:
+    if record is not None:
         return record.running
-    return unfinished.stopped(context, here.state) is not None
+    return unfinished.stopped(context, here.state)
+
+
+def _has_volumes(root: Path) -> bool:
+    try:
+        return any(root.iterdir())
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True  # only root of the namespace may list it

@@ -44,9 +44,9 @@ def stop(context: Context, *, disable: bool) -> Stopped:
         state = manager.unit(UNIT)
         if state.load_state == "not-found":
             raise installation.absence(state)
-        unfinished.forget_stop(context)
         steps = planner.down(state, disable=disable)
         perform.perform(context, manager, steps)
+        unfinished.forget_stop(context)
         after = manager.unit(UNIT)
         if after.active_state == "failed":
             # K3s exits with status 1 after SIGTERM (seen with v1.21.2), and systemd reports that as

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from k3s_rootless.backup import stop_record
 from k3s_rootless.cluster.kubeconfig import copies
 from k3s_rootless.errors import (
     BusError,
@@ -261,10 +260,9 @@ class _Work:
         The record of a reset is needed as long as there is data to remove.
         """
         try:
+            unfinished.forget_stop(self.context)
             if purged and not self.problems:
-                stop_record.remove(self.context.paths.stop_record)
-            else:
-                unfinished.forget_stop(self.context)
+                unfinished.forget_reset(self.context)
         except RootlessError as error:
             self.problems.append(error.message)
 

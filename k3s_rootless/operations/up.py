@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from k3s_rootless.operations import first_start, installation, k3s_search
+from k3s_rootless.operations.backup import unfinished
 from k3s_rootless.operations.check import checking
 from k3s_rootless.operations.launch import perform
 from k3s_rootless.operations.launch.started import Started
@@ -70,6 +71,8 @@ def plan(context: Context, request: Request) -> Plan:
     Raises UsageError for an unknown check, PreflightFailed if the host is not ready, WouldOverwrite
     for a unit that was edited, RootlessError.
     """
+    if record := unfinished.continued_by_up(context):
+        context.notice(f"`up` first continues or undoes the interrupted {record.name}")
     with checking.begin(context, request.ignored) as checks, context.manager() as manager:
         directory = first_start.unit_directory(manager, context.paths)
         facts, reach = checks.finish(manager, load=preload)
@@ -81,11 +84,18 @@ def plan(context: Context, request: Request) -> Plan:
 def up(context: Context, request: Request, confirm: Confirm) -> Started:
     """Install and start K3s.
 
-    `confirm` asks the user whether a running K3s may be restarted, and whether to download K3s.
+    `confirm` asks the user whether a running K3s may be restarted, and whether to download K3s. An
+    interrupted upgrade or rollback is continued or undone first.
+
     Raises the errors of `plan`; UsageError or RootlessError if a restart is not confirmed;
     NotReady, or RootlessError with the cause, if K3s does not become ready.
     """
     begun = time.monotonic()
+    if context.paths.transaction.exists():
+        # Imported here, because hardly any run finds an interrupted upgrade.
+        from k3s_rootless.operations.upgrade import resume
+
+        resume.before_start(context, request.timeout)
     _bring_k3s(context, request, confirm)
     with checking.begin(context, request.ignored) as checks, context.manager() as manager:
         directory = first_start.unit_directory(manager, context.paths)

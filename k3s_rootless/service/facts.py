@@ -45,13 +45,15 @@ class BackupSettings:
     """Values from which the units of scheduled backups are rendered.
 
     `program` starts k3s-rootless. `every` is `daily` or `weekly`, and `keep` the number of
-    scheduled backups to keep. `data_home` is XDG_DATA_HOME, empty for its default.
+    scheduled backups to keep. `parts` are options of `backup create` that add parts. `data_home` is
+    XDG_DATA_HOME, empty for its default.
     """
 
     program: tuple[str, ...]
     every: str
     keep: int
     data_home: str = ""
+    parts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,7 @@ _PARTS = st.sampled_from(
         "k3s.yaml",
         "k3s.yaml.d",
         "50-k3s-rootless-config.conf",
-        "00-k3s-rootless-restore.conf",
+        "00-k3s-rootless-transaction.conf",
         ".bashrc",
         ".ssh",
         ".token.k3s-rootless-replaced",
@@ -146,7 +146,7 @@ def _packed(path: Path, members: list[tuple[str, bytes, bytes, str]], *, honest:
 def _restore(cluster: Cluster, archive: Path) -> None:
     manifest = verify.manifest_of(archive).manifest
     found = slots.of(manifest, cluster.roots, str(cluster.configuration), ())
-    file = cluster.place / "restore.json"
+    file = cluster.place / "transaction.json"
     record = replacement.stage(file, archive, found, lambda _: None, running=False)
     replacement.finish(file, replacement.replace(file, record))
 

@@ -45,9 +45,6 @@ DATABASE = "data/server/db/state.db"
         ({"k3s": "v1.37.0+k3s1"}, "an older release cannot read the datastore"),
         ({"k3s": "v1.36.2+k3s1"}, ""),
         ({"k3s": None}, ""),
-        ({"user": "bob"}, "belongs to the user bob"),
-        ({"node": "other"}, "its node is named other"),
-        ({"roots": {**HERE.roots, Root.DATA: "/srv"}}, "its data directory is /srv"),
     ],
 )
 def test_origins(changed: dict[str, object], why: str) -> None:
@@ -82,7 +79,7 @@ def test_warnings() -> None:
         ("data/agent/etc/containerd/x/config.toml.tmpl", False),
         ("data/data/current/bin/k3s", False),
         ("unit/50-k3s-rootless-config.conf", True),
-        ("unit/00-k3s-rootless-restore.conf", False),
+        ("unit/00-k3s-rootless-transaction.conf", False),
         ("unit/override.conf", False),
         ("unit/a/50-k3s-rootless-config.conf", False),
         ("home/k3s/config.yaml", True),

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from k3s_rootless.backup import files, replacement, slots, verify
+from k3s_rootless.backup import record as records
 from k3s_rootless.backup.facts import Phase, Record, Slot
 from k3s_rootless.errors import RootlessError
 from tests.backup.cluster import Cluster, write
@@ -34,7 +35,7 @@ def archive(cluster: Cluster) -> Path:
 
 def record_of(cluster: Cluster) -> Path:
     """Return the path of the record."""
-    return cluster.place / "backups/restore.json"
+    return cluster.place / "backups/transaction.json"
 
 
 def parts(cluster: Cluster, archive: Path) -> tuple[Slot, ...]:
@@ -53,7 +54,7 @@ def stage(cluster: Cluster, archive: Path) -> Record:
 
 def loaded(cluster: Cluster) -> Record:
     """Return the record, as the next process reads it."""
-    found = replacement.load(record_of(cluster))
+    found = records.load(record_of(cluster))
     assert found
     return found
 
@@ -76,7 +77,7 @@ def test_a_restore_brings_back_the_state_of_the_backup(cluster: Cluster, archive
     replacement.finish(record_of(cluster), record)
 
     assert_restored(cluster)
-    assert replacement.load(record_of(cluster)) is None
+    assert records.load(record_of(cluster)) is None
     key = cluster.data / "server/tls/etcd/peer.key"
     assert key.stat().st_mode & 0o777 == 0o600
     assert key.stat().st_mtime == 1_700_000_000
@@ -112,7 +113,7 @@ def test_a_damaged_archive_changes_nothing(cluster: Cluster, archive: Path) -> N
         stage(cluster, archive)
 
     assert before == cluster.snapshot()
-    assert replacement.load(record_of(cluster)) is None
+    assert records.load(record_of(cluster)) is None
 
 
 def test_an_archive_that_is_refused_changes_nothing(cluster: Cluster, archive: Path) -> None:
@@ -167,7 +168,7 @@ def test_a_restore_killed_anywhere_is_continued_or_undone(cluster: Cluster, arch
 
 def recover(cluster: Cluster, before: dict[str, bytes], *, undo: bool) -> Phase | None:
     """Continue or undo after a kill, as a command does, and check the result."""
-    record = replacement.load(record_of(cluster))
+    record = records.load(record_of(cluster))
     if record is None:
         # It was killed before the first change of a path, or after the last one.
         if cluster.snapshot() != before:
@@ -199,7 +200,7 @@ def test_an_undo_killed_anywhere_is_continued(cluster: Cluster, archive: Path) -
     points = 0
     for point in killed_at_many_points(lambda: replacement.undo(record_of(cluster), record)):
         points = point
-        left = replacement.load(record_of(cluster))
+        left = records.load(record_of(cluster))
         if left is not None:
             replacement.undo(record_of(cluster), left)
         assert before == cluster.snapshot()

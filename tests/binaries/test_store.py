@@ -6,13 +6,14 @@ import hashlib
 import json
 import os
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from k3s_rootless.binaries import installed, store
-from k3s_rootless.binaries.facts import Answers, Channel, Integrity, Record
+from k3s_rootless.binaries.facts import Answers, Channel, Integrity, Passage, Record
 from k3s_rootless.errors import PreflightFailed, RootlessError
 from tests.killing import killed_at_many_points
 
@@ -233,3 +234,30 @@ def test_killed_anywhere_the_store_is_whole(own: Path) -> None:
     assert kills > 10
     assert b"new" == (own / "bin/k3s").read_bytes()
     assert [NEW, OLD] == [one.version for one in installed.releases(own)]
+
+
+def test_the_links_are_put_back(own: Path) -> None:
+    store.use(own, "v1.35.7+k3s1")
+    store.use(own, "v1.36.3+k3s1")
+
+    store.put_back(own, "v1.35.7+k3s1", None)
+
+    assert "v1.35.7+k3s1" == installed.linked(own, installed.LINK)
+    assert installed.linked(own, installed.PREVIOUS) is None
+    store.put_back(own, None, None)
+    store.put_back(own / "missing", None, None)
+    assert installed.linked(own, installed.LINK) is None
+
+
+def test_the_history_of_upgrades(own: Path) -> None:
+    assert () == installed.history(own)
+    noon = datetime(2026, 11, 27, 12, tzinfo=UTC)
+    first = Passage("upgrade", "v1.35.7+k3s1", "v1.36.3+k3s1", noon, done=False)
+    second = replace(first, date=noon.replace(hour=13), done=True, downtime=5, backup="/b")
+
+    for one in (first, second, second):
+        store.add_passage(own, one)
+
+    assert (first, second) == installed.history(own)
+    (own / installed.HISTORY).write_text("junk")
+    assert () == installed.history(own)

@@ -139,12 +139,40 @@ def test_a_k3s_that_does_not_get_ready_keeps_its_files(run: Run, home: Path) -> 
     assert done.returncode == 1
     assert "the earlier state was put back" in done.stderr
     assert k3s.rows(home / "data") == {"second"}
-    assert not (home / "share/k3s-rootless/backups/restore.json").exists()
+    assert not (home / "share/k3s-rootless/transaction.json").exists()
+
+
+def test_a_dry_run_changes_nothing(run: Run, home: Path) -> None:
+    file = home / "share/a.tar.gz"
+    run("create", "-o", str(file))
+    k3s.make(home / "data", "second")
+    before = k3s.content(home / "data")
+
+    done = run("restore", str(file), "--dry-run", "--json")
+
+    assert done.returncode == 0, done.stderr
+    found = document(done, "restore")
+    assert (found["restored"], found["dry_run"], found["adapted"]) == (False, True, [])
+    assert "can be restored here" in run("restore", str(file), "--dry-run").stdout
+    assert before == k3s.content(home / "data")
+
+
+def test_volumes_need_subordinate_ids(run: Run, home: Path) -> None:
+    """The user of this test has none."""
+    (home / "data/storage/pvc-1").mkdir(parents=True)
+
+    done = run("create", "--volumes", "-o", str(home / "share/a.tar.gz"))
+
+    assert done.returncode == 1
+    assert "error: cannot read and write volumes: " in done.stderr
+    assert "k3s-rootless check" in done.stderr
+    assert not (home / "share/a.tar.gz").exists()
 
 
 @pytest.mark.parametrize(
     ("words", "why"),
     [
+        (("--abort", "--dry-run"), "cannot use --dry-run without FILE"),
         ((), "name one of FILE, --continue and --abort"),
         (("a", "--abort"), "name one of FILE, --continue and --abort"),
         (("--continue", "--abort"), "name one of FILE, --continue and --abort"),
@@ -160,11 +188,18 @@ def test_restores_that_cannot_be_meant(run: Run, words: tuple[str, ...], why: st
 
 
 def test_an_interrupted_restore_is_undone(run: Run, home: Path) -> None:
-    record = home / "share/k3s-rootless/backups/restore.json"
+    record = home / "share/k3s-rootless/transaction.json"
     record.parent.mkdir(parents=True)
     for path in (record.parent, record.parent.parent):
         os.chown(path, USER, USER)
-    content = {"phase": "staging", "archive": "/a", "running": False, "paths": []}
+    content = {
+        "phase": "staging",
+        "kind": "restore",
+        "archive": "/a",
+        "running": False,
+        "paths": [],
+        "expected": {"data": "", "node": ""},
+    }
     record.write_text(json.dumps(content))
     os.chown(record, USER, USER)
 
@@ -180,7 +215,7 @@ def test_a_killed_restore_is_undone(
 ) -> None:
     """K3s does not get ready here, so that `--continue` puts the earlier state back, too."""
     file = home / "share/a.tar.gz"
-    record = home / "share/k3s-rootless/backups/restore.json"
+    record = home / "share/k3s-rootless/transaction.json"
     run("create", "-o", str(file))
     k3s.make(home / "data", "second")
     with subprocess.Popen(
@@ -202,7 +237,7 @@ def test_a_killed_restore_is_undone(
     assert "the earlier state" in done.stdout + done.stderr
     assert k3s.rows(home / "data") == {"second"}
     assert not record.exists()
-    assert not list((bus.units / f"{UNIT}.d").glob("*restore*"))
+    assert not list((bus.units / f"{UNIT}.d").glob("*transaction*"))
 
 
 def test_a_schedule(run: Run, home: Path, bus: Session) -> None:

@@ -18,6 +18,7 @@ from typing import Any
 
 from tests import recorded
 from tests.e2e.conftest import UNIT, Tool
+from tests.e2e.upgrading import OWN, QUICK, bring
 from tests.lab.driver import Lab
 from tests.lab.fixtures import fresh
 from tests.machine import HOME, Completed
@@ -98,6 +99,8 @@ def recordings(tool: Tool) -> Iterator[Recording]:
     yield from _of_the_end(tool)
     fresh(tool.machine)
     yield from _of_releases(tool)
+    fresh(tool.machine)
+    yield from _of_upgrades(tool)
     fresh(tool.machine)
 
 
@@ -242,6 +245,23 @@ def _of_releases(tool: Tool) -> Iterator[Recording]:
     yield document(tool, "release-prune", "release", "prune", "--dry-run")
     yield text(tool, "release-prune", "release", "prune")
     tool.machine.root("rm", "-rf", f"{HOME}/.local/share/k3s-rootless", f"{HOME}/usb")
+
+
+def _of_upgrades(tool: Tool) -> Iterator[Recording]:
+    """Record an upgrade and a rollback, with releases that are stand-ins."""
+    before, after = "v1.36.2+k3s1", "v1.36.3+k3s1"
+    for release in (before, after):
+        bring(tool, release, QUICK)
+    tool("release", "use", before).check_returncode()
+    tool.up().check_returncode()
+    yield text(tool, "upgrade-dry-run", "upgrade", after, "--dry-run")
+    yield document(tool, "upgrade", "upgrade", after, "--yes")
+    tool("rollback", "--yes").check_returncode()
+    yield text(tool, "upgrade", "upgrade", after, "--yes")
+    yield text(tool, "rollback-dry-run", "rollback", "--dry-run")
+    yield document(tool, "rollback", "rollback", "--yes")
+    tool("down").check_returncode()
+    tool.machine.root("rm", "-rf", str(OWN), f"{HOME}/usb").check_returncode()
 
 
 def _bring_release(tool: Tool, version: str) -> None:

@@ -13,7 +13,8 @@ from tests.machine import HOME, TOOL
 pytestmark = pytest.mark.lab
 DATA = HOME / ".rancher/k3s"
 OWN = HOME / ".local/share/k3s-rootless"
-RECORD = OWN / "stopped.json"
+RECORD = OWN / "transaction.json"
+GUARD = UNIT.with_name(f"{UNIT.name}.d") / "00-k3s-rootless-transaction.conf"
 TIMER = "k3s-rootless-backup.timer"
 SERVICE = "k3s-rootless-backup.service"
 
@@ -34,6 +35,14 @@ def exists(tool: Tool, path: Path) -> bool:
 def state(tool: Tool, name: str) -> str:
     """Return the state of a unit."""
     return tool.machine.user("systemctl", "--user", "is-active", name).stdout.strip()
+
+
+def write_record(tool: Tool, **fields: str) -> None:
+    """Write the record of a transaction, as a command that is killed leaves it."""
+    empty = {"phase": "staging", "running": True, "paths": [], "expected": {"data": "", "node": ""}}
+    text = json.dumps({**empty, **fields})
+    tool.machine.user("mkdir", "-p", str(RECORD.parent)).check_returncode()
+    tool.machine.user("tee", str(RECORD), stdin=text).check_returncode()
 
 
 def killed(tool: Tool, signal: str, seconds: float, *words: str) -> None:
@@ -64,14 +73,12 @@ def test_a_schedule_creates_backups_and_is_removed(quick_tool: Tool) -> None:
     assert status["backup"]["last"]
     assert status["backup"]["problem"] is None
 
-    record = {"phase": "placed", "archive": "/a", "running": True, "paths": []}
-    file = str(OWN / "backups/restore.json")
-    machine.user("tee", file, stdin=json.dumps(record)).check_returncode()
+    write_record(quick_tool, kind="restore", phase="placed", archive="/a")
     assert 0 != machine.user("systemctl", "--user", "start", SERVICE).returncode
     status = quick_tool.json("status")
-    assert "a restore of `/a` is not finished" in status["backup"]["problem"]
+    assert "the restore of `/a` is not finished" in status["backup"]["problem"]
     assert "backup restore" == status["unfinished"]["what"]
-    machine.user("rm", file)
+    machine.user("rm", str(RECORD))
 
     assert 0 == quick_tool("uninstall").returncode
     assert "inactive" == state(quick_tool, TIMER)
@@ -103,7 +110,9 @@ def test_a_reset_removes_files_of_subordinate_ids_and_keeps_images(quick_tool: T
     assert not exists(quick_tool, RECORD)
     assert exists(quick_tool, DATA / "agent/images/mine.tar")
     (backup,) = machine.user("find", str(OWN), "-name", "*.tar.gz").stdout.split()
-    assert 0 == quick_tool("backup", "verify", backup).returncode
+    assert f"saved in {backup}, with its volumes" in done.stdout
+    verified = quick_tool.json("backup", "verify", backup)
+    assert ["pvc"] == verified["backup"]["volumes"]["names"]
 
 
 def test_a_killed_reset_is_finished_by_the_next_one(quick_tool: Tool) -> None:
@@ -119,7 +128,7 @@ def test_a_killed_reset_is_finished_by_the_next_one(quick_tool: Tool) -> None:
         assert not exists(quick_tool, DATA / "storage/pvc")
         assert not exists(quick_tool, DATA / ".k3s-rootless-reset")
         assert not exists(quick_tool, RECORD)
-        assert not exists(quick_tool, UNIT.parent / f"{UNIT.name}.d/00-k3s-rootless-reset.conf")
+        assert not exists(quick_tool, GUARD)
 
 
 def test_systemd_does_not_start_k3s_with_half_of_a_reset(quick_tool: Tool) -> None:
@@ -127,20 +136,12 @@ def test_systemd_does_not_start_k3s_with_half_of_a_reset(quick_tool: Tool) -> No
     quick_tool.up().check_returncode()
     quick_tool("down").check_returncode()
     moved = DATA / ".k3s-rootless-reset/server-db"
-    record = {
-        "command": "reset",
-        "since": "2026-11-27T12:00:00+00:00",
-        "running": True,
-        "data": str(DATA),
-        "moved": False,
-    }
-    guard = UNIT.parent / f"{UNIT.name}.d/00-k3s-rootless-reset.conf"
-    directories = (moved.parent, guard.parent, RECORD.parent)
+    directories = (moved.parent, GUARD.parent)
     machine.user("mkdir", "-p", *map(str, directories)).check_returncode()
     machine.user("mv", str(DATA / "server/db"), str(moved)).check_returncode()
-    machine.user("tee", str(RECORD), stdin=json.dumps(record)).check_returncode()
+    write_record(quick_tool, kind="reset", data=str(DATA))
     condition = f"[Unit]\nConditionPathExists=!{RECORD}\n"
-    machine.user("tee", str(guard), stdin=condition).check_returncode()
+    machine.user("tee", str(GUARD), stdin=condition).check_returncode()
     machine.user("systemctl", "--user", "daemon-reload").check_returncode()
 
     machine.user("systemctl", "--user", "start", UNIT.name)
@@ -155,7 +156,7 @@ def test_systemd_does_not_start_k3s_with_half_of_a_reset(quick_tool: Tool) -> No
     assert 0 == done.returncode, done.stderr
     assert "active" == state(quick_tool, UNIT.name)
     assert not exists(quick_tool, moved)
-    assert not exists(quick_tool, guard)
+    assert not exists(quick_tool, GUARD)
 
 
 def test_a_backup_does_not_leave_k3s_stopped(quick_tool: Tool) -> None:
@@ -167,14 +168,7 @@ def test_a_backup_does_not_leave_k3s_stopped(quick_tool: Tool) -> None:
         assert not exists(quick_tool, RECORD)
 
     # As a SIGKILL between stop and start leaves it.
-    record = {
-        "command": "backup create --stop",
-        "since": "2999-11-27T12:00:00+00:00",
-        "running": True,
-        "data": None,
-        "moved": False,
-    }
-    quick_tool.machine.user("tee", str(RECORD), stdin=json.dumps(record)).check_returncode()
+    write_record(quick_tool, kind="backup", stopped="2999-11-27T12:00:00+00:00")
     quick_tool.machine.user("systemctl", "--user", "stop", UNIT.name).check_returncode()
     status = quick_tool("status")
     assert "unfinished   a backup with --stop was interrupted" in status.stdout

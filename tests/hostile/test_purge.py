@@ -21,7 +21,8 @@ import pytest
 
 from k3s_rootless.errors import RootlessError, UsageError
 from k3s_rootless.k3s import layout
-from k3s_rootless.service.act import purge, tree_removal
+from k3s_rootless.linux import tree_removal
+from k3s_rootless.service.act import purge
 from k3s_rootless.service.observe import data_directory
 from tests.fakes.session import PROJECT
 
@@ -435,9 +436,10 @@ esac
 PURGE = """
 import sys
 from pathlib import Path
+from k3s_rootless.linux.id_mapping import IdMapping
 from k3s_rootless.service.act import purge
 place, home, programs = map(Path, sys.argv[1:])
-mapping = purge.Mapping(str(programs / "newuidmap"), str(programs / "newgidmap"), [], [])
+mapping = IdMapping(str(programs / "newuidmap"), str(programs / "newgidmap"), [], [])
 result = purge.remove(purge.task(place, home, place.stat().st_uid, everything=True), mapping)
 print(result.outside, result.survivors, flush=True)
 """
@@ -462,7 +464,7 @@ def started(place: Path, home: Path, programs: Path) -> subprocess.Popen[str]:
 def child_of(process: subprocess.Popen[str]) -> Iterator[int]:
     """Yield the children of a process that were forked from it and execute nothing else."""
     for one in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split():
-        if "purge.Mapping" in Path(f"/proc/{one}/cmdline").read_text():
+        if "import purge" in Path(f"/proc/{one}/cmdline").read_text():
             yield int(one)
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from k3s_rootless.backup import stop_record
-from k3s_rootless.backup.facts import StopRecord, Work
+from k3s_rootless.backup import record as records
+from k3s_rootless.backup.facts import Kind, Phase, Record
 from k3s_rootless.errors import NotRunning, RootlessError, UsageError
 from k3s_rootless.operations import reset, restart
 from k3s_rootless.operations.backup import create, kept, running_cluster, unfinished
@@ -26,6 +26,7 @@ from tests.operations import unit
 from tests.operations.backup import k3s
 
 REQUEST = Request(5, yes=True)
+WITHOUT_BACKUP = Request(5, backup=False, yes=True)
 TRASH = ".k3s-rootless-reset"
 NOW = datetime.now(UTC)
 
@@ -58,6 +59,11 @@ def data(bus: Session, home: Path, context: Context) -> Path:
     return found
 
 
+def begun(data: Path, *, running: bool) -> Record:
+    """Return the record of a reset that has moved nothing."""
+    return Record(Phase.STAGING, None, (), running, Kind.RESET, stopped=NOW, data=data)
+
+
 def plan(data: Path, *, running: bool = True) -> Plan:
     """Return the plan of a reset without a backup."""
     content = emptying.Content(("server/db", "storage", "kubelet"))
@@ -76,13 +82,15 @@ def test_a_running_k3s_gets_an_empty_cluster(context: Context, data: Path) -> No
     assert not (data / TRASH).exists()
     assert (data / "agent/images/mine.tar").read_text() == "image"
     assert (data / "etc/rancher/k3s/registries.yaml").read_text() == "mine"
-    assert not context.paths.stop_record.exists()
+    assert not context.paths.transaction.exists()
     assert not done.problem
     assert done.removal
     assert done.removal.removed > 8
 
 
 def test_a_stopped_k3s_stays_stopped_and_a_backup_is_created(context: Context, data: Path) -> None:
+    shutil.rmtree(data / "storage")
+
     done = reset.reset(context, REQUEST, lambda _: None)
 
     assert done.backup
@@ -93,11 +101,22 @@ def test_a_stopped_k3s_stays_stopped_and_a_backup_is_created(context: Context, d
     assert (document["changed"], document["starts"]) == (True, False)
     assert document["removes"] == [str(data / name) for name in done.plan.content.moved]
     assert document["backup"] == str(done.backup)
+    assert (document["backs_up"], document["backs_up_volumes"]) == (True, False)
 
     again = reset.reset(context, REQUEST, lambda _: None)
 
     assert not again.plan.changes
     assert reset.document(again.plan, again)["changed"] is False
+
+
+def test_volumes_that_cannot_be_copied_are_not_removed(context: Context, data: Path) -> None:
+    before = k3s.content(data)
+
+    with pytest.raises(RootlessError, match=r"a backup of it fails: .*newuidmap") as error:
+        reset.reset(context, REQUEST, lambda _: None)
+
+    assert "k3s-rootless reset --no-backup" in (error.value.hint or "")
+    assert before == k3s.content(data)
 
 
 def test_a_plan_changes_nothing(context: Context, data: Path) -> None:
@@ -107,6 +126,7 @@ def test_a_plan_changes_nothing(context: Context, data: Path) -> None:
 
     assert found.content.moved == ("server/db", "storage", "kubelet")
     assert found.backup
+    assert found.volumes
     assert not found.running
     assert before == k3s.content(data)
     assert not context.paths.own.exists()
@@ -126,7 +146,7 @@ def test_a_reset_needs_consent(context: Context, data: Path) -> None:
     with pytest.raises(RootlessError, match="nothing was reset"):
         reset.reset(context, Request(5), ask)
 
-    assert "all its volumes (a backup is created first, without volumes)" in questions[0]
+    assert "all its volumes (a backup of both is created first)" in questions[0]
     assert before == k3s.content(data)
 
 
@@ -137,7 +157,7 @@ def test_a_link_is_not_followed(name: str, context: Context, data: Path, home: P
     before = k3s.content(home / "elsewhere")
 
     with pytest.raises(UsageError, match=r"is a link|cannot reset"):
-        reset.reset(context, Request(5, backup=False, yes=True), lambda _: None)
+        reset.reset(context, WITHOUT_BACKUP, lambda _: None)
 
     assert before == k3s.content(home / "elsewhere")
     assert (data / name).is_symlink()
@@ -147,7 +167,7 @@ def test_volumes_in_another_place_are_kept(context: Context, data: Path, home: P
     (data / "storage").rename(home / "elsewhere")
     (data / "storage").symlink_to(home / "elsewhere")
 
-    done = reset.reset(context, REQUEST, lambda _: None)
+    done = reset.reset(context, WITHOUT_BACKUP, lambda _: None)
 
     assert done.plan.content.kept == (("storage", "it is a link, or no directory"),)
     assert (data / "storage/pvc-1/file").read_text() == "volume"
@@ -186,7 +206,7 @@ def test_other_datastores(
         reset.reset(context, REQUEST, lambda _: None)
 
     if not flags:
-        reset.reset(context, Request(5, backup=False, yes=True), lambda _: None)
+        reset.reset(context, WITHOUT_BACKUP, lambda _: None)
     assert (data / "server/db").exists() == bool(flags)
 
 
@@ -205,7 +225,7 @@ def test_a_move_that_fails_is_undone(
     kubelet = {path: text for path, text in before.items() if path.startswith("kubelet")}
     assert kubelet.items() <= k3s.content(data).items()
     assert cluster.running
-    assert not context.paths.stop_record.exists()
+    assert not context.paths.transaction.exists()
 
 
 def test_a_cluster_that_cannot_be_backed_up(context: Context, data: Path) -> None:
@@ -216,7 +236,7 @@ def test_a_cluster_that_cannot_be_backed_up(context: Context, data: Path) -> Non
 
     assert "k3s-rootless reset --no-backup" in (error.value.hint or "")
     assert (data / "server/db/state.db").exists()
-    reset.reset(context, Request(5, backup=False, yes=True), lambda _: None)
+    reset.reset(context, WITHOUT_BACKUP, lambda _: None)
     assert not (data / "server/db").exists()
 
 
@@ -238,7 +258,7 @@ def test_a_k3s_that_cannot_be_stopped_is_left_alone(context: Context, data: Path
         reset.perform(context, plan(data), None, Stuck(context, data))
 
     assert before == k3s.content(data)
-    assert not context.paths.stop_record.exists()
+    assert not context.paths.transaction.exists()
 
 
 def test_a_reset_killed_anywhere_is_finished_by_the_next_one(
@@ -250,12 +270,12 @@ def test_a_reset_killed_anywhere_is_finished_by_the_next_one(
     for _ in killed_at_many_points(
         lambda: reset.perform(context, plan(data), None, Cluster(context, data)), step=1
     ):
-        record = stop_record.load(context.paths.stop_record)
-        seen.add(None if record is None else (record.moved, emptying.has_moved(data)))
+        record = records.load(context.paths.transaction)
+        seen.add(None if record is None else (is_placed(record), emptying.has_moved(data)))
         if record is not None:
             recover(context, data, record)
         assert not (data / TRASH).exists()
-        assert not context.paths.stop_record.exists()
+        assert not context.paths.transaction.exists()
         if (data / "storage").exists():
             assert k3s.rows(data) == {"first"}
             assert (data / "kubelet").exists()
@@ -268,10 +288,15 @@ def test_a_reset_killed_anywhere_is_finished_by_the_next_one(
     assert {None, (False, False), (False, True), (True, True), (True, False)} == seen
 
 
-def recover(context: Context, data: Path, record: StopRecord) -> None:
+def is_placed(record: Record) -> bool:
+    """Return whether all files are recorded as moved."""
+    return record.phase is Phase.PLACED
+
+
+def recover(context: Context, data: Path, record: Record) -> None:
     """Do what the next reset does: the fake user manager reports a K3s that does not run."""
-    moved = record.moved or emptying.has_moved(data)
-    with pytest.raises(RootlessError, match="a reset of"):
+    moved = is_placed(record) or emptying.has_moved(data)
+    with pytest.raises(RootlessError, match="the reset of"):
         unfinished.require_none(context)
     if not moved:
         reset.withdraw(context, Cluster(context, data, running=False))
@@ -285,14 +310,13 @@ def recover(context: Context, data: Path, record: StopRecord) -> None:
 def test_other_commands_refuse_to_start_k3s_meanwhile(
     context: Context, data: Path, events: list[Event]
 ) -> None:
-    file = context.paths.stop_record
-    stop_record.save(file, StopRecord(Work.RESET, NOW, running=False, data=data))
+    records.save(context.paths.transaction, begun(data, running=False))
     write(data / TRASH / "storage/file", "", 0o600)
     for work in (
         lambda: restart.restart(context, None),
         lambda: create.create(context, create.Request()),
     ):
-        with pytest.raises(RootlessError, match="a reset of") as error:
+        with pytest.raises(RootlessError, match="the reset of") as error:
             work()
         assert error.value.hint == "finish it with: k3s-rootless reset"
 
@@ -309,8 +333,7 @@ def test_other_commands_refuse_to_start_k3s_meanwhile(
 def test_a_reset_that_moved_nothing_is_withdrawn(
     context: Context, data: Path, events: list[Event]
 ) -> None:
-    file = context.paths.stop_record
-    stop_record.save(file, StopRecord(Work.RESET, NOW, running=True, data=data))
+    records.save(context.paths.transaction, begun(data, running=True))
     before = k3s.content(data)
 
     with pytest.raises(RootlessError, match="nothing was reset"):
@@ -324,13 +347,11 @@ def test_a_reset_that_moved_nothing_is_withdrawn(
 
 
 def test_a_start_is_prevented_by_a_condition(context: Context, data: Path, bus: Session) -> None:
-    guard = bus.units / f"{UNIT}.d/00-k3s-rootless-reset.conf"
+    guard = bus.units / f"{UNIT}.d/00-k3s-rootless-transaction.conf"
     with context.manager() as manager:
-        cluster = running_cluster.SystemdCluster(
-            context, manager, 5, running_cluster.of_reset(context)
-        )
+        cluster = running_cluster.SystemdCluster(context, manager, 5)
         cluster.hold()
-        assert f"ConditionPathExists=!{context.paths.stop_record}\n" in guard.read_text()
+        assert f"ConditionPathExists=!{context.paths.transaction}\n" in guard.read_text()
         cluster.release()
     assert not guard.exists()
 
@@ -338,7 +359,7 @@ def test_a_start_is_prevented_by_a_condition(context: Context, data: Path, bus: 
 def test_a_leftover_of_an_earlier_reset_is_removed(context: Context, data: Path) -> None:
     write(data / TRASH / "storage/old", "old", 0o600)
 
-    reset.reset(context, REQUEST, lambda _: None)
+    reset.reset(context, WITHOUT_BACKUP, lambda _: None)
 
     assert not (data / TRASH).exists()
     assert not (data / "storage").exists()
@@ -346,6 +367,7 @@ def test_a_leftover_of_an_earlier_reset_is_removed(context: Context, data: Path)
 
 def test_a_reset_after_an_interrupted_backup_starts_k3s(context: Context, data: Path) -> None:
     since = NOW - timedelta(minutes=1)
-    stop_record.save(context.paths.stop_record, StopRecord(Work.BACKUP, since, running=True))
+    record = Record(Phase.STAGING, None, (), running=True, kind=Kind.BACKUP, stopped=since)
+    records.save(context.paths.transaction, record)
 
     assert reset.plan(context, REQUEST).running

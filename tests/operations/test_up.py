@@ -214,7 +214,7 @@ def test_no_k3s_is_started_while_a_restore_is_not_finished(
 ) -> None:
     assert k3s.exists()
     record = Record(Phase.REPLACING, Path("/a.tar.gz"), ())
-    replacement.replace(context.paths.restore_record, record)
+    replacement.replace(context.paths.transaction, record)
 
     with pytest.raises(RootlessError, match=r"restore of `/a.tar.gz` is not finished"):
         start(context)

@@ -9,7 +9,7 @@ from k3s_rootless import byte_size
 from k3s_rootless.operations.backup import create, restore
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from k3s_rootless.backup.facts import Backup, Manifest
     from k3s_rootless.cli.display.report import Report
@@ -27,10 +27,26 @@ def show_created(report: Report, created: Created, deleted: Sequence[Path] = ())
     size = byte_size.text(created.size)
     report.answer(f"wrote {created.path} ({size}, {_how(created.manifest)})")
     report.notice("The backup contains secrets: keep it where only you can read it")
-    report.notice("It does not contain volumes and images")
+    for line in _parts(created.manifest):
+        report.notice(line)
     for path in deleted:
         report.answer(f"deleted {path}")
     report.document(create.document(created, deleted))
+
+
+def _parts(manifest: Manifest) -> Iterator[str]:
+    volumes = manifest.volumes
+    if volumes is None:
+        yield "It does not contain volumes"
+        return
+    yield f"It contains {len(volumes.names)} volumes ({byte_size.text(volumes.content)})"
+    if not volumes.consistent:
+        yield (
+            "The volumes may be inconsistent, because K3s ran meanwhile: files that belong together"
+            " may not match each other"
+        )
+    if volumes.changed:
+        yield f"{volumes.changed} files changed while they were copied"
 
 
 def show_list(report: Report, directory: Path, found: Sequence[Kept]) -> None:
@@ -44,11 +60,11 @@ def show_list(report: Report, directory: Path, found: Sequence[Kept]) -> None:
             one.manifest.created.strftime(_TIME) if one.manifest else "",
             byte_size.text(one.size),
             (one.manifest.origin.k3s or "unknown") if one.manifest else "",
-            _how(one.manifest) if one.manifest else one.problem,
+            _summary(one),
         )
         for one in found
     ]
-    report.table(("FILE", "CREATED", "SIZE", "K3S", "DATASTORE"), rows, prose="DATASTORE")
+    report.table(("FILE", "CREATED", "SIZE", "K3S", "CONTENT"), rows, prose="CONTENT")
 
 
 def show_verified(report: Report, found: Backup) -> None:
@@ -60,16 +76,32 @@ def show_verified(report: Report, found: Backup) -> None:
         f" {manifest.origin.node}, K3s {manifest.origin.k3s or 'unknown'}"
     )
     size = byte_size.text(manifest.content)
-    report.answer(f"{len(manifest.entries)} files ({size}); datastore: {_how(manifest)}")
+    report.answer(
+        f"{len(manifest.entries)} files ({size}); datastore: {_how(manifest)}{_contents(manifest)}"
+    )
 
 
 def show_restored(report: Report, done: Restored) -> None:
     """Show the result of a restore."""
-    if done.restored:
+    if done.dry_run:
+        report.answer(f"{done.archive} can be restored here; nothing was changed")
+    elif done.restored:
         report.answer(f"restored {done.archive}; K3s is ready")
     else:
         report.answer("the earlier state is put back")
     report.document(restore.document(done))
+
+
+def _summary(one: Kept) -> str:
+    if one.manifest is None:
+        return one.problem
+    return f"{_how(one.manifest)}{_contents(one.manifest)}"
+
+
+def _contents(manifest: Manifest) -> str:
+    if manifest.volumes is None:
+        return ""
+    return f", {len(manifest.volumes.names)} volumes ({byte_size.text(manifest.volumes.content)})"
 
 
 def _how(manifest: Manifest) -> str:

@@ -9,7 +9,7 @@ from k3s_rootless import byte_size
 from k3s_rootless.operations.releases import document
 
 if TYPE_CHECKING:
-    from k3s_rootless.binaries.facts import Answers, Channel, Release
+    from k3s_rootless.binaries.facts import Answers, Channel, Passage, Release
     from k3s_rootless.cli.display.report import Report
     from k3s_rootless.operations.releases.get import Got
     from k3s_rootless.operations.releases.listing import Listing
@@ -36,6 +36,8 @@ def show_list(report: Report, listing: Listing) -> None:
     if source is not None and source.mirror:
         report.answer("")
         report.answer(f"release get downloads from {source.downloads} ({source.origin})")
+    if listing.history is not None:
+        _show_history(report, listing.history)
     if listing.problem is not None and report.json_for is None:
         report.problem(listing.problem.message, listing.problem.hint)
     report.document(document.of_listing(listing))
@@ -106,6 +108,33 @@ def _offer(channel: Channel) -> str:
     if channel.date is None:
         return found
     return f"{found} (queried on {channel.date:%Y-%m-%d %H:%M} UTC)"
+
+
+def _show_history(report: Report, history: tuple[Passage, ...]) -> None:
+    report.answer("")
+    if not history:
+        report.answer("there was no upgrade and no rollback")
+        return
+    rows = [
+        (
+            f"{one.date:%Y-%m-%d %H:%M} UTC",
+            one.kind,
+            one.before,
+            one.after,
+            _end(one),
+            one.backup or "-",
+        )
+        for one in history
+    ]
+    report.table(("DATE", "KIND", "FROM", "TO", "RESULT", "BACKUP"), rows, spare=("BACKUP",))
+
+
+def _end(passage: Passage) -> str:
+    if not passage.done:
+        return "undone"
+    if passage.downtime is None:
+        return "done"
+    return f"done, downtime {passage.downtime:.0f} s"
 
 
 def _place(release: Release) -> str:

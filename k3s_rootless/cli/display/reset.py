@@ -36,7 +36,7 @@ def show(report: Report, done: Done) -> None:
     else:
         report.answer("the cluster is empty; start K3s with: k3s-rootless up")
     if done.backup is not None:
-        report.answer(f"the earlier cluster is saved in {done.backup}, without its volumes")
+        report.answer(f"the earlier cluster is saved in {done.backup}, {_volumes(plan)}")
     _show_kept(report, plan)
     if done.problem:
         report.notice(f"error: {done.problem}")
@@ -47,7 +47,8 @@ def _steps(plan: Plan) -> Iterator[str]:
     if not plan.changes:
         return
     if plan.backup:
-        yield "create a backup, without volumes: k3s-rootless backup create"
+        option = " --volumes" if plan.volumes else ""
+        yield f"create a backup, {_volumes(plan)}: k3s-rootless backup create{option}"
     if plan.running:
         yield "stop K3s and all pods"
     if plan.unfinished:
@@ -56,6 +57,12 @@ def _steps(plan: Plan) -> Iterator[str]:
         yield f"remove from {plan.data}: {', '.join(plan.content.moved)}"
     if plan.running:
         yield "start K3s"
+
+
+def _volumes(plan: Plan) -> str:
+    if plan.volumes:
+        return "with its volumes"
+    return "which has no volumes"
 
 
 def _show_kept(report: Report, plan: Plan) -> None:

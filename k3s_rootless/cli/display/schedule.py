@@ -43,7 +43,7 @@ def _lines(found: Schedule) -> Iterator[str]:
     if found.age.every is None:
         yield "schedule     none; set one with: k3s-rootless backup schedule daily"
     else:
-        yield f"schedule     {found.age.every}{_keep(found)}{_inactive(found)}"
+        yield f"schedule     {found.age.every}{_keep(found)}{_parts(found)}{_inactive(found)}"
     if found.next_run is not None:
         yield f"next run     {found.next_run.strftime(_TIME)}"
     yield from _last(found)
@@ -62,6 +62,12 @@ def _keep(found: Schedule) -> str:
     if found.keep is None:
         return ""
     return f", the last {found.keep} are kept"
+
+
+def _parts(found: Schedule) -> str:
+    if not found.parts:
+        return ""
+    return f", with {' and '.join(one.removeprefix('--') for one in found.parts)}"
 
 
 def _inactive(found: Schedule) -> str:

@@ -3,27 +3,36 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from k3s_rootless import __version__, atomic, interruption
-from k3s_rootless.backup import archive, database, files, names, staging, stop_record
-from k3s_rootless.backup.facts import Entry, LeftOut, Manifest, Root, StopRecord, Work
+from k3s_rootless import __version__, atomic
+from k3s_rootless.backup import archive, database, files, names, staging
+from k3s_rootless.backup.facts import Entry, LeftOut, Manifest, Parts, Root, Volumes
+from k3s_rootless.backup.manifest import VOLUMES
 from k3s_rootless.errors import RootlessError
+from k3s_rootless.k3s import layout
 from k3s_rootless.operations.backup import document as documents
-from k3s_rootless.operations.backup import surroundings, unfinished
+from k3s_rootless.operations.backup import (
+    stopping,
+    surroundings,
+    unfinished,
+    volume_access,
+)
 from k3s_rootless.operations.backup.running_cluster import SystemdCluster
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from k3s_rootless.backup.facts import Collected
     from k3s_rootless.operations.backup.running_cluster import Cluster
     from k3s_rootless.operations.backup.surroundings import Surroundings
     from k3s_rootless.operations.context import Context
 
 READY_SECONDS = 300.0
+_LIVE = "copy the volumes while K3s runs, in its user namespace: leave out --stop"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +40,15 @@ class Request:
     """The options of `backup create`.
 
     `output` is a file or a directory, None for the directory of backups. `stop` stops K3s while the
-    files are copied. `force` replaces an existing file. `scheduled` marks a backup that a later
-    scheduled backup may delete.
+    files are copied. `force` replaces an existing file. `volumes` and `images` add these parts.
+    `scheduled` marks a backup that a later scheduled backup may delete.
     """
 
     output: Path | None = None
     stop: bool = False
     force: bool = False
+    volumes: bool = False
+    images: bool = False
     scheduled: bool = False
 
 
@@ -62,22 +73,18 @@ def create(context: Context, request: Request) -> Created:
         here = surroundings.read(context, manager)
         surroundings.require_sqlite(here)
         cluster = SystemdCluster(context, manager, READY_SECONDS)
-        interrupted = unfinished.stopped(context, here.state) is not None
+        interrupted = unfinished.stopped(context, here.state)
         if interrupted and not request.stop:
-            start_again(context, cluster)
+            stopping.start_again(context, cluster)
             here = surroundings.read(context, manager)
         stop = request.stop and (here.state.running or interrupted)
+        if request.volumes:
+            access = volume_access.of(context, here.settings.rootlesskit_state)
+            access.require(without_k3s=stop, hint=_LIVE)
         created = write(context, request, here, cluster if stop else None)
         if stop:
             cluster.wait()
         return created
-
-
-def start_again(context: Context, cluster: Cluster) -> None:
-    """Start a K3s that an interrupted backup has stopped. Raises RootlessError."""
-    context.notice("starting K3s: a backup with --stop was interrupted after it had stopped K3s")
-    cluster.start()
-    stop_record.remove(context.paths.stop_record)
 
 
 def write(
@@ -86,14 +93,17 @@ def write(
     """Copy the files and write the archive; `stopped` is stopped while the files are copied."""
     now = datetime.now(UTC)
     path = _path(context, request, now)
+    parts = Parts(request.volumes, request.images)
     downtime = None
     with staging.directory(context.paths.backups) as folder:
         if stopped is None:
-            manifest = _stage(context, here, folder, now, live=here.in_use)
+            copying = _Copying(context, here, folder, parts, here.in_use)
+            manifest = copying.manifest(now)
         else:
             begun = time.monotonic()
-            with _stopped(context, stopped, now):
-                manifest = _stage(context, here, folder, now, live=False)
+            with stopping.stopped(context, stopped, now):
+                copying = _Copying(context, here, folder, parts, live=False)
+                manifest = copying.manifest(now)
             downtime = time.monotonic() - begun
         context.notice(f"writing {path}")
         size = archive.write(path, manifest, folder, force=request.force)
@@ -117,29 +127,6 @@ def document(created: Created, deleted: Iterable[Path] = ()) -> dict[str, Any]:
     }
 
 
-@contextmanager
-def _stopped(context: Context, cluster: Cluster, now: datetime) -> Iterator[None]:
-    """Stop K3s during the block, and start it again, also if a signal interrupts the block.
-
-    If this process is killed, the record remains. Raises RootlessError.
-    """
-    file = context.paths.stop_record
-    with interruption.delayed() as signals:
-        stop_record.save(file, StopRecord(Work.BACKUP, now, running=True))
-        try:
-            cluster.stop()
-        except RootlessError:
-            if cluster.is_running():
-                stop_record.remove(file)
-            raise
-        try:
-            with signals.allowed():
-                yield
-        finally:
-            cluster.start()
-            stop_record.remove(file)
-
-
 def _path(context: Context, request: Request, now: datetime) -> Path:
     path = request.output or context.paths.backups
     if request.output is None:
@@ -155,46 +142,91 @@ def _path(context: Context, request: Request, now: datetime) -> Path:
     return path
 
 
-def _stage(
-    context: Context, here: Surroundings, folder: Path, now: datetime, *, live: bool
-) -> Manifest:
-    """Copy all files, and return the manifest."""
-    collected = files.collect(
-        here.data, context.paths.home, here.roots[Root.UNIT], here.configuration
-    )
-    database_entries = _copy_database(context, here, folder, live=live)
-    entries = [one for source in collected.sources if (one := staging.copy(source, folder))]
-    copied = {one.name for one in entries}
-    gone = (
-        LeftOut(str(one.path), "it was removed while the backup was created")
-        for one in collected.sources
-        if one.name not in copied
-    )
-    target = folder / Root.DATA.value / names.DATABASE_DIRECTORY
-    return Manifest(
-        created=now,
-        tool=__version__,
-        origin=here.origin,
-        datastore=here.datastore,
-        live=live,
-        revision=database.revision(target / names.DATABASE),
-        entries=(*database_entries, *entries),
-        left_out=(*collected.left_out, *gone),
-    )
+@dataclass(frozen=True, slots=True)
+class _Copying:
+    """A backup that is being created: the copies are in `folder`."""
 
+    context: Context
+    here: Surroundings
+    folder: Path
+    parts: Parts
+    live: bool
 
-def _copy_database(
-    context: Context, here: Surroundings, folder: Path, *, live: bool
-) -> tuple[Entry, ...]:
-    source = here.data / names.DATABASE_DIRECTORY
-    prefix = f"{Root.DATA.value}/{names.DATABASE_DIRECTORY}"
-    target = folder / prefix
-    target.mkdir(mode=0o700, parents=True)
-    if live:
-        context.notice("copying the datastore while K3s runs")
-        database.copy_live(source / names.DATABASE, target / names.DATABASE)
-        copied: tuple[str, ...] = (names.DATABASE,)
-    else:
-        context.notice("copying the datastore of the stopped K3s")
-        copied = database.copy_stopped(source, target)
-    return tuple(staging.entry(folder, f"{prefix}/{name}") for name in copied)
+    def manifest(self, now: datetime) -> Manifest:
+        """Copy all files, and return the manifest."""
+        here = self.here
+        collected = files.collect(
+            here.data,
+            self.context.paths.home,
+            here.roots[Root.UNIT],
+            here.configuration,
+            self.parts,
+        )
+        entries = [*self._database(), *self._files(collected)]
+        copied = {one.name for one in entries}
+        gone = (
+            LeftOut(str(one.path), "it was removed while the backup was created")
+            for one in collected.sources
+            if one.name not in copied
+        )
+        left_out = [*collected.left_out, *gone]
+        volumes = None
+        # After the datastore: each volume in the datastore has its directory by now.
+        if self.parts.volumes:
+            volumes = self._volumes(entries, left_out)
+        target = self.folder / Root.DATA.value / names.DATABASE_DIRECTORY
+        return Manifest(
+            created=now,
+            tool=__version__,
+            origin=here.origin,
+            datastore=here.datastore,
+            live=self.live,
+            revision=database.revision(target / names.DATABASE),
+            entries=tuple(entries),
+            left_out=tuple(left_out),
+            volumes=volumes,
+        )
+
+    def _files(self, collected: Collected) -> Iterator[Entry]:
+        for source in collected.sources:
+            found = staging.copy(source, self.folder)
+            if found is not None:
+                yield found
+
+    def _database(self) -> tuple[Entry, ...]:
+        source = self.here.data / names.DATABASE_DIRECTORY
+        prefix = f"{Root.DATA.value}/{names.DATABASE_DIRECTORY}"
+        target = self.folder / prefix
+        target.mkdir(mode=0o700, parents=True)
+        if self.live:
+            self.context.notice("copying the datastore while K3s runs")
+            database.copy_live(source / names.DATABASE, target / names.DATABASE)
+            copied: tuple[str, ...] = (names.DATABASE,)
+        else:
+            self.context.notice("copying the datastore of the stopped K3s")
+            copied = database.copy_stopped(source, target)
+        return tuple(staging.entry(self.folder, f"{prefix}/{name}") for name in copied)
+
+    def _volumes(self, entries: list[Entry], left_out: list[LeftOut]) -> Volumes | None:
+        """Copy the volumes, and add their entry and what is left out; None if there are none."""
+        root = self.here.roots[Root.VOLUMES]
+        if not root.is_dir():
+            self.context.notice(f"there are no volumes: {root} does not exist")
+            return None
+        self.context.notice(f"copying the volumes in {root}")
+        target = self.folder / VOLUMES
+        target.parent.mkdir(mode=0o700)
+        access = volume_access.of(self.context, self.here.settings.rootlesskit_state)
+        packed = access.pack(root, target)
+        entries.append(staging.entry(self.folder, VOLUMES))
+        left_out += [LeftOut(f"{layout.STORAGE}/{path}", why) for path, why in packed.left_out]
+        if packed.more:
+            left_out.append(LeftOut(layout.STORAGE, f"{packed.more} more files of these kinds"))
+        return Volumes(
+            files=packed.files,
+            content=packed.content,
+            largest_id=packed.largest_id,
+            names=tuple(packed.names),
+            changed=packed.changed,
+            consistent=not self.live,
+        )

@@ -5,8 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from k3s_rootless.backup.facts import Manifest
+from k3s_rootless.backup.facts import Manifest, Root
+from k3s_rootless.k3s import layout
 from k3s_rootless.printable import json_time
+
+_IMAGES = f"{Root.DATA.value}/{layout.IMAGES}/"
 
 
 def backup(path: Path, size: int, manifest: Manifest) -> dict[str, Any]:
@@ -26,6 +29,21 @@ def backup(path: Path, size: int, manifest: Manifest) -> dict[str, Any]:
         "revision": manifest.revision,
         "files": len(manifest.entries),
         "content": manifest.content,
+        "volumes": _volumes(manifest),
+        "images": sum(one.name.startswith(_IMAGES) for one in manifest.entries),
+    }
+
+
+def _volumes(manifest: Manifest) -> dict[str, Any] | None:
+    volumes = manifest.volumes
+    if volumes is None:
+        return None
+    return {
+        "names": list(volumes.names),
+        "files": volumes.files,
+        "content": volumes.content,
+        "changed": volumes.changed,
+        "consistent": volumes.consistent,
     }
 
 

@@ -64,12 +64,26 @@ def verified(
     backup.
     """
     with staging.directory(context.paths.backups) as folder:
-        found = verify.read(path, lambda entry: _database_target(folder, entry), judge)
-        if found.manifest.datastore is Datastore.SQLITE:
-            try:
-                database.check(folder / names.DATABASE)
-            except RootlessError as error:
-                raise RootlessError(f"cannot use `{path}`: {error.message}") from error
+        return unpacked(folder, path, judge)
+
+
+def unpacked(
+    folder: Path,
+    path: Path,
+    judge: Callable[[Manifest], None],
+    wanted: Callable[[Entry], bool] = lambda _: False,
+) -> Backup:
+    """Read a backup as `verified` does, and keep its database and other `wanted` files.
+
+    They are in `folder`: the database, with its log, as `state.db`, and the other files under their
+    names in the archive.
+    """
+    found = verify.read(path, lambda entry: _target(folder, entry, wanted), judge)
+    if found.manifest.datastore is Datastore.SQLITE:
+        try:
+            database.check(folder / names.DATABASE)
+        except RootlessError as error:
+            raise RootlessError(f"cannot use `{path}`: {error.message}") from error
     return found
 
 
@@ -119,18 +133,24 @@ def _age(one: Kept) -> tuple[float, str]:
 
 
 @contextmanager
-def _database_target(folder: Path, entry: Entry) -> Iterator[IO[bytes] | None]:
+def _target(
+    folder: Path, entry: Entry, wanted: Callable[[Entry], bool]
+) -> Iterator[IO[bytes] | None]:
     name = entry.name.removeprefix(_DATABASE)
     if not entry.name.startswith(_DATABASE) or name not in names.DATABASE_FILES:
-        yield None
-        return
+        name = entry.name
+        if not wanted(entry):
+            yield None
+            return
     try:
-        with (folder / name).open("xb") as file:
+        path = folder / name
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with path.open("xb") as file:
             yield file
     except OSError as error:
         if error.errno is None:
             raise  # a damaged archive
         raise RootlessError(
-            f"cannot unpack the datastore to `{folder}`: {atomic.reason(error)}",
+            f"cannot unpack the backup to `{folder}`: {atomic.reason(error)}",
             hint=f"see how much space is left: df -h {folder.parent}",
         ) from error

@@ -1,4 +1,4 @@
-"""Restore a backup onto the machine and the user that it is from."""
+"""Restore a backup, also onto another machine and for another user."""
 
 from __future__ import annotations
 
@@ -7,16 +7,34 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from k3s_rootless.backup import files, judgement, replacement, slots
-from k3s_rootless.backup.facts import Backup, Datastore, Manifest, Phase, Record, Root
+from k3s_rootless.backup import files, judgement, replacement, slots, staging
+from k3s_rootless.backup import record as records
+from k3s_rootless.backup.facts import (
+    Backup,
+    Datastore,
+    Kind,
+    Manifest,
+    Phase,
+    Record,
+    Root,
+    Switch,
+)
+from k3s_rootless.backup.new_content import Staged
 from k3s_rootless.errors import RootlessError, UsageError
 from k3s_rootless.operations import installation
+from k3s_rootless.operations.backup import (
+    adapting,
+    kept,
+    surroundings,
+    transaction,
+    unfinished,
+    volume_access,
+)
 from k3s_rootless.operations.backup import document as documents
-from k3s_rootless.operations.backup import kept, surroundings, unfinished
 from k3s_rootless.operations.backup.running_cluster import SystemdCluster
-from k3s_rootless.operations.backup.unfinished import HINT
 
 if TYPE_CHECKING:
+    from k3s_rootless.operations.backup.adapting import Adapted
     from k3s_rootless.operations.backup.running_cluster import Cluster
     from k3s_rootless.operations.backup.surroundings import Surroundings
     from k3s_rootless.operations.context import Context
@@ -29,25 +47,32 @@ Ask = Callable[[str], bool | None]
 class Request:
     """The options of `backup restore`.
 
-    `yes` is the consent of the user. `seconds` limits the wait until K3s is ready.
+    `yes` is the consent of the user. `seconds` limits the time without progress until K3s is ready.
+    Without `volumes`, the volumes on this host stay as they are. With `dry_run`, nothing is
+    changed.
     """
 
     archive: Path
     seconds: float
     yes: bool = False
+    volumes: bool = True
+    dry_run: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Restored:
     """The result of a restore: `backup` is None if an unfinished restore was continued or undone.
 
-    `skipped` are entries of the backup that were left out.
+    `skipped` are entries of the backup that were left out. `adapted` describes what was changed for
+    this machine and user.
     """
 
-    archive: Path
+    archive: Path | None
     restored: bool
     backup: Backup | None = None
     skipped: tuple[str, ...] = ()
+    adapted: tuple[str, ...] = ()
+    dry_run: bool = False
 
 
 def restore(context: Context, request: Request, ask: Ask) -> Restored:
@@ -57,23 +82,30 @@ def restore(context: Context, request: Request, ask: Ask) -> Restored:
     is changed if the backup cannot be used here.
     """
     with context.manager() as manager, context.locked():
-        _require_finished(context)
-        unfinished.require_none(context)
+        cluster = SystemdCluster(context, manager, request.seconds, patient=True)
+        _discard_unchanged(context, cluster)
         here = surroundings.read(context, manager)
         if not here.state.installed:
             raise installation.absence(here.state)
         path = kept.path_of(context, request.archive).absolute()
-        backup = check(context, path, here)
-        if not request.yes:
-            _require_consent(backup, ask)
-        cluster = SystemdCluster(context, manager, request.seconds)
-        return place(context, backup, here, cluster)
+        with staging.directory(context.paths.backups) as folder:
+            backup = check(context, path, here, folder)
+            adapted = adapting.adapt(context, backup, here, folder, volumes=request.volumes)
+            if request.volumes and backup.manifest.volumes is not None:
+                volume_access.require_room(backup, here, cluster.volume_access())
+            report(context, adapted)
+            if request.dry_run:
+                lines = adapted.lines
+                return Restored(path, restored=False, backup=backup, adapted=lines, dry_run=True)
+            if not request.yes:
+                _require_consent(backup, ask)
+            return place(context, backup, here, cluster, Choice(adapted, volumes=request.volumes))
 
 
-def check(context: Context, path: Path, here: Surroundings) -> Backup:
+def check(context: Context, path: Path, here: Surroundings, folder: Path) -> Backup:
     """Read a backup completely, and judge whether it can be restored here.
 
-    Raises RootlessError.
+    Its database and the texts in it are unpacked to `folder`. Raises RootlessError.
     """
 
     def judge(manifest: Manifest) -> None:
@@ -88,90 +120,121 @@ def check(context: Context, path: Path, here: Surroundings) -> Backup:
         )
 
     context.notice(f"reading {path}")
-    backup = kept.verified(context, path, judge)
+    backup = kept.unpacked(folder, path, judge, adapting.is_text)
     for warning in judgement.judge(backup.manifest, here.origin).warnings:
         context.notice(f"warning: {warning}")
     return backup
 
 
-def place(context: Context, backup: Backup, here: Surroundings, cluster: Cluster) -> Restored:
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What is restored: the content as adapted to this machine, with or without the volumes.
+
+    For a rollback, `copied` and `switch` are those of `new_content.Staged`.
+    """
+
+    adapted: Adapted
+    volumes: bool = True
+    copied: tuple[Path, ...] = ()
+    switch: Switch | None = None
+
+
+ORDINARY = Choice(adapting.UNCHANGED)
+
+
+def place(
+    context: Context,
+    backup: Backup,
+    here: Surroundings,
+    cluster: Cluster,
+    choice: Choice = ORDINARY,
+) -> Restored:
     """Replace the files of K3s by those of a backup that was checked."""
-    configuration = here.settings.config_path
-    existing = (*files.templates(here.data), *files.ours(here.roots[Root.UNIT]))
-    found = slots.of(backup.manifest, here.roots, configuration, existing)
-    skipped = slots.skipped(backup.manifest, here.roots, configuration)
-    for name in skipped:
-        context.notice(f"not restored: {name} (K3s does not read this file, or it is not yours)")
-
-    def judge(manifest: Manifest) -> None:
-        if manifest != backup.manifest:
-            raise RootlessError(f"cannot restore `{backup.path}`: it changed after it was checked")
-
-    context.notice("writing the files of the backup beside those of K3s")
-    record = replacement.stage(
-        context.paths.restore_record, backup.path, found, judge, running=was_running(context, here)
-    )
+    record, skipped = staged(context, backup, here, cluster, choice)
     try:
         cluster.stop()
     except BaseException:
-        replacement.discard(context.paths.restore_record, record)
+        transaction.discard(context, record, cluster)
         raise
-    unfinished.forget_stop(context)
-    _finish(context, record, cluster)
-    return Restored(backup.path, restored=True, backup=backup, skipped=skipped)
+    transaction.complete(context, record, cluster)
+    return Restored(
+        backup.path, restored=True, backup=backup, skipped=skipped, adapted=choice.adapted.lines
+    )
+
+
+def staged(
+    context: Context, backup: Backup, here: Surroundings, cluster: Cluster, choice: Choice
+) -> tuple[Record, tuple[str, ...]]:
+    """Write the content of a checked backup beside the files of K3s.
+
+    Returns the record, and the entries that are left out.
+    """
+    adapted = choice.adapted
+    configuration = here.settings.config_path
+    if adapted.config is not None:
+        configuration = adapted.config
+    existing = (*files.templates(here.data), *files.ours(here.roots[Root.UNIT]))
+    manifest = backup.manifest
+    found = slots.of(manifest, here.roots, configuration, existing, volumes=choice.volumes)
+    skipped = slots.skipped(manifest, here.roots, configuration)
+    for name in skipped:
+        context.notice(f"not restored: {name} (K3s does not read this file, or it is not yours)")
+
+    def judge(again: Manifest) -> None:
+        if again != manifest:
+            raise RootlessError(f"cannot restore `{backup.path}`: it changed after it was checked")
+
+    context.notice("writing the files of the backup beside those of K3s")
+    within = transaction.volume_access(found, cluster)
+    record = replacement.stage(
+        context.paths.transaction,
+        backup.path,
+        adapted.slots(found),
+        judge,
+        running=was_running(context, here),
+        staged=Staged(within, adapted.contents, adapted.expected, choice.copied, choice.switch),
+    )
+    if within is not None and within.unsupported:
+        context.notice(
+            f"warning: the file system cannot store {within.unsupported} attributes of files in"
+            " volumes"
+        )
+    return record, skipped
 
 
 def was_running(context: Context, here: Surroundings) -> bool:
     """Return whether K3s runs, or would run if a backup with --stop had not been interrupted."""
-    return here.state.running or unfinished.stopped(context, here.state) is not None
+    return here.state.running or unfinished.stopped(context, here.state)
 
 
 def resume(context: Context, seconds: float) -> Restored:
     """Finish a restore that was interrupted. Raises UsageError if there is none, RootlessError."""
     with context.manager() as manager, context.locked():
         record = _unfinished(context)
-        return resume_with(context, record, SystemdCluster(context, manager, seconds))
+        return resume_with(context, record, SystemdCluster(context, manager, seconds, patient=True))
 
 
 def resume_with(context: Context, record: Record, cluster: Cluster) -> Restored:
     """Finish a restore: continue it, or the removal or the undo that had begun."""
-    file = context.paths.restore_record
-    if record.phase is Phase.STAGING:
-        _give_up(context, record, cluster)
+    ended = transaction.resume(context, record, cluster)
+    if ended.outcome is transaction.Outcome.DISCARDED:
         raise RootlessError(
             "cannot continue: the restore was interrupted before it replaced anything",
             hint=f"repeat it: k3s-rootless backup restore {record.archive}",
         )
-    if record.phase is Phase.READY:
-        replacement.finish(file, record)
-        return Restored(record.archive, restored=True)
-    cluster.stop()
-    if record.phase is Phase.UNDOING:
-        _put_back(context, record, cluster)
-        return Restored(record.archive, restored=False)
-    _finish(context, record, cluster)
-    return Restored(record.archive, restored=True)
+    return Restored(record.archive, ended.outcome is transaction.Outcome.FINISHED)
 
 
 def abort(context: Context, seconds: float) -> Restored:
     """Undo a restore that was interrupted. Raises UsageError if there is none, RootlessError."""
     with context.manager() as manager, context.locked():
         record = _unfinished(context)
-        return abort_with(context, record, SystemdCluster(context, manager, seconds))
+        return abort_with(context, record, SystemdCluster(context, manager, seconds, patient=True))
 
 
 def abort_with(context: Context, record: Record, cluster: Cluster) -> Restored:
     """Undo a restore; what K3s was before is not put back once it was ready with the backup."""
-    if record.phase is Phase.STAGING:
-        _give_up(context, record, cluster)
-        return Restored(record.archive, restored=False)
-    if record.phase is Phase.READY:
-        raise RootlessError(
-            "cannot undo the restore: K3s was ready with it, and earlier files are being removed",
-            hint="k3s-rootless backup restore --continue",
-        )
-    cluster.stop()
-    _put_back(context, record, cluster)
+    transaction.abort(context, record, cluster)
     return Restored(record.archive, restored=False)
 
 
@@ -183,89 +246,38 @@ def document(done: Restored) -> dict[str, Any]:
     return {
         "file": str(done.archive),
         "restored": done.restored,
+        "dry_run": done.dry_run,
         "backup": backup,
         "skipped": list(done.skipped),
+        "adapted": list(done.adapted),
         "errors": [],
     }
 
 
-def _finish(context: Context, record: Record, cluster: Cluster) -> None:
-    """Replace the files, start K3s, and remove what was replaced; K3s is stopped.
+def report(context: Context, adapted: Adapted) -> None:
+    """Report what is changed for this machine, and the warnings."""
+    for line in adapted.lines:
+        context.notice(f"adapting: {line}")
+    for warning in adapted.warnings:
+        context.notice(f"warning: {warning}")
 
-    Raises RootlessError after the earlier state is put back.
+
+def _discard_unchanged(context: Context, cluster: Cluster) -> None:
+    """Remove what a transaction left that had changed nothing; refuse any other one.
+
+    A K3s that a backup has stopped is started after the restore.
     """
-    file = context.paths.restore_record
-    try:
-        cluster.hold()
-        context.notice("replacing the files of K3s")
-        record = replacement.replace(file, record)
-        cluster.release()
-        cluster.start()
-        cluster.wait()
-    except RootlessError as error:
-        context.notice(f"the restore failed, so the earlier state is put back: {error.message}")
-        _undo_failed(context, replacement.load(file) or record, cluster, error)
-        raise RootlessError(
-            f"cannot restore `{record.archive}`: {error.message}; the earlier state was put back",
-            hint=error.hint,
-        ) from error
-    replacement.finish(file, record)
-
-
-def _undo_failed(context: Context, record: Record, cluster: Cluster, error: RootlessError) -> None:
-    """Put back what a failed restore has replaced. Raises RootlessError with both reasons."""
-    try:
-        cluster.stop()
-        _put_back(context, record, cluster)
-    except RootlessError as second:
-        hint = second.hint
-        if context.paths.restore_record.exists():
-            hint = "put back the earlier state with: k3s-rootless backup restore --abort"
-        raise RootlessError(
-            f"cannot restore `{record.archive}`: {error.message}; and with the earlier state:"
-            f" {second.message}",
-            hint=hint,
-        ) from error
-
-
-def _put_back(context: Context, record: Record, cluster: Cluster) -> None:
-    """Put back what was replaced; K3s is stopped."""
-    if record.phase is Phase.STAGING:
-        _give_up(context, record, cluster)
+    record = unfinished.found(context)
+    if record is None or record.only_stopped:
         return
-    cluster.hold()
-    replacement.undo(context.paths.restore_record, record)
-    cluster.release()
-    if record.running:
-        cluster.start()
-        cluster.wait()
-
-
-def _give_up(context: Context, record: Record, cluster: Cluster) -> None:
-    """Remove what a restore has staged, and start K3s again if the restore has stopped it."""
-    replacement.discard(context.paths.restore_record, record)
-    cluster.release()
-    if record.running and not cluster.is_running():
-        cluster.start()
-        cluster.wait()
-
-
-def _require_finished(context: Context) -> None:
-    """Remove what a restore left that had changed nothing; refuse any other unfinished restore."""
-    file = context.paths.restore_record
-    record = replacement.load(file)
-    if record is None:
-        return
-    if record.phase is not Phase.STAGING:
-        raise RootlessError(
-            f"cannot restore: a restore of `{record.archive}` is not finished", hint=HINT
-        )
-    replacement.discard(file, record)
+    if record.phase is not Phase.STAGING or record.kind is Kind.RESET:
+        raise unfinished.error(record)
+    transaction.discard(context, record, cluster)
 
 
 def _unfinished(context: Context) -> Record:
-    record = replacement.load(context.paths.restore_record)
-    if record is None:
+    record = records.load(context.paths.transaction)
+    if record is None or record.kind is not Kind.RESTORE:
         raise UsageError(
             "cannot continue or undo a restore: no restore is unfinished",
             hint="k3s-rootless backup restore FILE",

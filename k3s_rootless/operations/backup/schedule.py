@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 OFF = "off"
 KEEP = 7
 """How many scheduled backups are kept, unless the user names another number."""
+_VOLUMES, _IMAGES = backup_units.PARTS
 _UNITS = (backup_units.SERVICE, backup_units.TIMER)
 
 
@@ -45,12 +46,14 @@ _UNITS = (backup_units.SERVICE, backup_units.TIMER)
 class Request:
     """The schedule to set: `daily`, `weekly` or `off`.
 
-    `keep` is the number of scheduled backups to keep; None for the present one. `force` replaces
-    edited files. `dry_run` changes nothing.
+    `keep` is the number of scheduled backups to keep; `volumes` and `images` add these parts. Each
+    of them is None for the present value. `force` replaces edited files. `dry_run` changes nothing.
     """
 
     every: str
     keep: int | None = None
+    volumes: bool | None = None
+    images: bool | None = None
     force: bool = False
     dry_run: bool = False
 
@@ -67,12 +70,14 @@ class File:
 class Schedule:
     """The present schedule.
 
-    `age.every` is None if there is none. `active` is True if the timer runs. `result` is systemd's
-    result of the last run since the user manager started, empty if there was none.
+    `age.every` is None if there is none. `parts` are the options that add parts to the backups.
+    `active` is True if the timer runs. `result` is systemd's result of the last run since the user
+    manager started, empty if there was none.
     """
 
     age: Age
     keep: int | None
+    parts: tuple[str, ...]
     files: tuple[File, ...]
     active: bool
     next_run: datetime | None
@@ -154,6 +159,8 @@ def document(found: Schedule) -> dict[str, Any]:
     return {
         "schedule": found.age.every,
         "keep": found.keep,
+        "volumes": _VOLUMES in found.parts,
+        "images": _IMAGES in found.parts,
         "active": found.active,
         "next_run": json_time(found.next_run),
         "last_run": json_time(found.last_run),
@@ -205,10 +212,17 @@ def _plan(
         return planner.off((service, timer), state, of_service, force=request.force)
     keep = request.keep or backup_units.keep_of(service.text or "") or KEEP
     data_home = str(context.paths.share or "")
-    settings = BackupSettings(program(), request.every, keep, data_home)
+    parts = _parts(request, backup_units.parts_of(service.text or ""))
+    settings = BackupSettings(program(), request.every, keep, data_home, parts)
     texts = (backup_units.service(settings), backup_units.timer(settings))
     changes = zip((service, timer), texts, strict=True)
     return planner.on(changes, state, force=request.force)
+
+
+def _parts(request: Request, present: tuple[str, ...]) -> tuple[str, ...]:
+    wanted = {_VOLUMES: request.volumes, _IMAGES: request.images}
+    kept = [one for one in present if wanted[one] is None]
+    return tuple(one for one, given in wanted.items() if given or one in kept)
 
 
 def _read(context: Context, manager: UserManager, directory: Path) -> Schedule:
@@ -218,6 +232,7 @@ def _read(context: Context, manager: UserManager, directory: Path) -> Schedule:
     return Schedule(
         age=age.read(context, directory),
         keep=backup_units.keep_of(found[0].text or ""),
+        parts=backup_units.parts_of(found[0].text or ""),
         files=tuple(File(one.path, author(one.text)) for one in found if one.text is not None),
         active=timer.unit.active_state == "active",
         next_run=timer.next_run,

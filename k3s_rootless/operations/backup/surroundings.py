@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from k3s_rootless.backup import files
 from k3s_rootless.backup.facts import Datastore, Origin, Root
 from k3s_rootless.errors import RootlessError, UsageError
+from k3s_rootless.k3s import layout
 from k3s_rootless.observation import Known
 from k3s_rootless.operations import first_start, installation, k3s_search, server_settings
 from k3s_rootless.paths import UNIT
@@ -64,6 +65,7 @@ def read(context: Context, manager: UserManager) -> Surroundings:
         Root.DATA: settings.data,
         Root.HOME: context.paths.home,
         Root.UNIT: installation.drop_in_directory(directory),
+        Root.VOLUMES: _storage(settings),
     }
     return Surroundings(
         state,
@@ -90,6 +92,21 @@ def require_sqlite(here: Surroundings) -> None:
     raise RootlessError(f"cannot back up the cluster: {why}", hint=hint)
 
 
+def node_name(settings: Settings) -> str:
+    """Return the name of the node."""
+    # Kubernetes has only lower-case names of nodes (K3s pkg/agent/config).
+    return (settings.node_name or os.uname().nodename).lower()
+
+
+def _storage(settings: Settings) -> Path:
+    """Return the directory of volumes; a link in its place is kept, and its target used."""
+    given = settings.value("default-local-storage-path").text
+    path = settings.data / layout.STORAGE
+    if given:
+        path = settings.directory / given
+    return path.resolve() if path.is_symlink() else path
+
+
 def _origin(context: Context, settings: Settings, roots: Mapping[Root, Path]) -> Origin:
     binary = k3s_search.found(context)
     k3s = None
@@ -98,8 +115,7 @@ def _origin(context: Context, settings: Settings, roots: Mapping[Root, Path]) ->
     system = os.uname()
     return Origin(
         user=context.user,
-        # Kubernetes has only lower-case names of nodes (K3s pkg/agent/config).
-        node=(settings.node_name or system.nodename).lower(),
+        node=node_name(settings),
         architecture=system.machine,
         k3s=k3s,
         roots={root: str(path) for root, path in roots.items()},

@@ -1,4 +1,4 @@
-"""Find restores, resets and stops of K3s that an interrupted command has not finished."""
+"""Find what an interrupted command left unfinished, and refuse commands that must not run then."""
 
 from __future__ import annotations
 
@@ -8,15 +8,9 @@ from typing import TYPE_CHECKING, Any
 from k3s_rootless.errors import RootlessError
 
 if TYPE_CHECKING:
-    from k3s_rootless.backup.facts import StopRecord
+    from k3s_rootless.backup.facts import Record
     from k3s_rootless.operations.context import Context
     from k3s_rootless.service.facts import UnitState
-
-CONTINUE = "k3s-rootless backup restore --continue"
-ABORT = "k3s-rootless backup restore --abort"
-HINT = f"finish it with: {CONTINUE} (or undo it with: {ABORT})"
-_RESET = "k3s-rootless reset"
-_START = "k3s-rootless up"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,25 +35,47 @@ class Unfinished:
 
 
 def require_none(context: Context) -> None:
-    """Raise RootlessError if a restore or a reset is not finished.
+    """Raise RootlessError if a transaction is not finished.
 
-    It may have stopped K3s, and its drop-in prevents a start. A restore that has changed nothing
-    yet counts, too.
+    Also if it has changed nothing yet: it may have stopped K3s, and its drop-in prevents a start. A
+    backup that has only stopped K3s does not count.
     """
-    require_no_restore(context)
-    data = _reset_directory(context)
-    if data:
-        raise RootlessError(
-            f"cannot continue: a reset of `{data}` is not finished",
-            hint=f"finish it with: {_RESET}",
-        )
+    record = found(context)
+    if record is not None and not record.only_stopped:
+        raise error(record)
 
 
-def require_no_restore(context: Context) -> None:
-    """Raise RootlessError if a restore is not finished."""
-    archive = _restored_archive(context)
-    if archive:
-        raise RootlessError(f"cannot continue: a restore of `{archive}` is not finished", hint=HINT)
+def found(context: Context) -> Record | None:
+    """Return the unfinished transaction, or None. Raises RootlessError."""
+    file = context.paths.transaction
+    if not file.exists():
+        return None
+    # Imported here: each `up`, `restart` and `status` comes here, and hardly one finds a record.
+    from k3s_rootless.backup import record as records
+
+    return records.load(file)
+
+
+def continued_by_up(context: Context) -> Record | None:
+    """Return the transaction that `up` continues or undoes before it starts K3s; None for none.
+
+    Raises RootlessError for a transaction that another command must end first.
+    """
+    record = found(context)
+    if record is None or record.only_stopped:
+        return None
+    if not record.is_continued_by_up:
+        raise error(record)
+    return record
+
+
+def error(record: Record) -> RootlessError:
+    """Return the error for an unfinished transaction, with the commands that end it."""
+    (_, finish), *others = _commands(record)
+    hint = f"finish it with: {finish}"
+    for does, command in others:
+        hint += f" (or {does} it with: {command})"
+    return RootlessError(f"cannot continue: the {record.name} is not finished", hint=hint)
 
 
 def find(context: Context, state: UnitState | None) -> Unfinished | None:
@@ -67,33 +83,25 @@ def find(context: Context, state: UnitState | None) -> Unfinished | None:
 
     `state` is the unit; None if it is unknown.
     """
-    archive = _restored_archive(context)
-    if archive:
-        problem = f"a restore of `{archive}` is not finished, and K3s cannot start until it is"
-        return Unfinished("backup restore", problem, (("finish", CONTINUE), ("undo", ABORT)))
-    data = _reset_directory(context)
-    if data:
-        problem = f"a reset of `{data}` is not finished"
-        return Unfinished("reset", problem, (("finish", _RESET),))
-    if state is None or stopped(context, state) is None:
+    record = found(context)
+    if record is None:
         return None
-    problem = "a backup with --stop was interrupted after it had stopped K3s"
-    return Unfinished("backup create", problem, (("start K3s", _START),))
+    commands = _commands(record)
+    if not record.only_stopped:
+        return Unfinished(_command(record), f"the {record.name} is not finished", commands)
+    if state is None or not _is_in_effect(record, state):
+        return None
+    problem = f"a {record.name} was interrupted after it had stopped K3s"
+    return Unfinished(_command(record), problem, commands)
 
 
-def stopped(context: Context, state: UnitState) -> StopRecord | None:
-    """Return the record of a backup that has stopped K3s and did not start it again.
+def stopped(context: Context, state: UnitState) -> bool:
+    """Return whether a backup has stopped K3s and was interrupted before it started K3s again.
 
-    None if K3s was started since. Raises RootlessError if the record is damaged.
+    False if K3s was started since. Raises RootlessError if the record is damaged.
     """
-    record = _stop_record(context)
-    if record is None or record.data is not None:
-        return None
-    if state.running or state.active_state in {"activating", "reloading"}:
-        return None
-    if state.started is not None and state.started > record.since:
-        return None
-    return record
+    record = found(context)
+    return record is not None and record.only_stopped and _is_in_effect(record, state)
 
 
 def forget_stop(context: Context) -> None:
@@ -101,39 +109,48 @@ def forget_stop(context: Context) -> None:
 
     Raises RootlessError.
     """
-    if not context.paths.stop_record.exists() or _reset_directory(context):
-        return
+    record = found(context)
+    if record is not None and record.only_stopped:
+        _forget(context)
+
+
+def forget_reset(context: Context) -> None:
+    """Remove the record of a reset after its data directory was removed. Raises RootlessError."""
+    record = found(context)
+    if record is not None and record.data is not None:
+        _forget(context)
+
+
+def _forget(context: Context) -> None:
     # Imported here: each `down` comes here, and hardly one finds a record.
-    from k3s_rootless.backup import stop_record
-
-    stop_record.remove(context.paths.stop_record)
-
-
-def _restored_archive(context: Context) -> str:
-    file = context.paths.restore_record
-    if not file.exists():
-        return ""
-    # Imported here: each `up`, `restart` and `status` comes here, and hardly one finds a record.
     from k3s_rootless.backup import replacement
 
-    record = replacement.load(file)
-    if record is None:
-        return ""
-    return str(record.archive)
+    replacement.close(context.paths.transaction)
 
 
-def _reset_directory(context: Context) -> str:
-    record = _stop_record(context)
-    if record is None or record.data is None:
-        return ""
-    return str(record.data)
+def _is_in_effect(record: Record, state: UnitState) -> bool:
+    """Return whether K3s is stopped since a backup has stopped it."""
+    if state.running or state.active_state in {"activating", "reloading"}:
+        return False
+    if state.started is None or record.stopped is None:
+        return True
+    return state.started <= record.stopped
 
 
-def _stop_record(context: Context) -> StopRecord | None:
-    file = context.paths.stop_record
-    if not file.exists():
-        return None
-    # Imported here for the same reason as above.
-    from k3s_rootless.backup import stop_record
+def _command(record: Record) -> str:
+    # Imported here, as in `found`.
+    from k3s_rootless.operations.backup.transaction import COMMANDS
 
-    return stop_record.load(file)
+    return COMMANDS[record.kind]
+
+
+def _commands(record: Record) -> tuple[tuple[str, str], ...]:
+    # Imported here, as in `found`.
+    from k3s_rootless.operations.backup.transaction import ABORTS, CONTINUES
+
+    if record.only_stopped:
+        return (("start K3s", CONTINUES[record.kind]),)
+    finish = ("finish", CONTINUES[record.kind])
+    if record.kind in ABORTS:
+        return (finish, ("undo", ABORTS[record.kind]))
+    return (finish,)

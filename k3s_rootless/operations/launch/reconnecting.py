@@ -30,6 +30,7 @@ class ReconnectingManager:
         self._manager = manager
         self._deadline = deadline
         self.journal: Followed[Cause | None] | None = None
+        self.progress: Followed[float] | None = None
 
     def unit(self, name: str) -> UnitState:
         """Return the state of the unit. Raises BusError if there is no answer in time."""
@@ -46,6 +47,15 @@ class ReconnectingManager:
         """
         cause = self.journal.latest() if self.journal is not None else None
         return cause is not None and KEYS.index(key) >= KEYS.index(cause.waits)
+
+    def last_progress(self) -> float | None:
+        """Return when the journal showed progress last (time.monotonic).
+
+        None if the progress is not followed.
+        """
+        if self.progress is None:
+            return None
+        return self.progress.latest()
 
     def _queried(self, query: Callable[[], T]) -> T:
         try:

@@ -11,6 +11,7 @@ from k3s_rootless.operations.launch import stuck
 from k3s_rootless.operations.launch.events import Died, PhaseReached, Waiting, WaitOver
 from k3s_rootless.operations.launch.reconnecting import ReconnectingManager
 from k3s_rootless.operations.readiness import conditions, wait
+from k3s_rootless.operations.readiness.phases import KEYS
 from k3s_rootless.operations.readiness.start import Start
 from k3s_rootless.operations.readiness.watcher import Observer
 from k3s_rootless.paths import UNIT
@@ -18,6 +19,7 @@ from k3s_rootless.paths import UNIT
 if TYPE_CHECKING:
     from typing import Any
 
+    from k3s_rootless.background import Followed
     from k3s_rootless.journal.facts import Cause
     from k3s_rootless.k3s.version import Version
     from k3s_rootless.operations.context import Context
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 _KEEPS_STARTING = "K3s keeps starting; check its progress with: k3s-rootless status"
 
 
-def until_ready(
+def until_ready(  # noqa: PLR0913 (each is a fact about the start or the wait)
     context: Context,
     manager: UserManager,
     version: Version | None,
@@ -38,21 +40,28 @@ def until_ready(
     until: str,
     started: bool,
     state: UnitState | None = None,
+    patient: bool = False,
 ) -> list[PhaseReached]:
     """Wait until the phase with the key `until` is reached, for at most `seconds`.
 
-    `started` is True if this run started K3s. `state` is the unit, if `manager` was queried for it
-    while watching it, and the unit was not changed since then.
+    A `patient` wait ends `seconds` after the last progress that phases and journal show. `started`
+    is True if this run started K3s. `state` is the unit, if `manager` was queried for it while
+    watching it, and the unit was not changed since then.
 
     Raises NotReady if the time limit is reached, RootlessError with the cause if the start failed,
     BusError if the connection to the user manager was lost and could not be restored.
     """
-    lasting = ReconnectingManager(context, manager, time.monotonic() + seconds)
+    longest = seconds
+    if patient:
+        longest = seconds * len(KEYS)  # each phase is progress
+    lasting = ReconnectingManager(context, manager, time.monotonic() + longest)
     state = state or lasting.unit(UNIT)
     with Directories() as notified:
         awaited = conditions.of(Start.of(context, state, version), until, notified)
         observer = Observer(awaited, manager.wake)
         lasting.journal = journal = stuck.follow(context, state.invocation, manager.wake)
+        if patient:
+            lasting.progress = _progress(context, state, seconds)
         course = _Course(context.listener)
         context.listener(Waiting(tuple(one.phase for one in awaited), observer.waits_for))
         try:
@@ -75,9 +84,18 @@ def until_ready(
             context.listener(WaitOver())
             observer.stop()
             journal.stop()
+            if lasting.progress is not None:
+                lasting.progress.stop()
     if not isinstance(outcome, wait.Ready):
         raise _error(context, outcome, state, course, journal.latest(), started=started)
     return course.reached
+
+
+def _progress(context: Context, state: UnitState, seconds: float) -> Followed[float]:
+    # Imported here, because only an upgrade needs it.
+    from k3s_rootless.operations.launch import progress
+
+    return progress.follow(context, state.invocation, seconds)
 
 
 class _Course:

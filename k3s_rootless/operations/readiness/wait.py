@@ -90,6 +90,9 @@ class Watched(Protocol):
     def stuck(self, key: str) -> bool:
         """Return whether K3s keeps running but can never reach the phase with this key."""
 
+    def last_progress(self) -> float | None:
+        """Return when the start made progress last; None if the time limit is fixed."""
+
 
 def wait(
     conditions: Sequence[Condition],
@@ -105,13 +108,14 @@ def wait(
 
     `on_reached` is called for each phase, with the seconds since the wait began. A condition that
     was not checked yet gets up to FIRST_CHECK seconds more, because without a check, "not ready"
-    would be a guess.
+    would be a guess. If the manager follows the progress, the limit is counted from the last phase
+    or the last progress.
 
     `state` is the unit as the user manager reported it while it watched the unit. If the unit was
     restarted more than `restarts` times, the start has failed; None means the current number of
     restarts.
     """
-    begun = clock()
+    begun = since = clock()
     first = state if restarts is None else replace(state, restarts=restarts)
     for condition in conditions:
         pause = FIRST_PAUSE
@@ -123,14 +127,16 @@ def wait(
                 break
             if manager.stuck(condition.phase.key):
                 return Stuck(condition.phase, missing, clock() - begun)
-            left = begun + seconds - clock() + _extra_seconds(condition)
+            counted = _counted_from(begun, since, manager.last_progress())
+            left = counted + seconds - clock() + _extra_seconds(condition)
             if left <= 0:
                 late = OutOfTime(condition.phase, missing, clock() - begun)
                 return _late(late, first, manager)
             if manager.wait_change(min(pause, left)):
                 state = manager.unit(first.name)
             pause = min(pause * 1.5, LONGEST_PAUSE)
-        on_reached(condition.phase, clock() - begun)
+        since = clock()
+        on_reached(condition.phase, since - begun)
     # The unit may have failed after the last check: query it once more before returning Ready.
     state = manager.unit(first.name)
     if _over(first, state):
@@ -145,6 +151,13 @@ def first_missing(conditions: Sequence[Condition]) -> tuple[Phase, str] | None:
         if missing is not None:
             return condition.phase, missing
     return None
+
+
+def _counted_from(begun: float, reached: float, progress: float | None) -> float:
+    """Return from when the time limit is counted; `reached` is the time of the last phase."""
+    if progress is None:
+        return begun
+    return max(reached, progress)
 
 
 def _extra_seconds(condition: Condition) -> float:

@@ -9,7 +9,7 @@ from k3s_rootless.errors import error_document
 from k3s_rootless.printable import json_time
 
 if TYPE_CHECKING:
-    from k3s_rootless.binaries.facts import Answers, Channel, Release, Source
+    from k3s_rootless.binaries.facts import Answers, Channel, Passage, Release, Source
     from k3s_rootless.binaries.pruning import Item
     from k3s_rootless.operations.releases.get import Got
     from k3s_rootless.operations.releases.images import Images
@@ -31,11 +31,26 @@ def of_listing(listing: Listing) -> dict[str, Any]:
             "offers": [_offer(answers, one) for one in answers.channels],
         }
     errors = [] if listing.problem is None else [listing.problem.document()]
-    return {
+    found = {
         "releases": [_release(one) for one in listing.releases],
         "channels": channels,
         "downloads": None if listing.source is None else _downloads(listing.source),
         "errors": errors,
+    }
+    if listing.history is not None:
+        found["history"] = [_passage(one) for one in listing.history]
+    return found
+
+
+def _passage(passage: Passage) -> dict[str, Any]:
+    return {
+        "kind": passage.kind,
+        "from": passage.before,
+        "to": passage.after,
+        "date": json_time(passage.date),
+        "done": passage.done,
+        "downtime": passage.downtime,
+        "backup": passage.backup,
     }
 
 

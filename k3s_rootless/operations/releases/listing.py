@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from k3s_rootless import atomic
@@ -10,7 +10,7 @@ from k3s_rootless.binaries import installed
 from k3s_rootless.errors import RootlessError
 
 if TYPE_CHECKING:
-    from k3s_rootless.binaries.facts import Answers, Limits, Release, Source
+    from k3s_rootless.binaries.facts import Answers, Limits, Passage, Release, Source
     from k3s_rootless.operations.context import Context
 
 
@@ -19,7 +19,8 @@ class Listing:
     """The releases on this host, and the answers of a channel server: of now, or the last ones.
 
     `problem` is why the server could not be queried now. `source` are the servers of `release get`;
-    None if they were not needed.
+    None if they were not needed. `history` are the upgrades and rollbacks, the oldest first; None
+    if they were not requested.
     """
 
     releases: tuple[Release, ...]
@@ -27,6 +28,12 @@ class Listing:
     remote: bool = False
     problem: RootlessError | None = None
     source: Source | None = None
+    history: tuple[Passage, ...] | None = None
+
+
+def with_history(context: Context, found: Listing) -> Listing:
+    """Return the list with the upgrades and rollbacks of this host."""
+    return replace(found, history=installed.history(context.paths.own))
 
 
 def listing(context: Context, *, remote: bool, limits: Limits | None = None) -> Listing:

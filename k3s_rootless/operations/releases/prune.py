@@ -11,6 +11,7 @@ from k3s_rootless.binaries import extractions, installed, pruning, store
 from k3s_rootless.errors import RootlessError
 from k3s_rootless.k3s import layout
 from k3s_rootless.operations import data_directory
+from k3s_rootless.operations.backup import unfinished
 from k3s_rootless.operations.context import WAITING
 from k3s_rootless.paths import UNIT
 from k3s_rootless.rootlesskit import state as rootlesskit
@@ -50,6 +51,7 @@ def prune(context: Context, *, dry_run: bool) -> Pruned:
     if dry_run:
         found = _judged(context, data, _busy(context, data))
         return Pruned(found.removed, found.kept, dry_run=True)
+    unfinished.require_none(context)
     with (
         store.changing(context.paths.own, lambda: context.notice(WAITING)),
         store.unpacking(data) as alone,

@@ -10,6 +10,7 @@ from k3s_rootless.binaries import installed, store, tags
 from k3s_rootless.binaries.facts import Integrity
 from k3s_rootless.errors import RootlessError, UsageError
 from k3s_rootless.operations import k3s_search
+from k3s_rootless.operations.backup import unfinished
 from k3s_rootless.operations.context import WAITING
 from k3s_rootless.printable import printable
 
@@ -45,6 +46,7 @@ def use(context: Context, wanted: str) -> Used:
             f"cannot use `{printable(wanted)}`: name a release on this host, such as v1.36.3+k3s1",
             hint="list them with: k3s-rootless release list",
         )
+    unfinished.require_none(context)
     own = context.paths.own
     with store.changing(own, lambda: context.notice(WAITING)):
         replaced = _foreign(context)

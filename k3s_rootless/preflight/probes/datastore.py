@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from k3s_rootless.k3s import layout
+from k3s_rootless.k3s import layout, protobuf
 from k3s_rootless.observation import Known, Observed, Unknown
 from k3s_rootless.preflight.records import Cluster, Registered
 
@@ -19,11 +19,8 @@ if TYPE_CHECKING:
     from sqlite3 import Connection
 
 _SECONDS = 1.0
-_MAGIC = b"k8s\x00"
 _NODES = "/registry/minions/"
 _API_SERVICE = "/registry/services/specs/default/kubernetes"
-_FIXED = {1: 8, 5: 4}
-"""The bytes of a field by its wire type, for types of fixed size (protobuf's wire format)."""
 _LIVE = (
     "SELECT name, value FROM kine WHERE deleted = 0 AND id IN "
     "(SELECT max(id) FROM kine WHERE name >= ? AND name < ? GROUP BY name) LIMIT 100"
@@ -57,7 +54,7 @@ def cluster(data: Path) -> Observed[Cluster]:
         nodes = tuple(_node(name, value) for name, value in _live(found, _NODES, f"{_NODES}\x7f"))
         services = _live(found, _API_SERVICE, f"{_API_SERVICE}\x00")
         addresses = tuple(one for _, value in services for one in _texts(_spec(value), 3, 18))
-    except (sqlite3.Error, ValueError, IndexError) as error:
+    except (sqlite3.Error, ValueError) as error:
         return Unknown(f"{file} cannot be read: {error}")
     finally:
         found.close()
@@ -75,48 +72,11 @@ def _node(name: str, value: bytes) -> Registered:
 
 
 def _spec(value: bytes) -> bytes:
-    """Return the spec of an object: field 2 of the content of runtime.Unknown's field 2."""
-    if not value.startswith(_MAGIC):
-        raise ValueError("an object is not in the protobuf format of Kubernetes")
-    raw = dict(_fields(value[len(_MAGIC) :])).get(2, b"")
-    return dict(_fields(raw)).get(2, b"")
+    """Return the spec of an object, its field 2."""
+    return protobuf.first(protobuf.stored(value), protobuf.OBJECT, 2)
 
 
 def _texts(message: bytes, *numbers: int) -> Iterator[str]:
-    for number, content in _fields(message):
-        if number in numbers and content:
-            yield content.decode("utf-8", "replace")
-
-
-def _fields(message: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield the fields of a message that have a length (protobuf's wire format).
-
-    The other fields are numbers, and are skipped.
-    """
-    at = 0
-    while at < len(message):
-        key, at = _varint(message, at)
-        kind = key & 7
-        if kind == 2:
-            length, at = _varint(message, at)
-            if at + length > len(message):
-                raise ValueError("an object is truncated")
-            yield key >> 3, message[at : at + length]
-            at += length
-        elif kind == 0:
-            _, at = _varint(message, at)
-        elif kind in _FIXED:
-            at += _FIXED[kind]
-        else:
-            raise ValueError("an object is not in the protobuf format of Kubernetes")
-
-
-def _varint(message: bytes, at: int) -> tuple[int, int]:
-    value = 0
-    for shift in range(0, 64, 7):
-        byte = message[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if not byte & 0x80:
-            return value, at
-    raise ValueError("an object is not in the protobuf format of Kubernetes")
+    for one in protobuf.fields(message):
+        if one.number in numbers and one.content:
+            yield one.content.decode("utf-8", "replace")

@@ -9,7 +9,7 @@ import errno
 import os
 import re
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +19,7 @@ from k3s_rootless.errors import RootlessError
 from k3s_rootless.paths import OUR_DROP_IN, UNIT
 from k3s_rootless.printable import printable
 from k3s_rootless.rootlesskit import state
+from k3s_rootless.service.act.clear_state import clear_state
 from k3s_rootless.service.observe import files
 from k3s_rootless.service.plan import steps
 
@@ -87,22 +88,6 @@ def change_file(step: steps.Step) -> None:
                 path.rmdir()
         case _:
             raise TypeError(step)
-
-
-def clear_state(paths: Sequence[Path]) -> None:
-    """Remove the files that a killed K3s left in the state directory of its rootlesskit.
-
-    No rootlesskit can start in this directory meanwhile. Raises RootlessError if a rootlesskit uses
-    the directory.
-    """
-    for directory in dict.fromkeys(path.parent for path in paths):
-        try:
-            with state.held(directory, create=True):
-                for path in paths:
-                    if path.parent == directory and not state.answers(path):
-                        path.unlink(missing_ok=True)
-        except OSError as error:
-            raise RootlessError(f"cannot clean up `{directory}`: {atomic.reason(error)}") from error
 
 
 def _rotate(step: steps.RotateCertificates, manager: UserManager) -> None:

@@ -9,35 +9,16 @@ and unlink of mount points, Linux 3.18).
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from k3s_rootless.errors import CommandFailed, RootlessError
+from k3s_rootless.errors import RootlessError
 from k3s_rootless.k3s import layout
-from k3s_rootless.linux import user_namespace
+from k3s_rootless.linux import id_mapping, tree_removal, user_namespace
+from k3s_rootless.linux.id_mapping import IdMapping
 from k3s_rootless.rootlesskit import state
-from k3s_rootless.service.act import tree_removal
 from k3s_rootless.service.observe import data_directory
-
-_MAP_SECONDS = 10.0
-
-
-@dataclass(frozen=True, slots=True)
-class Mapping:
-    """Source of the ids of the child.
-
-    These are the paths of the two setuid programs, and the ranges of subordinate ids (first id,
-    count).
-    """
-
-    newuidmap: str
-    newgidmap: str
-    uids: Sequence[tuple[int, int]]
-    gids: Sequence[tuple[int, int]]
 
 
 def task(directory: Path, home: Path, uid: int, *, everything: bool) -> tree_removal.Task:
@@ -62,7 +43,7 @@ def reset_task(directory: Path, home: Path) -> tree_removal.Task:
     )
 
 
-def remove(task: tree_removal.Task, mapping: Mapping | str) -> tree_removal.Result:
+def remove(task: tree_removal.Task, mapping: IdMapping | str) -> tree_removal.Result:
     """Remove the data of K3s as root of a user namespace.
 
     If `mapping` is a text, it is the reason why there can be no user namespace; the data is then
@@ -75,7 +56,7 @@ def remove(task: tree_removal.Task, mapping: Mapping | str) -> tree_removal.Resu
         return result
     child = user_namespace.Child(bytes, partial(_removed, task))
     try:
-        outside = _enter(child, mapping)
+        outside = id_mapping.enter(child, mapping)
         text = b"" if outside else child.receive_all()
     finally:
         child.end()
@@ -103,27 +84,6 @@ def remove_empty(directory: Path) -> None:
     """Remove a directory if it is empty."""
     with suppress(OSError):
         directory.rmdir()
-
-
-def _enter(child: user_namespace.Child, mapping: Mapping) -> str:
-    """Make the child root of its namespace; return why this fails, empty on success."""
-    failed = child.error()
-    if failed is None:
-        return "no user namespace could be created: the process that creates it exited"
-    if failed:
-        return f"no user namespace could be created: {os.strerror(failed)}"
-    for program, own, ranges in (
-        (mapping.newuidmap, os.getuid(), mapping.uids),
-        (mapping.newgidmap, os.getgid(), mapping.gids),
-    ):
-        try:
-            done = child.map_ids(program, own, ranges, _MAP_SECONDS)
-        except CommandFailed as error:
-            return error.message
-        if done.status != 0:
-            return f"{program}: {done.stderr.strip() or done.status}"
-    child.proceed()
-    return ""
 
 
 def _removed(task: tree_removal.Task) -> bytes:

@@ -45,8 +45,14 @@ def _kubeconfig(path: Path, uid: int, tls: Path) -> OwnKubeconfig | None:
     own = tls / named.name
     if not (own.exists() and own.with_suffix(".key").exists()):
         return None
-    elsewhere = not (named.exists() and named.samefile(own))
-    return OwnKubeconfig(path.name, port, certificate, elsewhere)
+    return OwnKubeconfig(path.name, port, certificate, elsewhere=not _is_same(named, own))
+
+
+def _is_same(named: Path, own: Path) -> bool:
+    try:
+        return named.samefile(own)
+    except OSError:
+        return False  # missing, or in the home directory of another user
 
 
 def _text(path: Path, uid: int) -> str:

@@ -21,6 +21,8 @@ SERVICE = f"{NAME}.service"
 TIMER = BACKUP_TIMER
 WANTS = "timers.target.wants"
 """The directory with the link that enables the timer."""
+PARTS = ("--volumes", "--images")
+"""The options of `backup create` that add parts to a backup."""
 _NO_PROGRAM = re.compile(r"[\x00-\x1f\x7f\"'\\$]")
 
 
@@ -40,6 +42,7 @@ def service(settings: BackupSettings) -> str:
             loader.read("units", f"{SERVICE}.j2"),
             program=" ".join(map(_word, settings.program)),
             keep=settings.keep,
+            parts="".join(f" {one}" for one in settings.parts),
             environment=environment,
         )
     )
@@ -65,11 +68,20 @@ def every_of(text: str) -> str | None:
 def keep_of(text: str) -> int | None:
     """Return how many scheduled backups a service keeps; None if its command does not say."""
     for value in unit_file.values(text, "ExecStart"):
-        words = unit_file.words(value) or []
-        for option, number in pairwise(words):
+        for option, number in pairwise(_words(value)):
             if option == "--keep" and number.isdecimal():
                 return int(number)
     return None
+
+
+def parts_of(text: str) -> tuple[str, ...]:
+    """Return the options in the command of a service that add parts to a backup."""
+    words = [word for value in unit_file.values(text, "ExecStart") for word in _words(value)]
+    return tuple(one for one in PARTS if one in words)
+
+
+def _words(value: str) -> list[str]:
+    return unit_file.words(value) or []
 
 
 def _word(word: str) -> str:

@@ -7,7 +7,9 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from k3s_rootless.errors import NotReady
+from k3s_rootless.backup.facts import UNKNOWN, Expected, Switch
+from k3s_rootless.backup.volumes.in_namespace import InNamespace
+from k3s_rootless.errors import NotReady, RootlessError
 from k3s_rootless.operations.context import Context
 from tests.backup.cluster import opened, write
 
@@ -52,6 +54,8 @@ class FakeCluster:
     ready: bool = True
     running: bool = True
     held: bool = False
+    settings: Expected | None = None
+    access: InNamespace | None = None
     calls: list[str] = field(default_factory=list)
 
     def is_running(self) -> bool:
@@ -74,6 +78,24 @@ class FakeCluster:
         self.calls.append("release")
         self.held = False
 
+    def switch(self, switch: Switch) -> None:
+        """Use another release."""
+        raise NotImplementedError
+
+    def switch_back(self, switch: Switch) -> None:
+        """Use the earlier release."""
+        raise NotImplementedError
+
+    def require(self, expected: Expected) -> None:
+        """Compare the settings with the expected ones, which are unknown without a unit."""
+        if self.settings is not None and expected not in {self.settings, UNKNOWN}:
+            raise RootlessError("other settings")
+
+    def volume_access(self) -> InNamespace:
+        """Return a way into a namespace."""
+        assert self.access
+        return self.access
+
     def start(self) -> None:
         """Start, and write as K3s does."""
         assert not self.held
@@ -83,8 +105,9 @@ class FakeCluster:
         write(self.data / "server/manifests/coredns.yaml", "packaged", 0o600)
         os.utime(self.data / "server/db/state.db")
 
-    def wait(self) -> None:
+    def wait(self, release: str = "") -> None:
         """Wait."""
+        assert not release
         self.calls.append("wait")
         if not self.ready and rows(self.data) == {"first"}:
             raise NotReady("K3s was not ready within 5 s")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import stat
@@ -12,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from k3s_rootless.backup import stop_record, verify
-from k3s_rootless.backup.facts import StopRecord, Work
+from k3s_rootless.backup import record as records
+from k3s_rootless.backup import verify
+from k3s_rootless.backup.facts import Kind, Phase, Record
 from k3s_rootless.errors import RootlessError, UsageError, WouldOverwrite
 from k3s_rootless.operations import restart
 from k3s_rootless.operations import stop as stopping
@@ -233,7 +235,7 @@ def test_a_backup_killed_while_k3s_is_stopped_is_reported_and_k3s_started_again(
     created = create.create(context, REQUEST)
 
     assert created.manifest.live
-    assert not context.paths.stop_record.exists()
+    assert not context.paths.transaction.exists()
     assert unit.notices(events)[0].startswith("starting K3s: a backup with --stop was interrupted")
 
 
@@ -268,7 +270,7 @@ def test_a_signal_does_not_leave_k3s_stopped(
         create.write(context, create.Request(stop=True), running, cluster)
 
     assert cluster.calls == ["stop", "start"]
-    assert not context.paths.stop_record.exists()
+    assert not context.paths.transaction.exists()
     assert [] == list(context.paths.backups.iterdir())
 
 
@@ -286,12 +288,13 @@ def test_the_record_remains_if_k3s_cannot_be_started_again(
     with context.manager() as manager:
         assert unfinished.stopped(context, manager.unit(UNIT))
     stopping.stop(context, disable=False)
-    assert not context.paths.stop_record.exists()
+    assert not context.paths.transaction.exists()
 
 
 def test_a_start_makes_the_record_obsolete(context: Context, data: Path) -> None:
-    record = StopRecord(Work.BACKUP, datetime.now(UTC) - timedelta(minutes=1), running=True)
-    stop_record.save(context.paths.stop_record, record)
+    since = datetime.now(UTC) - timedelta(minutes=1)
+    record = Record(Phase.STAGING, None, (), running=True, kind=Kind.BACKUP, stopped=since)
+    records.save(context.paths.transaction, record)
     with context.manager() as manager:
         assert unfinished.find(context, manager.unit(UNIT))
         manager.start(UNIT)
@@ -299,21 +302,24 @@ def test_a_start_makes_the_record_obsolete(context: Context, data: Path) -> None
         manager.stop(UNIT)
         assert unfinished.find(context, manager.unit(UNIT)) is None
     restart.restart(context, None)
-    assert not context.paths.stop_record.exists()
+    assert not context.paths.transaction.exists()
 
 
 @pytest.mark.parametrize(
     ("text", "why"),
     [
         ("junk", "not valid JSON"),
-        ('{"command": "rm", "since": "2026-11-27T12:00:00+00:00"}', "command: is unknown"),
-        ('{"command": "reset", "since": "2026-11-27T12:00:00"}', "since: has no time zone"),
-        ('{"command": "reset", "since": "now"}', "since: is no time"),
+        ('{"kind": "rm"}', "kind: is unknown"),
+        ('{"stopped": "2026-11-27T12:00:00"}', "stopped: has no time zone"),
+        ('{"stopped": "now"}', "stopped: is no time"),
     ],
 )
 def test_a_damaged_record(text: str, why: str, context: Context) -> None:
-    context.paths.stop_record.parent.mkdir(parents=True)
-    context.paths.stop_record.write_text(text)
+    file = context.paths.transaction
+    records.save(file, Record(Phase.STAGING, None, (), running=True, kind=Kind.BACKUP))
+    if text.startswith("{"):
+        text = json.dumps(json.loads(file.read_text()) | json.loads(text))
+    file.write_text(text)
 
     with context.manager() as manager, pytest.raises(RootlessError, match=why):
         unfinished.find(context, manager.unit(UNIT))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from k3s_rootless.backup import replacement
+from k3s_rootless.backup import record as records
 from k3s_rootless.backup.facts import Backup, Datastore, Phase, Record
 from k3s_rootless.errors import NotRunning, RootlessError, UsageError
 from k3s_rootless.operations import restart
@@ -55,7 +55,7 @@ def here(context: Context, backup: Backup) -> Surroundings:
 
 def record_of(context: Context) -> Record | None:
     """Return the record of an unfinished restore."""
-    return replacement.load(context.paths.restore_record)
+    return records.load(context.paths.transaction)
 
 
 def hidden(data: Path) -> list[str]:
@@ -114,7 +114,8 @@ def test_an_interrupt_while_k3s_starts_leaves_a_restore_to_finish(
     context: Context, backup: Backup, here: Surroundings, data: Path
 ) -> None:
     class Interrupted(FakeCluster):
-        def wait(self) -> None:
+        def wait(self, release: str = "") -> None:
+            super().wait(release)
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -158,6 +159,10 @@ def test_a_restore_killed_anywhere_is_finished_or_undone(
         assert record_of(context) is None
         shutil.rmtree(data)
         shutil.copytree(saved, data)
+        # An empty file may be one that another process has just created, so that it is kept for a
+        # minute. Each would add an event to the next run.
+        for left in context.paths.own.glob(".transaction.json.*.new"):
+            left.unlink()
     assert points > 50
     assert {Phase.STAGING, Phase.REPLACING, Phase.PLACED} <= seen
 
@@ -222,7 +227,8 @@ def test_both_reasons_are_reported_if_nothing_gets_ready(
     context: Context, backup: Backup, here: Surroundings, data: Path
 ) -> None:
     class Broken(FakeCluster):
-        def wait(self) -> None:
+        def wait(self, release: str = "") -> None:
+            super().wait(release)
             raise RootlessError(f"no {next(iter(k3s.rows(self.data)))}")
 
     with pytest.raises(RootlessError, match="no first; and with the earlier state: no second"):
@@ -254,20 +260,20 @@ def test_a_failed_undo_can_be_repeated(
 
 @pytest.mark.parametrize("kind", [Datastore.ETCD, Datastore.EXTERNAL])
 def test_a_cluster_with_another_datastore_is_refused(
-    context: Context, backup: Backup, here: Surroundings, kind: Datastore
+    context: Context, backup: Backup, here: Surroundings, kind: Datastore, tmp_path: Path
 ) -> None:
     with pytest.raises(RootlessError, match="the backup contains SQLite"):
-        restore.check(context, backup.path, replace(here, datastore=kind))
+        restore.check(context, backup.path, replace(here, datastore=kind), tmp_path)
 
 
-def test_a_backup_of_another_user_is_refused(
-    context: Context, backup: Backup, here: Surroundings, data: Path
+def test_a_backup_of_another_architecture_is_refused(
+    context: Context, backup: Backup, here: Surroundings, data: Path, tmp_path: Path
 ) -> None:
     before = k3s.content(data)
-    other = replace(here, origin=replace(here.origin, user="bob", architecture="riscv64"))
+    other = replace(here, origin=replace(here.origin, architecture="riscv64"))
 
-    with pytest.raises(RootlessError, match=r"riscv64.*belongs to the user alice"):
-        restore.check(context, backup.path, other)
+    with pytest.raises(RootlessError, match=r"this host has riscv64"):
+        restore.check(context, backup.path, other, tmp_path)
 
     assert before == k3s.content(data)
 
@@ -304,13 +310,13 @@ def test_a_restore_without_a_unit(context: Context, bus: Session, home: Path) ->
 def test_a_start_is_prevented_by_a_condition_until_the_files_are_whole(
     context: Context, here: Surroundings, bus: Session, events: list[Event]
 ) -> None:
-    guard = bus.units / f"{UNIT}.d/00-k3s-rootless-restore.conf"
+    guard = bus.units / f"{UNIT}.d/00-k3s-rootless-transaction.conf"
     with context.manager() as manager:
         cluster = SystemdCluster(context, manager, 5)
         cluster.stop()
         cluster.hold()
 
-        assert f"ConditionPathExists=!{context.paths.restore_record}\n" in guard.read_text()
+        assert f"ConditionPathExists=!{context.paths.transaction}\n" in guard.read_text()
         assert unit.steps(events)[-1] == "reload the user manager"
 
         cluster.release()

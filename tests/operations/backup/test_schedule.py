@@ -97,6 +97,16 @@ def test_a_schedule_is_set_changed_and_removed(
     assert (changed.schedule.age.every, changed.schedule.keep) == ("weekly", 3)
     assert schedule.change(context, DAILY).schedule.keep == 3
 
+    whole = schedule.change(context, schedule.Request("daily", volumes=True, images=True))
+    assert "backup create --live --keep 3 --volumes --images\n" in service.read_text()
+    display.show_changed(Report(), whole)
+    out = capsys.readouterr().out
+    assert "schedule     daily, the last 3 are kept, with volumes and images\n" in out
+    changed = schedule.change(context, schedule.Request("daily", images=False))
+    document = schedule.changed_document(changed)
+    assert (document["volumes"], document["images"]) == (True, False)
+    bus.calls()
+
     changed = schedule.change(context, OFF)
     assert calls(bus)[-4:] == ["StopUnit", "DisableUnitFiles", "Reload", "Reload"]
     assert not any(path.exists() or path.is_symlink() for path in (service, timer, link))

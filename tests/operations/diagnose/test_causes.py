@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from k3s_rootless.backup import record as records
+from k3s_rootless.backup.facts import Phase, Record
 from k3s_rootless.cli.display import diagnose
 from k3s_rootless.errors import NotRunning, RootlessError, UsageError
 from k3s_rootless.operations.context import Context
@@ -37,11 +39,10 @@ def test_a_ready_k3s_has_no_cause(k3s: K3s) -> None:
 
 
 def test_unfinished_work_is_part_of_the_answer(k3s: K3s) -> None:
-    record = k3s.context.paths.restore_record
-    record.parent.mkdir(parents=True)
-    record.write_text('{"phase": "placed", "archive": "/a", "running": true, "paths": []}')
+    record = k3s.context.paths.transaction
+    records.save(record, Record(Phase.PLACED, Path("/a"), ()))
 
-    with pytest.raises(NotRunning, match="a restore of `/a` is not finished") as error:
+    with pytest.raises(NotRunning, match="the restore of `/a` is not finished") as error:
         judged(k3s)
     assert "undo: k3s-rootless backup restore --abort" in (error.value.hint or "")
 
@@ -50,7 +51,7 @@ def test_unfinished_work_is_part_of_the_answer(k3s: K3s) -> None:
     answer = judged(k3s)
     assert answer.unfinished
     assert document.document(answer)["unfinished"]["what"] == "backup restore"
-    assert any(line.startswith("unfinished a restore") for line in diagnose.lines(answer))
+    assert any(line.startswith("unfinished the restore") for line in diagnose.lines(answer))
 
     record.write_text("junk")
     assert judged(k3s).unfinished is None

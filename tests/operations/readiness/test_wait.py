@@ -46,6 +46,7 @@ class Unit:
     stuck_at: float = float("inf")
     end: UnitState = ENDS["failed"]
     signals: bool = True
+    progress: Callable[[float], float] | None = None
     longest: float = 0.0
     reached: list[str] = field(default_factory=list)
     _signalled: bool = False
@@ -65,6 +66,9 @@ class Unit:
 
     def stuck(self, key: str) -> bool:
         return self.now >= self.stuck_at and key == "kubeconfig"
+
+    def last_progress(self) -> float | None:
+        return self.progress(self.now) if self.progress else None
 
     def after(self, seconds: float, *, takes: float = 0.0) -> Callable[[], str | None]:
         def missing() -> str | None:
@@ -264,3 +268,28 @@ def test_the_first_missing_phase_is_returned() -> None:
 
     assert (phases[1].phase, "none registered") == first_missing(phases)
     assert first_missing(phases[:1]) is None
+
+
+def test_progress_extends_the_time_limit() -> None:
+    """The start takes far longer than the limit, but logs lines of new kinds all the time."""
+    slow = Unit(progress=lambda now: min(now, 300.0))
+    conditions = (condition("socket", slow.after(1)), condition("node", slow.after(290)))
+
+    assert isinstance(followed(slow, *conditions, seconds=10), Ready)
+
+
+def test_a_start_without_progress_is_out_of_time() -> None:
+    stalled = Unit(progress=lambda now: min(now, 20.0))
+    conditions = (condition("socket", stalled.after(5)), condition("node", stalled.after(290)))
+
+    late = followed(stalled, *conditions, seconds=10)
+
+    assert isinstance(late, OutOfTime)
+    assert 30 <= late.seconds <= 30 + FIRST_CHECK + LONGEST_PAUSE
+
+
+def test_a_phase_is_progress() -> None:
+    steps = Unit(progress=lambda _: 0.0)
+    conditions = [condition(str(at), steps.after(at)) for at in (8, 16, 24, 32)]
+
+    assert isinstance(followed(steps, *conditions, seconds=10), Ready)

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from k3s_rootless.backup import record as records
+from k3s_rootless.backup.facts import Phase, Record
 from k3s_rootless.cluster.kubeconfig import read as kubeconfigs
 from k3s_rootless.errors import BusError, NotRunning, PreflightFailed
 from k3s_rootless.observation import Known, Unknown, value_or
@@ -59,14 +61,13 @@ def test_all_parts_of_a_ready_k3s_are_known(k3s: K3s) -> None:
 
 
 def test_an_unfinished_restore_is_read(k3s: K3s) -> None:
-    record = k3s.context.paths.restore_record
-    record.parent.mkdir(parents=True)
-    record.write_text('{"phase": "placed", "archive": "/a", "running": true, "paths": []}')
+    record = k3s.context.paths.transaction
+    records.save(record, Record(Phase.PLACED, Path("/a"), ()))
 
     found = value_or(read(k3s).unfinished, None)
 
     assert found
-    assert "a restore of `/a` is not finished" in found.problem
+    assert "the restore of `/a` is not finished" in found.problem
     assert ["finish", "undo"] == [does for does, _ in found.commands]
     record.write_text("junk")
     assert "unfinished work" in {part for part, _ in read(k3s).unknown}

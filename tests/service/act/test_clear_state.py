@@ -13,7 +13,7 @@ import pytest
 
 from k3s_rootless.errors import RootlessError
 from k3s_rootless.rootlesskit.state import leftovers
-from k3s_rootless.service.act.apply import clear_state
+from k3s_rootless.service.act.clear_state import clear_state
 
 UID = os.getuid()
 

@@ -110,6 +110,13 @@ def test_a_moved_or_copied_directory_is_reported_but_a_link_is_not(
     assert "not in this data directory" in (stale(new, 6444) or "")
 
 
+def test_a_certificate_in_a_place_that_cannot_be_seen_is_elsewhere(tmp_path: Path) -> None:
+    """Such as the home directory of another user, after a restore."""
+    write(tmp_path, named=Path("/", "x" * 300))
+
+    assert "not in this data directory" in (stale(tmp_path, 6444) or "")
+
+
 def test_a_file_in_another_format_is_unknown(tmp_path: Path) -> None:
     cred = write(tmp_path)
     path = cred / "controller.kubeconfig"

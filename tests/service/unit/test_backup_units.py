@@ -24,6 +24,16 @@ def test_the_texts_are_sealed_and_readable() -> None:
     assert {"Persistent=true", "RandomizedDelaySec=1h"} <= set(timer.splitlines())
 
 
+def test_parts_of_the_backups() -> None:
+    settings = BackupSettings(("/a",), "daily", 7, parts=backup_units.PARTS)
+    service = backup_units.service(settings)
+
+    assert 'ExecStart="/a" backup create --live --keep 7 --volumes --images' in service.splitlines()
+    assert backup_units.parts_of(service) == backup_units.PARTS
+    assert backup_units.parts_of(backup_units.service(SETTINGS)) == ()
+    assert backup_units.parts_of("[Service]\nExecStart=/a --images\n") == ("--images",)
+
+
 def test_another_data_directory_of_the_user() -> None:
     settings = BackupSettings(("/a",), "weekly", 1, "/srv/my data")
 

@@ -105,7 +105,8 @@ class Agent:
             else "127.0.0.1"
         )
         network = kept.node_network(self._flags, self._name)
-        found = node(self._name, self._context.release.version, address, network, ready=ready)
+        version = self._orders.node_version or self._context.release.version
+        found = node(self._name, version, address, network, ready=ready)
         self._context.cluster.put("nodes", found)
 
     def _sleep(self, seconds: float) -> None:

@@ -100,7 +100,7 @@ class Child:
             if self._release.covers_kernel_log:
                 kernel.cover_kernel_log()
         self._story.banner()
-        datastore.open_(self._data_dir, self._journal, self._sleep)
+        datastore.open_(self._data_dir, self._orders.version, self._journal, self._sleep)
         self._story.starting()
         context = self._serve()
         faults.require_files(self._data_dir, self._release)

@@ -15,15 +15,17 @@ from .journal import Journal
 _SECONDS = 1.0
 
 
-def open_(data_dir: Path, journal: Journal, sleep: Callable[[float], None]) -> None:
+def open_(data_dir: Path, version: str, journal: Journal, sleep: Callable[[float], None]) -> None:
     """Open the datastore, and create it if it does not exist.
 
-    Returns when the datastore can be read, however long that takes.
+    Stores which release has started. Returns when the datastore can be read, however long that
+    takes.
     """
     while True:
         try:
-            with kine.opened(kept.database(data_dir)):
-                return
+            kine.keep_release(kept.database(data_dir), version)
         except sqlite3.DatabaseError as error:
             journal.error(f"Failed to ping database connection: {error}")
             sleep(_SECONDS)
+        else:
+            return

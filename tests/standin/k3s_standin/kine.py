@@ -19,6 +19,7 @@ _ROW = (
     " old_value) VALUES (?, 1, 0, 0, 0, 0, ?, NULL)"
 )
 _NODES = "/registry/minions/"
+_RELEASES = "/registry/configmaps/default/"
 _API = "/registry/services/specs/default/kubernetes"
 
 
@@ -61,6 +62,12 @@ def keep_api_service(path: Path, address: str) -> None:
     """Store the Service `kubernetes`; a known Service keeps its address."""
     spec = _field(3, address.encode()) + _field(4, b"ClusterIP") + _field(18, address.encode())
     _keep(path, _API, _object("v1", "Service", spec))
+
+
+def keep_release(path: Path, version: str) -> None:
+    """Store an object for each release that has started with this datastore."""
+    name = f"started-{version}"
+    _keep(path, f"{_RELEASES}{name}", _object("v1", "ConfigMap", b""))
 
 
 def _keep(path: Path, key: str, value: bytes) -> None:

@@ -33,6 +33,7 @@ Start
                         rootlesskit 2.0.2: its parent process then waits forever and ignores
                         SIGTERM
     node_ready          true: false leaves the node NotReady forever
+    node_version        null: the version that the node reports, instead of that of the release
 
 Cluster
     services            []: Services to add at each start: {"namespace": "default", "name": "web",
@@ -116,6 +117,7 @@ class Orders:
     check_snapshotter: bool = True
     check_copy_up: bool = True
     node_ready: bool = True
+    node_version: str | None = None
     services: tuple[dict[str, Any], ...] = ()
     service_count: int = 0
     lb_delay: float = 0.1

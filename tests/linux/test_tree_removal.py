@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from k3s_rootless.errors import RootlessError
-from k3s_rootless.service.act import purge, tree_removal
+from k3s_rootless.linux import tree_removal
+from k3s_rootless.linux.id_mapping import IdMapping
+from k3s_rootless.service.act import purge
 from tests.patience import PATIENCE
 
 ROOT = pytest.mark.skipif(os.getuid() != 0, reason="only root can mount, and give files away")
@@ -184,7 +186,7 @@ def test_a_data_directory_in_use_is_detected_by_its_lock(data: Path) -> None:
 
 
 def test_a_failed_id_mapping_leaves_the_removal_to_the_user(data: Path) -> None:
-    false = purge.Mapping("/bin/false", "/bin/false", [(100000, 65536)], [(100000, 65536)])
+    false = IdMapping("/bin/false", "/bin/false", [(100000, 65536)], [(100000, 65536)])
 
     result = purge.remove(tree_removal.Task(data), false)
 

@@ -111,7 +111,7 @@ class _Walk:
             raise RootlessError(f"cannot open `{self.top}`: {_why_not_opened(error)}") from error
         try:
             self._require_identity()
-            self.mount = _mount_id(self.here)
+            self.mount = mount_id(self.here)
             self._set_mark()
             self._enter(name, self.task.only)
             while self.levels:
@@ -185,7 +185,7 @@ class _Walk:
         self._enter(name)
 
     def _not_entered(self, descriptor: int) -> str:
-        if _mount_id(descriptor) != self.mount:
+        if mount_id(descriptor) != self.mount:
             return "another file system is mounted there"
         found = os.fstat(descriptor)
         if (found.st_dev, found.st_ino) in self.task.spared:
@@ -237,7 +237,8 @@ class _Walk:
         return "/".join(parts)
 
 
-def _mount_id(descriptor: int) -> str:
+def mount_id(descriptor: int) -> str:
+    """Return the mount of an open file. Raises RootlessError."""
     # proc(5): `mnt_id` distinguishes two mounts even if both show the same file system.
     for line in Path(f"/proc/self/fdinfo/{descriptor}").read_text("ascii").splitlines():
         if line.startswith("mnt_id:"):

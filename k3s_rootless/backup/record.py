@@ -1,0 +1,124 @@
+"""The record of a transaction that is not finished, such as a restore, an upgrade or a reset.
+
+While the record exists, no command and no drop-in starts K3s with half of a change.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from dataclasses import replace as changed
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from k3s_rootless import atomic
+from k3s_rootless.backup.facts import Expected, Kind, Phase, Record, Replaced, Switch
+from k3s_rootless.errors import RootlessError
+from k3s_rootless.json_fields import each, field, member, moment, optional, parsing, typed
+
+SCHEMA = "k3s-rootless/transaction/v1"
+_LARGEST = 2**20
+
+
+def load(path: Path) -> Record | None:
+    """Return the record of an unfinished transaction; None if there is none.
+
+    Raises RootlessError.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(_LARGEST)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise RootlessError(f"cannot read `{path}`: {atomic.reason(error)}") from error
+    with parsing(f"`{path}`"):
+        content = typed(json.loads(data), dict)
+        return Record(
+            phase=member(content, "phase", Phase),
+            archive=_path(content, "archive"),
+            paths=each(content, "paths", _replaced),
+            running=field(content, "running", bool),
+            kind=member(content, "kind", Kind),
+            switch=_switch(optional(content, "switch", dict)),
+            stopped=_time(content, "stopped"),
+            failed=_path(content, "failed"),
+            expected=_expected(field(content, "expected", dict)),
+            data=_path(content, "data"),
+        )
+
+
+def save(file: Path, record: Record) -> None:
+    """Write the record. Raises OSError."""
+    content = {
+        "schema": SCHEMA,
+        "phase": record.phase.value,
+        "kind": record.kind.value,
+        "archive": record.archive and str(record.archive),
+        "running": record.running,
+        "switch": record.switch and asdict(record.switch),
+        "stopped": record.stopped and record.stopped.isoformat(),
+        "failed": record.failed and str(record.failed),
+        "expected": asdict(record.expected),
+        "data": record.data and str(record.data),
+        "paths": [asdict(one) | {"path": str(one.path)} for one in record.paths],
+    }
+    atomic.make_directory(file.parent)
+    atomic.sweep(file.parent, file.name.replace(".", r"\."))
+    data = json.dumps(content, indent=1).encode("ascii")
+    atomic.write(file, data, 0o600)
+
+
+def advance(file: Path, record: Record, phase: Phase) -> Record:
+    """Return the record in a phase, and write it if the phase changes. Raises OSError."""
+    if record.phase is phase:
+        return record
+    advanced = changed(record, phase=phase)
+    save(file, advanced)
+    return advanced
+
+
+def remove(file: Path) -> None:
+    """Remove the record, which ends the transaction. Raises OSError."""
+    file.unlink(missing_ok=True)
+    atomic.sync(file.parent)
+
+
+def _path(content: dict[str, Any], key: str) -> Path | None:
+    text = optional(content, key, str)
+    if text is None:
+        return None
+    return Path(text)
+
+
+def _time(content: dict[str, Any], key: str) -> datetime | None:
+    if optional(content, key, str) is None:
+        return None
+    return moment(content, key)
+
+
+def _replaced(value: Any) -> Replaced:  # noqa: ANN401 (untyped JSON)
+    content = typed(value, dict)
+    return Replaced(
+        Path(field(content, "path", str)),
+        field(content, "new", bool),
+        field(content, "old", bool),
+        field(content, "copied", bool),
+        field(content, "volumes", bool),
+    )
+
+
+def _expected(content: dict[str, Any]) -> Expected:
+    return Expected(field(content, "data", str), field(content, "node", str))
+
+
+def _switch(content: dict[str, Any] | None) -> Switch | None:
+    if content is None:
+        return None
+    return Switch(
+        field(content, "before", str),
+        field(content, "after", str),
+        optional(content, "linked", str),
+        optional(content, "previous", str),
+    )
