@@ -1,4 +1,4 @@
-"""`python -m benchmarks.status`: cost of `status` and `env list`, in a lab (needs root).
+"""`python -m benchmarks.status`: cost of `status`, `env list` and `shell`, in a lab (needs root).
 
 The lab has a real systemd and rootlesskit. With a ready K3s, the floor is `python -c "import click,
 dbus_next.aio"`. The times with a frozen API server, a silent bus, and a journal of 25,000 lines in
@@ -60,7 +60,7 @@ def main() -> None:
     rounds = parser.parse_args().rounds
     with Lab.up("bench-status") as lab:
         up(lab)
-        for command in ("status --json", "env list", "env list --json"):
+        for command in ("status --json", "env list", "env list --json", "shell -- true"):
             show(f"{command}, K3s is ready", 0, measure(lab, rounds, *command.split()), None)
         bus = lab.user(
             "systemctl", "--user", "show", "-P", "MainPID", "dbus.service"

@@ -11,7 +11,7 @@ import shlex
 import signal
 import subprocess
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,6 +50,55 @@ def run(args: Sequence[str], *, timeout: float, environ: Mapping[str, str] | Non
         return Output(_text(stdout), _text(stderr), process.returncode)
 
 
+def feed(
+    args: Sequence[str],
+    produce: Callable[[Callable[[bytes], object]], None],
+    *,
+    timeout: float,
+    environ: Mapping[str, str] | None = None,
+) -> Output:
+    """Run a program, and return its output; `produce` writes its input with the given function.
+
+    The input ends early if the program closes it. `timeout` is in seconds, from the end of the
+    input on. Raises CommandFailed as `run` does, and what `produce` raises; the program is then
+    killed.
+    """
+    # Not pipes: they would not be read while the input is written.
+    with (
+        open(os.memfd_create("stdout"), "r+b") as stdout,  # noqa: PTH123
+        open(os.memfd_create("stderr"), "r+b") as stderr,  # noqa: PTH123
+        _started(args, environ, stderr, stdout=stdout, stdin=subprocess.PIPE) as process,
+    ):
+        if process.stdin is not None:
+            with suppress(BrokenPipeError), process.stdin as written:
+                produce(written.write)
+        try:
+            process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            _kill_group(process)
+            raise CommandFailed(f"`{_joined(args)}` did not finish within {timeout:g} s") from None
+        stdout.seek(0)
+        stderr.seek(0)
+        return Output(_text(stdout.read()), _text(stderr.read()), process.returncode)
+
+
+def pieces(args: Sequence[str], size: int = 2**20) -> Iterator[bytes]:
+    """Run a program and yield its output in pieces of at most `size` bytes, as `stream` does.
+
+    Raises CommandFailed for each failure of the program, also without an error message.
+    """
+    with (
+        open(os.memfd_create("stderr"), "r+b") as stderr,  # noqa: PTH123
+        _started(args, None, stderr) as process,
+    ):
+        stdout: IO[bytes] | None = process.stdout
+        if stdout is not None:
+            yield from iter(lambda: stdout.read(size), b"")
+        _require_success(process, stderr)
+        if process.returncode:
+            raise CommandFailed(f"`{_joined(args)}` failed with status {process.returncode}")
+
+
 def stream(args: Sequence[str]) -> Iterator[bytes]:
     """Run a program and yield the lines of its output as they arrive.
 
@@ -76,6 +125,20 @@ def replace(args: Sequence[str], environ: Mapping[str, str]) -> None:
     except OSError as error:
         signal.signal(signal.SIGPIPE, before)
         raise CommandFailed(f"cannot run `{_joined(args)}`: {error.strerror}") from error
+
+
+def become(args: Sequence[str], environ: Mapping[str, str]) -> None:
+    """Replace this process by a program that the user named; as `replace` otherwise.
+
+    The program is the first one in the PATH of `environ`, as a shell finds it.
+    """
+    before = signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    try:
+        os.execvpe(args[0], list(args), dict(environ))  # noqa: S606 (an argument list, no shell)
+    except (OSError, ValueError) as error:
+        signal.signal(signal.SIGPIPE, before)
+        reason = getattr(error, "strerror", None) or str(error)
+        raise CommandFailed(f"cannot run `{_joined(args)}`: {reason.lower()}") from error
 
 
 def found(name: str, environ: Mapping[str, str] | None = None) -> tuple[str | None, str]:
@@ -117,6 +180,10 @@ def _lines(process: subprocess.Popen[bytes], stderr: IO[bytes]) -> Iterator[byte
     stdout: IO[bytes] | None = process.stdout
     if stdout is not None:
         yield from stdout
+    _require_success(process, stderr)
+
+
+def _require_success(process: subprocess.Popen[bytes], stderr: IO[bytes]) -> None:
     status = process.wait()
     command = _joined(map(str, process.args))  # type: ignore[arg-type]
     if status < 0:
@@ -132,6 +199,9 @@ def _started(
     args: Sequence[str],
     environ: Mapping[str, str] | None,
     stderr: IO[bytes] | int = subprocess.PIPE,
+    *,
+    stdout: IO[bytes] | int = subprocess.PIPE,
+    stdin: int = subprocess.DEVNULL,
 ) -> Iterator[subprocess.Popen[bytes]]:
     program = _program(args, environ)
     with _starting, _undisturbed():
@@ -141,8 +211,8 @@ def _started(
             process = subprocess.Popen(
                 list(args),
                 executable=program,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
+                stdin=stdin,
+                stdout=stdout,
                 stderr=stderr,
                 env=dict(environ) if environ is not None else None,
                 start_new_session=True,

@@ -1,4 +1,4 @@
-"""The HTTP client: GET requests with limits, and streams of lines, over a unix socket or TLS.
+"""The HTTP client: requests with limits, and streams of lines, over a unix socket or TLS.
 
 All HTTP requests go through this module. It uses the client of the standard library: importing it
 adds 5 % to the instructions that click and dbus-next need, while httpx2 doubles them and lightkube
@@ -100,12 +100,42 @@ class TlsPeer:
         )
         return _get(connection, path, timeout, f"https://{self.host}:{self.port}")
 
+    def change(
+        self, method: str, path: str, body: bytes = b"", kind: str = "", *, timeout: float
+    ) -> Answer:
+        """Send a request that changes something, with a body of the content type `kind`.
+
+        `timeout` is as for `get`. Raises PeerError.
+        """
+        connection = http.client.HTTPSConnection(
+            self.host, self.port, timeout=timeout, context=self.context
+        )
+        request = _Request(method, body, kind)
+        return _get(connection, path, timeout, f"https://{self.host}:{self.port}", request)
+
     def stream(self, path: str, *, timeout: float) -> Generator[bytes, None, None]:
         """Yield the lines of `path`; see Peer."""
         connection = http.client.HTTPSConnection(
             self.host, self.port, timeout=CONNECT_SECONDS, context=self.context
         )
         return _stream(connection, path, timeout, f"https://{self.host}:{self.port}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    method: str = "GET"
+    body: bytes = b""
+    kind: str = ""
+
+    @property
+    def headers(self) -> dict[str, str]:
+        headers = {"Accept": "application/json"}
+        if self.kind:
+            headers["Content-Type"] = self.kind
+        return headers
+
+
+_READ = _Request()
 
 
 class _UnixConnection(http.client.HTTPConnection):
@@ -166,7 +196,11 @@ def _left(deadline: float) -> float:
 
 @contextmanager
 def _requested(
-    connection: http.client.HTTPConnection, path: str, timeout: float, peer: str
+    connection: http.client.HTTPConnection,
+    path: str,
+    timeout: float,
+    peer: str,
+    request: _Request = _READ,
 ) -> Iterator[_Response]:
     deadline = time.monotonic() + timeout
     respond = functools.partial(_Response, deadline=deadline)
@@ -174,7 +208,7 @@ def _requested(
     try:
         connection.connect()
         connection.sock.settimeout(_left(deadline))
-        connection.request("GET", path, headers={"Accept": "application/json"})
+        connection.request(request.method, path, request.body or None, request.headers)
         # An answer without a length takes over the socket of its connection, so closing the
         # connection is not enough.
         with closing(connection.getresponse()) as response:
@@ -187,8 +221,14 @@ def _requested(
         connection.close()
 
 
-def _get(connection: http.client.HTTPConnection, path: str, timeout: float, peer: str) -> Answer:
-    with _requested(connection, path, timeout, peer) as response:
+def _get(
+    connection: http.client.HTTPConnection,
+    path: str,
+    timeout: float,
+    peer: str,
+    request: _Request = _READ,
+) -> Answer:
+    with _requested(connection, path, timeout, peer, request) as response:
         return Answer(response.status, _body(response), response.certificate)
 
 

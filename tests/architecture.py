@@ -15,9 +15,20 @@ from pathlib import Path
 PACKAGE = "k3s_rootless"
 LAYERS = ("leaves", "subjects", "operations", "cli")
 """Layers from lowest to highest: a module imports only from its own layer and lower layers."""
-SUBJECTS = ("preflight", "service", "ports", "journal", "cluster", "binaries", "support", "backup")
+SUBJECTS = (
+    "preflight",
+    "service",
+    "ports",
+    "journal",
+    "cluster",
+    "node",
+    "binaries",
+    "support",
+    "backup",
+)
 SHELL = ("cli", "__main__")
 OWNERS = {
+    "backports": ("node/images/archive.py",),
     "click": ("cli/",),
     "dbus_next": ("service/systemd/bus.py",),
     "http": ("rest.py",),
@@ -63,6 +74,11 @@ JUDGES = (
     "binaries/tags.py",
     "binaries/urls.py",
     "support/redaction/",
+    "node/invocation.py",
+    "node/subcommands.py",
+    "node/images/importing.py",
+    "node/images/listing.py",
+    "node/images/references.py",
     "operations/readiness/milestones.py",
     "operations/status/model.py",
     "operations/status/pending.py",
@@ -100,6 +116,8 @@ READERS = (
     "cluster/own_file.py",
     "cluster/packaged.py",
     "cluster/server_names.py",
+    "cluster/pods.py",
+    "node/images/archive.py",
     "binaries/channels.py",
     "binaries/extractions.py",
     "binaries/forge.py",
@@ -113,6 +131,9 @@ READERS = (
 )
 PERFORMERS = (
     "service/act/",
+    "cluster/ending.py",
+    "node/entry.py",
+    "node/inside.py",
     "binaries/download.py",
     "binaries/part.py",
     "binaries/store.py",

@@ -134,7 +134,7 @@ def test_each_exit_code_is_documented() -> None:
 
 
 def test_each_command_of_the_readme_exists() -> None:
-    named = set(re.findall(r"`k3s-rootless ([a-z]+)", (ROOT / "README.md").read_text("utf-8")))
+    named = set(re.findall(r"`k3s-rootless ([a-z0-9]+)", (ROOT / "README.md").read_text("utf-8")))
 
     assert {name.split()[1] for name, _ in commands() if name != "k3s-rootless"} == named
 
@@ -169,7 +169,7 @@ def test_each_command_in_a_page_is_one(page: Path) -> None:
     """Pages mention only commands and options that exist."""
     known = dict(commands())
     text = page.read_text("utf-8")
-    for line in re.findall(r"k3s-rootless ([a-z]+(?: [^`\n#|]*)?)", text):
+    for line in re.findall(r"k3s-rootless ([a-z0-9]+(?: [^`\n#|]*)?)", text):
         arguments = line.split()
         command = known.get(f"k3s-rootless {' '.join(arguments[:2])}") or known.get(
             f"k3s-rootless {arguments[0]}"
@@ -199,7 +199,7 @@ def test_the_schemas_of_the_json_page_are_those_of_the_commands() -> None:
 def test_each_command_that_a_hint_or_a_remedy_names_exists() -> None:
     """Users can run the commands that hints and remedies name."""
     names = {name.split()[-1] for name, _ in commands()}
-    pasted = re.compile(r"(?:^|`|: |\\$ )k3s-rootless ([a-z]+)")
+    pasted = re.compile(r"(?:^|`|: |\\$ )k3s-rootless ([a-z0-9]+)")
     mentioned = {
         (path.name, name)
         for path in (ROOT / "k3s_rootless").rglob("*.py")

@@ -26,6 +26,9 @@ _COMMANDS = {
     "down": "Stop K3s",
     "restart": "Restart K3s, and wait until it is ready",
     "status": "Show whether K3s is running and ready",
+    "k3s": "Run any K3s sub-command where it must run",
+    "shell": "Run a shell or COMMAND inside the namespaces of K3s",
+    "images": "List, import, preload and remove container images",
     "env": "Show or change the environment variables of K3s",
     "kubeconfig": "Show the kubeconfig, and merge it into your own",
     "kubectl": "Run the kubectl of K3s on this cluster",
@@ -50,10 +53,12 @@ _COMMANDS = {
 
 `--help` thus loads no command module; a test compares the summaries with those of the commands.
 """
-_GROUPS = frozenset({"backup", "config", "env", "kubeconfig", "release", "unit"})
+_GROUPS = frozenset({"backup", "config", "env", "images", "kubeconfig", "release", "unit"})
 """Commands that have subcommands and do nothing themselves."""
-_PASS_THROUGH = frozenset({"kubectl"})
+_PASS_THROUGH = frozenset({"k3s", "kubectl", "shell"})
 """Commands that run another program, to which all options belong."""
+_MODULES = {"shell": "shell_command"}
+"""Modules with another name than their command, because this package has a `shell` itself."""
 
 
 class Shell(click.Group):
@@ -83,7 +88,9 @@ class Shell(click.Group):
         """Load the module of one command."""
         if cmd_name not in _COMMANDS:
             return None
-        command: click.Command = import_module(f"k3s_rootless.cli.{cmd_name}").command
+        command: click.Command = import_module(
+            f"k3s_rootless.cli.{_MODULES.get(cmd_name, cmd_name)}"
+        ).command
         return command
 
     def main(

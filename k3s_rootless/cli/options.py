@@ -49,6 +49,26 @@ def _seconds(context: click.Context, parameter: click.Parameter, value: str) -> 
     return float(int(number) * (factor or 1))
 
 
+def _grace(context: click.Context, parameter: click.Parameter, value: str | None) -> float | None:
+    """Parse the value of `--grace`; without one, only the Pods limit the time."""
+    if value is None:
+        return None
+    return _seconds(context, parameter, value) if value else float("inf")
+
+
+def grace_option(function: Function) -> Function:
+    """Add `--grace [SECONDS]`: seconds, infinite without a value, or None if it is not given."""
+    option: Function = click.option(
+        "--grace",
+        is_flag=False,
+        flag_value="",
+        metavar="[SECONDS]",
+        callback=_grace,
+        help="Let the Pods end first, each within its grace period, or all within SECONDS.",
+    )(function)
+    return option
+
+
 def timeout_option(function: Function) -> Function:
     """Add `--timeout`, in seconds."""
     option: Function = click.option(

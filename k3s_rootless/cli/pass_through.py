@@ -8,9 +8,12 @@ import click
 
 from k3s_rootless.cli.help import Command
 from k3s_rootless.errors import RootlessError
+from k3s_rootless.linux import job
 
 FAILED = 125
 """The exit code of every failure of k3s-rootless itself; other codes are those of the program."""
+SETTINGS = {"allow_interspersed_args": False}
+"""All words after the first one belong to the program."""
 
 
 class _Misused(click.UsageError):
@@ -40,3 +43,10 @@ class PassThrough(Command):
         except RootlessError as error:
             error.exit_code = FAILED
             raise
+
+
+def end_as(ended: job.Ended) -> None:
+    """End this process as the program ended."""
+    if ended.signal:
+        job.end_by(ended.signal)
+    click.get_current_context().exit(ended.status)

@@ -6,7 +6,13 @@ import click
 
 from k3s_rootless.cli.begin import begin
 from k3s_rootless.cli.help import Command
-from k3s_rootless.cli.options import json_option, timeout_option, wait_for_option, wait_option
+from k3s_rootless.cli.options import (
+    grace_option,
+    json_option,
+    timeout_option,
+    wait_for_option,
+    wait_option,
+)
 
 
 @click.command(
@@ -22,8 +28,11 @@ from k3s_rootless.cli.options import json_option, timeout_option, wait_for_optio
 @timeout_option
 @wait_option
 @wait_for_option
+@grace_option
 @json_option
-def command(*, timeout: float, wait: bool, wait_for: str, as_json: bool) -> None:
+def command(
+    *, timeout: float, wait: bool, wait_for: str, grace: float | None, as_json: bool
+) -> None:
     """Restart K3s, and wait until it is ready.
 
     This stops all pods, and applies changes of `config` and `env`.
@@ -32,5 +41,6 @@ def command(*, timeout: float, wait: bool, wait_for: str, as_json: bool) -> None
     from k3s_rootless.operations import restart
 
     session = begin("restart", as_json=as_json)
-    started = restart.restart(session, timeout if wait else None, wait_for)
+    seconds = timeout if wait else None
+    started = restart.restart(session, seconds, wait_for, grace=grace)
     launch.show_restart(session.report, started)

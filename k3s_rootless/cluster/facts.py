@@ -87,6 +87,25 @@ class Deployment:
 
 
 @dataclass(frozen=True, slots=True)
+class Pod:
+    """One Pod that has not ended; `grace` is the time in seconds that it may take to end.
+
+    `by_daemon_set` is true if a DaemonSet owns the Pod: it is created again at once, on any node.
+    """
+
+    namespace: str
+    name: str
+    uid: str
+    grace: float
+    by_daemon_set: bool = False
+
+    @property
+    def text(self) -> str:
+        """The namespace and the name of the Pod."""
+        return f"{self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
 class Listed(Generic[T]):
     """The listed objects, and the version of the cluster's state (Kubernetes' resourceVersion).
 

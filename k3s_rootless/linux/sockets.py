@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import functools
 import ipaddress
-import os
 import socket
 import sys
 import threading
@@ -203,17 +202,3 @@ def unprivileged_from(path: Path = Path("/proc/sys/net/ipv4/ip_unprivileged_port
         return int(path.read_text("ascii"))
     except (OSError, ValueError):
         return 1024
-
-
-def open_process(pid: int) -> int:
-    """Open the directory of a process in /proc, and return the descriptor.
-
-    All files below the descriptor belong to this process, even if its PID is reused. Raises
-    RootlessError.
-    """
-    try:
-        return os.open(f"/proc/{pid}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError as error:
-        raise RootlessError(
-            f"cannot read process {pid}: {(error.strerror or str(error)).lower()}"
-        ) from error

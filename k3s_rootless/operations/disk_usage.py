@@ -16,7 +16,7 @@ from k3s_rootless.errors import RootlessError
 from k3s_rootless.k3s import layout
 from k3s_rootless.linux import disk_usage
 from k3s_rootless.observation import value_or
-from k3s_rootless.operations import data_directory, k3s_search
+from k3s_rootless.operations import data_directory
 from k3s_rootless.preflight.probes import subids
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ SECONDS = 60.0
 _MORE_SECONDS = 5.0
 """The time after which a file system that does not respond is given up on."""
 _PRUNE = "k3s-rootless release prune"
+_IMAGES = "k3s-rootless images prune"
+_VOLUME = "k3s-rootless k3s kubectl delete pvc -n NAMESPACE NAME"
 _PURGE = "k3s-rootless uninstall --purge"
 
 
@@ -104,28 +106,17 @@ def parts(context: Context, data: Path) -> tuple[Part, ...]:
     backups = context.paths.backups
     containerd = data / layout.CONTAINERD
     snapshots = tuple(sorted(containerd.glob(f"{layout.SNAPSHOTTER}*")))
-    k3s = _k3s(context, data)
-    socket = f"unix://{context.paths.runtime}/{layout.CONTAINERD_SOCKET}"
-    images = f"CONTAINER_RUNTIME_ENDPOINT={quote(socket)} {k3s} crictl rmi --prune"
     return (
         Part("datastore", (data / layout.DATASTORE,), _PURGE),
-        Part("images", (containerd / layout.IMAGE_CONTENT,), images),
-        Part("snapshots", snapshots, images),
+        Part("images", (containerd / layout.IMAGE_CONTENT,), _IMAGES),
+        Part("snapshots", snapshots, _IMAGES),
         Part("image archives", (archives,), f"rm {quote(str(archives))}/FILE"),
-        Part("volumes", (data / layout.STORAGE,), f"{k3s} kubectl delete pvc -n NAMESPACE NAME"),
+        Part("volumes", (data / layout.STORAGE,), _VOLUME),
         Part("extractions", (data / layout.UNPACKED,), _PRUNE),
         Part("logs", (logs,), f"find {quote(str(logs))} -name '*.gz' -delete"),
         Part("releases", (own / installed.RELEASES,), _PRUNE),
         Part("backups", (backups,), f"rm {quote(str(backups))}/FILE"),
     )
-
-
-def _k3s(context: Context, data: Path) -> str:
-    """Return how a shell runs k3s, which unpacks itself if its data directory is another one."""
-    program = quote(k3s_search.located(context).path or "k3s")
-    if data == context.paths.data:
-        return program
-    return f"K3S_DATA_DIR={quote(str(data))} {program}"
 
 
 def document(usage: DiskUsage) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from k3s_rootless.operations import first_start, installation, rotation
+from k3s_rootless.operations import first_start, gently, installation, rotation
 from k3s_rootless.operations.backup import unfinished
 from k3s_rootless.operations.kubeconfig import after_start
 from k3s_rootless.operations.launch import perform, until_ready
@@ -22,10 +22,13 @@ if TYPE_CHECKING:
     from k3s_rootless.service.systemd.user import UserManager
 
 
-def restart(context: Context, timeout: float | None, until: str = "node") -> Started:
+def restart(
+    context: Context, timeout: float | None, until: str = "node", *, grace: float | None = None
+) -> Started:
     """Stop K3s, start it, and wait at most `timeout` seconds for the phase with the key `until`.
 
-    Does not wait if `timeout` is None. Raises NotRunning if K3s is not installed. Raises NotReady,
+    Does not wait if `timeout` is None. With `grace`, Pods may end first, for at most so many
+    seconds; see `gently.ended`. Raises NotRunning if K3s is not installed. Raises NotReady,
     or RootlessError with the cause, if K3s does not become ready.
     """
     begun = time.monotonic()
@@ -41,7 +44,8 @@ def restart(context: Context, timeout: float | None, until: str = "node") -> Sta
             rotate = rotation.needed(context, manager.environment, state)
             left = installation.left_behind(context, state, manager.environment)
             steps = stopped_for(rotate, planner.restart(state, left), state)
-            perform.perform(context, manager, steps)
+            with gently.ended(context, state, grace):
+                perform.perform(context, manager, steps)
             unfinished.forget_stop(context)
         reached = kubeconfig = None
         if timeout is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from k3s_rootless.operations import installation
+from k3s_rootless.operations import gently, installation
 from k3s_rootless.operations.backup import unfinished
 from k3s_rootless.operations.launch import perform
 from k3s_rootless.paths import UNIT
@@ -35,8 +35,10 @@ class Stopped:
         return self.state.file_state == "enabled"
 
 
-def stop(context: Context, *, disable: bool) -> Stopped:
+def stop(context: Context, *, disable: bool, grace: float | None = None) -> Stopped:
     """Stop K3s; `disable` also prevents its start at login or boot.
+
+    With `grace`, Pods may end first, for at most so many seconds; see `gently.ended`.
 
     Raises NotRunning if K3s is not installed, RootlessError.
     """
@@ -45,7 +47,10 @@ def stop(context: Context, *, disable: bool) -> Stopped:
         if state.load_state == "not-found":
             raise installation.absence(state)
         steps = planner.down(state, disable=disable)
-        perform.perform(context, manager, steps)
+        if state.running and grace is None:
+            context.notice(gently.KILLED)
+        with gently.ended(context, state, grace):
+            perform.perform(context, manager, steps)
         unfinished.forget_stop(context)
         after = manager.unit(UNIT)
         if after.active_state == "failed":

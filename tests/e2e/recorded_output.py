@@ -9,6 +9,7 @@ the recordings do not show. Lines that depend on the host of the lab are left ou
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import sys
@@ -22,6 +23,7 @@ from tests.e2e.upgrading import OWN, QUICK, bring
 from tests.lab.driver import Lab
 from tests.lab.fixtures import fresh
 from tests.machine import HOME, Completed
+from tests.node.images import archives
 
 _DEPENDS_ON_HOST = re.compile(r"\b\d+ of \d+ [a-z ]*passed\b|^memory  ")
 _APP = """apiVersion: v1
@@ -96,6 +98,7 @@ def recordings(tool: Tool) -> Iterator[Recording]:
     yield from _of_settings(tool)
     yield from _of_origins(tool)
     yield from _of_services(tool)
+    yield from _of_images(tool)
     yield from _of_the_end(tool)
     fresh(tool.machine)
     yield from _of_releases(tool)
@@ -227,6 +230,20 @@ def _of_services(tool: Tool) -> Iterator[Recording]:
     yield text(tool, "up-deployments", "up", "--wait-for", "deployments", hidden=tool.ignore)
     yield text(tool, "ports-url", "ports", "web-direct", "--url")
     yield text(tool, "ports-one", "ports", "web-direct")
+
+
+def _of_images(tool: Tool) -> Iterator[Recording]:
+    # Small enough to be read at once: the progress of a larger one depends on the machine.
+    content = archives.docker("localhost/app:1", layer=archives.LAYER[:500_000])
+    archive = base64.b64encode(content).decode()
+    tool.machine.user("sh", "-c", "base64 -d > app.tar", stdin=archive).check_returncode()
+    yield text(tool, "images-import", "images", "import", "app.tar")
+    yield document(tool, "images-import", "images", "import", "app.tar")
+    yield text(tool, "images-list", "images", "list")
+    yield document(tool, "images-list", "images", "list")
+    yield document(tool, "images-prune", "images", "prune", "--dry-run")
+    yield document(tool, "images-preload", "images", "preload", "app.tar")
+    tool.machine.root("rm", "-f", f"{HOME}/app.tar").check_returncode()
 
 
 def _of_releases(tool: Tool) -> Iterator[Recording]:

@@ -24,7 +24,11 @@ SLOW = "v1.35.11+k3s1"
 ORDERS: dict[str, dict[str, Any]] = {
     OLD: QUICK,
     NEW: QUICK,
-    DIES: {**QUICK, "die": {"after": 0.3, "message": "failed to find cpuset cgroup (v2)"}},
+    DIES: {
+        **QUICK,
+        "node_ready": False,
+        "die": {"after": 0.3, "message": "failed to find cpuset cgroup (v2)"},
+    },
     NEVER_READY: {**QUICK, "node_ready": False},
     ANOTHER: {**QUICK, "node_version": "v1.35.1+k3s1"},
     SLOW: {"delay": 2.5, "kubeconfig_delay": 2.5, "ready_delay": 2.5, "node_delay": 2.5},

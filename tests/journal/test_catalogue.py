@@ -18,6 +18,8 @@ from k3s_rootless.journal import diagnosis, exits
 from k3s_rootless.journal.catalogue import CATALOGUE, Failure, Sign, Weight
 from k3s_rootless.journal.facts import Entry
 from k3s_rootless.journal.sources import journald
+from k3s_rootless.node import subcommands
+from k3s_rootless.node.facts import Place
 from k3s_rootless.operations.readiness import phases
 from k3s_rootless.preflight.checks.checklist import CHECKS
 from tests.journal import failures_page
@@ -87,16 +89,13 @@ def test_a_failure_without_an_exit_names_the_phase_that_is_never_reached() -> No
 
 
 def test_the_fix_for_the_containerd_socket_enters_the_namespace_of_k3s() -> None:
-    """Without these, a real K3s v1.36.3 unpacks itself into the namespace.
-
-    It then does not find its own program.
-    """
+    """Only there, the paths that containerd reports exist."""
     (command,) = next(
         failure.remedy.commands for failure in CATALOGUE if failure.id == "containerd-socket"
     )
 
-    assert command.startswith("K3S_DATA_DIR=~/.rancher/k3s nsenter ")
-    assert " -m -n -p -t " in command
+    assert "k3s-rootless k3s crictl ps" == command
+    assert Place.NAMESPACES is subcommands.find(command.split()[2:]).place
 
 
 def test_ids_are_unique() -> None:

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import cast
 
@@ -241,6 +241,60 @@ def in_another_process(code: str) -> subprocess.CompletedProcess[str]:
         check=False,
         timeout=PATIENCE,
     )
+
+
+def test_a_program_is_fed_while_it_prints_much() -> None:
+    text = os.urandom(2**20)
+
+    def produce(write: Callable[[bytes], object]) -> None:
+        for _ in range(3):
+            write(text)
+
+    done = command.feed(sh("tee /dev/stderr | wc -c; exit 4"), produce, timeout=PATIENCE)
+
+    assert (f"{3 * 2**20}\n", 4) == (done.stdout, done.status)
+
+
+def test_a_program_that_closes_its_input_ends_the_feeding() -> None:
+    def produce(write: Callable[[bytes], object]) -> None:
+        while True:
+            write(bytes(2**20))
+
+    assert 0 == command.feed(sh("exec <&-; echo done"), produce, timeout=PATIENCE).status
+
+
+def test_a_program_is_killed_if_its_input_fails(fifo: Path) -> None:
+    def produce(write: Callable[[bytes], object]) -> None:
+        write(b"x")
+        raise ValueError("no more")
+
+    with pytest.raises(ValueError, match="no more"):
+        command.feed(sh(f"exec 3>{fifo}; cat; sleep 1000 & wait"), produce, timeout=PATIENCE)
+
+    assert not held(fifo)
+
+
+def test_a_fed_program_has_a_time_limit() -> None:
+    def nothing(write: Callable[[bytes], object]) -> None:
+        write(b"")
+
+    with pytest.raises(CommandFailed, match=r"did not finish within 0\.1 s"):
+        command.feed(sh("sleep 1000"), nothing, timeout=0.1)
+
+
+def test_output_is_yielded_in_pieces() -> None:
+    found = list(command.pieces(sh("head -c 100000 /dev/zero"), size=65536))
+
+    assert 100_000 == sum(map(len, found))
+    assert all(len(one) <= 65536 for one in found)
+
+
+@pytest.mark.parametrize(
+    ("script", "reason"), [("exit 3", "failed with status 3"), ("echo why >&2; exit 3", "why")]
+)
+def test_pieces_of_a_program_that_fails_are_an_error(script: str, reason: str) -> None:
+    with pytest.raises(CommandFailed, match=reason):
+        list(command.pieces(sh(f"echo x; {script}")))
 
 
 def test_a_process_is_replaced_by_another_program() -> None:

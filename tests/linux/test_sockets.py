@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from k3s_rootless.errors import RootlessError
-from k3s_rootless.linux import sockets
+from k3s_rootless.linux import namespaces, sockets
 from k3s_rootless.linux.facts import Listener
 
 UID = os.getuid()
@@ -89,7 +89,7 @@ def test_without_an_answer_of_the_kernel_proc_net_is_read(
 def test_the_sockets_of_a_process_are_those_of_its_namespace(
     bound: dict[str, socket.socket],
 ) -> None:
-    directory = sockets.open_process(os.getpid())
+    directory = namespaces.open_process(os.getpid())
     try:
         assert expected(bound) <= set(sockets.of_process(directory))
     finally:
@@ -98,7 +98,7 @@ def test_the_sockets_of_a_process_are_those_of_its_namespace(
 
 def test_a_process_that_has_ended_cannot_be_read() -> None:
     with subprocess.Popen(["true"]) as ended:
-        directory = sockets.open_process(ended.pid)
+        directory = namespaces.open_process(ended.pid)
     try:
         with pytest.raises(
             RootlessError, match=r"the process has ended|is not a table|does not exist"
@@ -107,7 +107,7 @@ def test_a_process_that_has_ended_cannot_be_read() -> None:
     finally:
         os.close(directory)
     with pytest.raises(RootlessError, match=f"cannot read process {ended.pid}"):
-        sockets.open_process(ended.pid)
+        namespaces.open_process(ended.pid)
 
 
 def test_a_kernel_without_ipv6_has_no_tables_for_it(tmp_path: Path) -> None:

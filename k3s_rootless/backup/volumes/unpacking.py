@@ -32,17 +32,24 @@ def unpack(stream: Readable, root: int, ids: int) -> int:
     system cannot store. Raises Damaged, EOFError, RootlessError.
     """
     unpacking = _Unpacking(root, ids)
-    for member, data in members.read(stream):
-        try:
-            unpacking.add(member, data)
-        except FileExistsError:
-            raise Damaged(f"the volumes contain `{shown(member.path)}` twice") from None
-        except OSError as error:
-            raise RootlessError(
-                f"cannot unpack `{shown(member.path)}` of the volumes: {reason(error)}"
-            ) from error
-    unpacking.end()
+    try:
+        for member, data in members.read(stream):
+            _add(unpacking, member, data)
+        unpacking.end()
+    finally:
+        unpacking.close()
     return unpacking.unsupported
+
+
+def _add(unpacking: _Unpacking, member: Member, data: Data) -> None:
+    try:
+        unpacking.add(member, data)
+    except FileExistsError:
+        raise Damaged(f"the volumes contain `{shown(member.path)}` twice") from None
+    except OSError as error:
+        raise RootlessError(
+            f"cannot unpack `{shown(member.path)}` of the volumes: {reason(error)}"
+        ) from error
 
 
 @dataclass(slots=True)
@@ -91,11 +98,15 @@ class _Unpacking:
         while len(self.levels) > 1:
             self._ascend()
         self._finish(self.here, self.levels.pop().member)
-        os.close(self.here)
 
-    def _push(self, member: Member, descriptor: int) -> None:
+    def close(self) -> None:
+        """Close the directory that is open, also after an error."""
         if self.here >= 0:
             os.close(self.here)
+            self.here = -1
+
+    def _push(self, member: Member, descriptor: int) -> None:
+        self.close()
         self.here = descriptor
         found = os.fstat(descriptor)
         self.levels.append(_Level(member, (found.st_dev, found.st_ino)))
@@ -103,15 +114,22 @@ class _Unpacking:
     def _ascend(self) -> None:
         left = self.levels.pop()
         above = os.open("..", _DIRECTORY, dir_fd=self.here)
+        try:
+            self._require_unmoved(above, left.member)
+            # Last, because its owner and mode apply from now on.
+            self._finish(self.here, left.member)
+        except BaseException:
+            os.close(above)
+            raise
+        self.close()
+        self.here = above
+
+    def _require_unmoved(self, above: int, member: Member) -> None:
         found = os.fstat(above)
         if (found.st_dev, found.st_ino) != self.levels[-1].identity:
             raise RootlessError(
-                f"cannot unpack the volumes: `{shown(left.member.path)}` was moved meanwhile"
+                f"cannot unpack the volumes: `{shown(member.path)}` was moved meanwhile"
             )
-        # Last, because its owner and mode apply from now on.
-        self._finish(self.here, left.member)
-        os.close(self.here)
-        self.here = above
 
     def _file(self, name: bytes, member: Member, data: Data) -> None:
         descriptor = os.open(name, _NEW, 0o600, dir_fd=self.here)

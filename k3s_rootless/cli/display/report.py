@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -121,7 +122,6 @@ class Report:
 
     def event(self, name: str, /, **content: Any) -> None:  # noqa: ANN401 (any JSON value)
         """Print one event with its time."""
-        import json
         from datetime import UTC, datetime
 
         head = {
@@ -129,7 +129,7 @@ class Report:
             "event": name,
             "time": datetime.now(UTC).isoformat(),
         }
-        click.echo(json_text(json.dumps({**head, **content}, ensure_ascii=False)), err=True)
+        click.echo(_line_of({**head, **content}), err=True)
 
     def answer(self, line: str = "", *, hang: int | None = None) -> None:
         """Print a line of the answer, unless the answer is JSON.
@@ -159,7 +159,6 @@ class Report:
         if self.json_for is None:
             return
         import json
-        from itertools import islice
 
         whole = {"schema": schemas.name(self.json_for), **content}
         pieces = json.JSONEncoder(indent=2, ensure_ascii=False).iterencode(whole)
@@ -172,10 +171,7 @@ class Report:
         """Print one of several answers: a whole JSON document on one line."""
         if self.json_for is None:
             return
-        import json
-
-        whole = {"schema": schemas.name(self.json_for), **content}
-        click.echo(json_text(json.dumps(whole, ensure_ascii=False)))
+        click.echo(_line_of({"schema": schemas.name(self.json_for), **content}))
 
     def reader_left(self) -> bool:
         """Return whether the reader of the answer has exited."""
@@ -274,6 +270,13 @@ class Report:
 
         for text, hang in renderer.lines(tuple(findings)):
             _echo(text, err=to_stderr, hang=hang)
+
+
+def _line_of(content: Mapping[str, Any]) -> str:
+    """Return a JSON document on one line."""
+    import json
+
+    return json_text(json.dumps(content, ensure_ascii=False))
 
 
 def _write_utf8(stream: Any) -> None:  # noqa: ANN401 (an in-memory stream may have any type)

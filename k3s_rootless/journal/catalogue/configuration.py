@@ -249,10 +249,8 @@ FAILURES = (
         "in rootless K3s, the socket is in the child namespace, at"
         " $XDG_RUNTIME_DIR/k3s/containerd/containerd.sock",
         user(
-            "run the client in the namespaces of K3s; `k3s` also needs the PID namespace and the"
-            " data directory of K3s",
-            "K3S_DATA_DIR=~/.rancher/k3s nsenter -U --preserve-credentials -m -n -p "
-            "-t $(cat ~/.rancher/k3s/rootless/child_pid) k3s crictl ps",
+            "run the client in the namespaces of K3s",
+            "k3s-rootless k3s crictl ps",
         ),
         (
             # In each start, also in a successful one, K3s itself names the socket and waits for it.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from k3s_rootless import background
 from k3s_rootless.errors import NotRunning, RootlessError
-from k3s_rootless.linux import namespaces, sockets
+from k3s_rootless.linux import child_listeners, sockets
 from k3s_rootless.observation import Known, Observed, Unknown
 from k3s_rootless.operations.readiness.start import Start
 from k3s_rootless.ports.facts import PodPort, Running, ServicePort, Sources
@@ -175,7 +175,7 @@ def _read_child(start: Start, peer: UnixPeer) -> tuple[Observed[tuple[Listener, 
             dials = info.child_ip
         pid = client.child_pid(peer, info)
         group = start.state.control_group
-        found = namespaces.listeners(pid, uid=start.uid, unit_group=group)
+        found = child_listeners.listeners(pid, uid=start.uid, unit_group=group)
     except RootlessError as error:
         return Unknown(error.message), dials
     return Known(found, "/proc/PID/net of rootlesskit's child"), dials

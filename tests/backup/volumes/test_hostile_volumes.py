@@ -141,13 +141,20 @@ def test_a_hostile_copy_is_refused(content: bytes, why: str, tmp_path: Path) -> 
         unpack(content, tmp_path, IDS)
 
 
+def opened() -> int:
+    """Return the number of open descriptors."""
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
 def unpack(content: bytes, place: Path, ids: int) -> None:
     root = place / "root"
     root.mkdir()
     descriptor = os.open(root, os.O_PATH | os.O_DIRECTORY)
+    before = opened()
     try:
         unpacking.unpack(io.BytesIO(content), descriptor, ids)
     finally:
+        assert before == opened()
         os.close(descriptor)
 
 

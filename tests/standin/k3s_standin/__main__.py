@@ -1,4 +1,4 @@
-"""The program `k3s`: `--version`, `server`, and a subset of `kubectl`."""
+"""The program `k3s`: `--version`, `server`, and a subset of the other sub-commands."""
 
 from __future__ import annotations
 
@@ -14,8 +14,6 @@ from .release import Release
 
 # `--version` runs at least once in each command under test. Each sub-command imports its modules
 # itself: without the others, `--version` needs a fifth of the time.
-
-_NO_COMMAND = 3
 
 
 def main(arguments: list[str]) -> int:
@@ -36,10 +34,10 @@ def _run(arguments: list[str], ordered: Orders, release: Release, journal: Journ
         return _version(ordered, release)
     if command == "server":
         return _server(rest, ordered, journal, release)
-    if command == "certificate":
-        from . import rotation
+    if command in {"crictl", "ctr"}:
+        from . import cri
 
-        return rotation.run(rest, release, journal)
+        return cri.run(command, rest, release, journal)
     if command == "kubectl":
         from . import kubectl
 
@@ -50,8 +48,9 @@ def _run(arguments: list[str], ordered: Orders, release: Release, journal: Journ
             " command [command options]"
         )
         return 0
-    print(f"No help topic for '{command}'", file=sys.stderr)
-    return _NO_COMMAND
+    from . import subcommands
+
+    return subcommands.run(command, rest, release, journal)
 
 
 def _version(ordered: Orders, release: Release) -> int:

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TypeVar
 
-from . import certificates, cluster, datastore, faults, kept, kernel, kubeconfig, objects
+from . import certificates, cluster, cri, datastore, faults, kept, kernel, kubeconfig, objects
 from .agent import SUBDOMAIN, Agent
 from .answers import Answerer
 from .api import Server
@@ -97,6 +97,7 @@ class Child:
         make_tree(self._data_dir, kept.given_token(self._flags))
         if self._flags.rootless:
             kernel.bind_directories(self._data_dir)
+            self._containerd = cri.serve(cri.SOCKET.parent)
             if self._release.covers_kernel_log:
                 kernel.cover_kernel_log()
         self._story.banner()

@@ -73,7 +73,8 @@ Faults
 The annotation `k3s-standin/pending: "true"` on a Service has the effect of `pending`, for Services
 made through the API. With `k3s-standin/deaf: "true"`, a Service gets its address, but no process
 listens behind it. At SIGUSR1, the server (the child) closes the socket of the API, and all else
-continues. Pods are stored unchanged, and never run.
+continues. Pods are stored unchanged, and never run. With `k3s-standin/ends-after: "5"`, a Pod takes
+that many seconds to end.
 
 Milestones are appended to `DATA_DIR/standin-events.jsonl`, one JSON object a line: {"event", "time"
 (Unix time), "monotonic" (CLOCK_MONOTONIC), "pid", "invocation" (systemd's INVOCATION_ID or null)},

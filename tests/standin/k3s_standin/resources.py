@@ -6,14 +6,17 @@ import base64
 import copy
 import json
 import re
+import threading
 from dataclasses import dataclass
 from typing import Any
 
-from .cluster import Cluster, Conflict, Object
+from .cluster import Cluster, Conflict, Object, now
 from .objects import status
 from .services import Admission, Invalid
 
 Query = dict[str, str]
+ENDS_AFTER = "k3s-standin/ends-after"
+"""The annotation of a Pod with the seconds that it takes to end; it ends at once without."""
 
 
 @dataclass(frozen=True)
@@ -204,13 +207,29 @@ class Verbs:
         return self._store(target, merge(before, change), before, expected=version)
 
     def delete(self, target: Target) -> Object:
-        """Remove an object."""
+        """Remove an object; a Pod that takes time to end is removed by the kubelet later."""
+        if target.resource.plural == "pods":
+            found = self.read(target)
+            seconds = (found["metadata"].get("annotations") or {}).get(ENDS_AFTER)
+            if seconds is not None:
+                return self._end(target, found, float(seconds))
         last = self._cluster.delete(
             target.resource.plural, target.namespace or "", target.name or ""
         )
         if last is None:
             raise target.missing()
         return last
+
+    def _end(self, target: Target, pod: Object, seconds: float) -> Object:
+        if "deletionTimestamp" in pod["metadata"]:
+            return pod
+        metadata = pod["metadata"] | {"deletionTimestamp": now()}
+        stored = self._cluster.put("pods", pod | {"metadata": metadata})
+        names = (target.namespace or "", target.name or "")
+        timer = threading.Timer(seconds, lambda: self._cluster.delete("pods", *names))
+        timer.daemon = True
+        timer.start()
+        return stored
 
     def _store(
         self, target: Target, item: Object, before: Object | None, expected: str | None = None

@@ -10,14 +10,20 @@ import fcntl
 import hashlib
 import os
 import shutil
+import sys
 from pathlib import Path
 from typing import NoReturn
 
 from .journal import Fatal, Journal
 
 _NAME = "5f0c2b6e1a9d"
-_CONTENTS = b"#!/bin/sh\n" + b"# what K3s packs is two hundred times as large\n" * 22_000
+_START = (
+    'K3S_STANDIN_UNPACKED=1 PYTHONPATH="{package}" PYTHONDONTWRITEBYTECODE=1 exec "{python}" -P'
+    ' -m k3s_standin "${{0##*/}}" "$@"'
+)
+_FILLING = b"# what K3s packs is two hundred times as large\n" * 22_000
 _PROGRAM = "k3s-server"
+_LINKS = (_PROGRAM, "kubectl", "crictl", "ctr")
 
 
 def unpack(data_dir: Path, journal: Journal, *, damaged: bool = False) -> None:
@@ -67,14 +73,25 @@ def _fill(place: Path) -> None:
     try:
         program.parent.mkdir(mode=0o755, parents=True)
         try:
-            program.write_bytes(_CONTENTS)
+            program.write_bytes(_contents())
         except OSError as error:
             why = f"write {program}: {(error.strerror or '').lower()}"
             raise Fatal(f"extracting data: error writing to {program}: {why}") from None
         program.chmod(0o755)
-        program.with_name(_PROGRAM).symlink_to(program.name)
+        for name in _LINKS:
+            program.with_name(name).symlink_to(program.name)
         unfinished.rename(place)
+        current = place.with_name("current")
+        current.unlink(missing_ok=True)
+        current.symlink_to(place)
     except OSError as error:
         raise Fatal(f"extracting data: {(error.strerror or '').lower()}") from None
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _contents() -> bytes:
+    """Return the unpacked program: it runs the sub-command that it is called by."""
+    package = Path(__file__).parent.parent
+    start = _START.format(package=package, python=sys.executable)
+    return f"#!/bin/sh\n{start}\n".encode() + _FILLING

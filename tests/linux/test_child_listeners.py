@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from k3s_rootless.errors import RootlessError
-from k3s_rootless.linux import namespaces
+from k3s_rootless.linux import child_listeners
 
 UID = os.getuid()
 GROUP = next(
@@ -35,7 +35,7 @@ def elsewhere() -> Iterator[int]:
 
 
 def test_another_namespace_is_read_without_entering_it(elsewhere: int) -> None:
-    found = namespaces.listeners(elsewhere, uid=UID, unit_group=GROUP)
+    found = child_listeners.listeners(elsewhere, uid=UID, unit_group=GROUP)
 
     bound = ("tcp", "0.0.0.0", 8080)  # noqa: S104 (the address of the process)
     assert [bound] == [(one.proto, one.address, one.port) for one in found]
@@ -43,10 +43,10 @@ def test_another_namespace_is_read_without_entering_it(elsewhere: int) -> None:
 
 def test_a_pid_of_another_process_is_refused(elsewhere: int) -> None:
     with pytest.raises(RootlessError, match="not in the control group of the unit"):
-        namespaces.listeners(elsewhere, uid=UID, unit_group="/user.slice/k3s-rootless.service")
+        child_listeners.listeners(elsewhere, uid=UID, unit_group="/user.slice/k3s-rootless.service")
     with pytest.raises(RootlessError, match="not in the control group of the unit"):
-        namespaces.listeners(elsewhere, uid=UID, unit_group="")
+        child_listeners.listeners(elsewhere, uid=UID, unit_group="")
     with pytest.raises(RootlessError, match=f"does not belong to uid {UID + 1}"):
-        namespaces.listeners(elsewhere, uid=UID + 1, unit_group=GROUP)
+        child_listeners.listeners(elsewhere, uid=UID + 1, unit_group=GROUP)
     with pytest.raises(RootlessError, match="in the network namespace of the host"):
-        namespaces.listeners(os.getpid(), uid=UID, unit_group=GROUP)
+        child_listeners.listeners(os.getpid(), uid=UID, unit_group=GROUP)

@@ -1,0 +1,1 @@
+"""The inside of K3s's namespaces: programs that are run there, and container images."""

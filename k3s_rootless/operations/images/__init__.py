@@ -1,0 +1,1 @@
+"""Container images of K3s: list, import, preload, prune."""
