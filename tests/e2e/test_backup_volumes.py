@@ -7,16 +7,20 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Iterator
 
 import pytest
 
 from tests.backup.test_persistent_volumes import ENCODED
 from tests.e2e.conftest import Tool
+from tests.e2e.upgrading import OWN
 from tests.machine import HOME, TOOL, Completed, Machine
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.lab
 BOB = 1600
+RECORD = OWN / "transaction.json"
 _DATA = ".rancher/k3s"
 _NAME = "storage/pvc-local_default_data"
 _VOLUME = f"{_DATA}/{_NAME}"
@@ -98,6 +102,31 @@ def test_volumes_come_back(tool: Tool) -> None:
     assert before == listed(machine, f"{HOME}/{_DATA}")
     left = machine.root("find", str(HOME / ".rancher/k3s"), "-name", ".*k3s-rootless-*").stdout
     assert "" == left
+
+
+def test_a_killed_restore_with_volumes_is_undone(tool: Tool) -> None:
+    machine = tool.machine
+    file = created(tool)
+    in_namespace(machine, f"rm {_VOLUME}/file; echo second >{_VOLUME}/later").check_returncode()
+    before = listed(machine, f"{HOME}/{_DATA}")
+    with machine.popen(TOOL, "backup", "restore", file, "--yes") as running:
+        deadline = time.monotonic() + PATIENCE
+        while '"placed"' not in machine.user("cat", str(RECORD)).stdout:
+            assert running.poll() is None, running.stderr and running.stderr.read()
+            assert time.monotonic() < deadline
+        running.kill()
+    assert before != listed(machine, f"{HOME}/{_DATA}")
+    for refused in (tool.up(), tool("up", "--dry-run"), tool("restart")):
+        assert 1 == refused.returncode
+        assert "backup restore --abort" in refused.stderr
+
+    done = tool("backup", "restore", "--abort")
+
+    assert 0 == done.returncode, done.stderr
+    assert before == listed(machine, f"{HOME}/{_DATA}")
+    assert "" == machine.root("find", str(HOME), "-name", ".*k3s-rootless-re*").stdout
+    assert machine.user("test", "-e", str(RECORD)).returncode
+    assert "ready" == tool.json("status")["state"]
 
 
 @pytest.fixture

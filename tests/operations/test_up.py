@@ -216,7 +216,8 @@ def test_no_k3s_is_started_while_a_restore_is_not_finished(
     record = Record(Phase.REPLACING, Path("/a.tar.gz"), ())
     replacement.replace(context.paths.transaction, record)
 
-    with pytest.raises(RootlessError, match=r"restore of `/a.tar.gz` is not finished"):
-        start(context)
+    for work in (start, lambda context: up.plan(context, REQUEST)):
+        with pytest.raises(RootlessError, match=r"restore of `/a.tar.gz` is not finished"):
+            work(context)
 
     assert not (bus.units / UNIT).exists()

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 SECONDS = 600.0
 """The time limit without progress, unless it is an option."""
 _KINDS = frozenset((Kind.UPGRADE, Kind.ROLLBACK))
-_UNDOING = frozenset((Phase.UNDOING, Phase.UNDONE))
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +128,7 @@ def aborted(context: Context, record: Record, cluster: Cluster) -> Resumed:
 def _course(record: Record) -> str:
     if record.phase is Phase.STAGING:
         return "removed: it had changed nothing"
-    if record.phase in _UNDOING:
+    if record.phase in {Phase.UNDOING, Phase.UNDONE}:
         return "undone, as it was about to be"
     return "continued"
 
