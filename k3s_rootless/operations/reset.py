@@ -77,7 +77,7 @@ def reset(context: Context, request: Request, ask: Ask) -> Done:
         if not found.unfinished:
             if not request.yes:
                 _require_consent(found, ask)
-            _require_no_leftovers(context, found.data)
+            _require_no_leftovers(context, found.data, cluster)
             backup = _backed_up(context, here, found)
         return perform(context, found, backup, cluster)
 
@@ -95,9 +95,13 @@ def perform(context: Context, found: Plan, backup: Path | None, cluster: Cluster
         cluster.release()
         if found.running and not cluster.is_running():
             cluster.start()
-    removal = purge.remove_reset(context, found.data)
+    within = cluster.volume_access()
+    ready = found.running and within.needs_k3s
+    if ready:
+        cluster.wait()
+    removal = purge.remove_reset(context, found.data, within)
     replacement.close(file)
-    if found.running:
+    if found.running and not ready:
         cluster.wait()
     return Done(found, backup, removal)
 
@@ -142,9 +146,9 @@ def withdraw(context: Context, cluster: Cluster) -> None:
         cluster.start()
 
 
-def _require_no_leftovers(context: Context, data: Path) -> None:
+def _require_no_leftovers(context: Context, data: Path, cluster: Cluster) -> None:
     """Remove what an earlier reset could not remove. Raises RootlessError if that fails again."""
-    removal = purge.remove_reset(context, data)
+    removal = purge.remove_reset(context, data, cluster.volume_access())
     if removal.problem:
         raise RootlessError(removal.problem, hint=_remove_hint(removal))
 

@@ -11,7 +11,9 @@ import pytest
 
 from k3s_rootless.backup import record as records
 from k3s_rootless.backup.facts import Kind, Phase, Record
+from k3s_rootless.backup.volumes.in_namespace import InNamespace
 from k3s_rootless.errors import NotRunning, RootlessError, UsageError
+from k3s_rootless.linux.tree_removal import Result, Task, remove
 from k3s_rootless.operations import reset, restart
 from k3s_rootless.operations.backup import create, kept, running_cluster, unfinished
 from k3s_rootless.operations.context import Context
@@ -33,6 +35,10 @@ NOW = datetime.now(UTC)
 
 class Cluster(k3s.FakeCluster):
     """A K3s that creates a datastore at its start, as the real one does."""
+
+    def volume_access(self) -> InNamespace:
+        """Return that there is no way: all files in these tests belong to the user."""
+        return InNamespace("this is a test", lambda: None)
 
     def start(self) -> None:
         """Start."""
@@ -86,6 +92,38 @@ def test_a_running_k3s_gets_an_empty_cluster(context: Context, data: Path) -> No
     assert not done.problem
     assert done.removal
     assert done.removal.removed > 8
+
+
+def test_a_host_on_which_only_k3s_has_a_namespace_with_privileges(
+    context: Context, data: Path
+) -> None:
+    """Then the old files are removed once K3s is ready."""
+    order = []
+
+    class Restricted(InNamespace):
+        @property
+        def needs_k3s(self) -> bool:
+            return True
+
+        def clear(self, task: Task) -> Result:
+            order.append("remove")
+            result = Result()
+            remove(task, result)
+            return result
+
+    class Restrictive(Cluster):
+        def volume_access(self) -> InNamespace:
+            return Restricted("", lambda: None)
+
+        def wait(self, release: str = "") -> None:
+            super().wait(release)
+            order.append("wait")
+
+    done = reset.perform(context, plan(data), None, Restrictive(context, data))
+
+    assert order == ["wait", "remove"]
+    assert not done.problem
+    assert not (data / TRASH).exists()
 
 
 def test_a_stopped_k3s_stays_stopped_and_a_backup_is_created(context: Context, data: Path) -> None:
@@ -328,6 +366,19 @@ def test_other_commands_refuse_to_start_k3s_meanwhile(
     assert not (data / TRASH).exists()
     with context.manager() as manager:
         assert not manager.unit(UNIT).running
+
+
+def test_an_open_restore_is_finished_before_a_reset(context: Context, data: Path) -> None:
+    records.save(context.paths.transaction, Record(Phase.PLACED, Path("/a"), ()))
+
+    for work in (
+        lambda: reset.reset(context, REQUEST, lambda _: None),
+        lambda: reset.plan(context, REQUEST),
+    ):
+        with pytest.raises(RootlessError, match="the restore of `/a` is not finished"):
+            work()
+
+    assert k3s.rows(data) == {"first"}
 
 
 def test_a_reset_that_moved_nothing_is_withdrawn(

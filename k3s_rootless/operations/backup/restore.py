@@ -25,6 +25,7 @@ from k3s_rootless.operations import installation
 from k3s_rootless.operations.backup import (
     adapting,
     kept,
+    stopping,
     surroundings,
     transaction,
     unfinished,
@@ -150,12 +151,13 @@ def place(
     choice: Choice = ORDINARY,
 ) -> Restored:
     """Replace the files of K3s by those of a backup that was checked."""
-    record, skipped = staged(context, backup, here, cluster, choice)
-    try:
-        cluster.stop()
-    except BaseException:
-        transaction.discard(context, record, cluster)
-        raise
+    with stopping.remembered(context):
+        record, skipped = staged(context, backup, here, cluster, choice)
+        try:
+            cluster.stop()
+        except BaseException:
+            transaction.discard(context, record, cluster)
+            raise
     transaction.complete(context, record, cluster)
     return Restored(
         backup.path, restored=True, backup=backup, skipped=skipped, adapted=choice.adapted.lines

@@ -11,6 +11,7 @@ from k3s_rootless import interruption
 from k3s_rootless.backup import replacement
 from k3s_rootless.backup.facts import Kind, Phase, Record
 from k3s_rootless.errors import RootlessError
+from k3s_rootless.operations.backup import unfinished
 
 if TYPE_CHECKING:
     from k3s_rootless.operations.backup.running_cluster import Cluster
@@ -39,6 +40,22 @@ def stopped(context: Context, cluster: Cluster, now: datetime) -> Iterator[None]
         finally:
             cluster.start()
             replacement.close(file)
+
+
+@contextmanager
+def remembered(context: Context) -> Iterator[None]:
+    """Keep the record of an interrupted backup if the block fails before it replaces this record.
+
+    The transaction in the block has taken the place of the record, and is gone. Raises what the
+    block raises.
+    """
+    record = unfinished.found(context)
+    try:
+        yield
+    except BaseException:
+        if record is not None and record.only_stopped and unfinished.found(context) is None:
+            replacement.begin(context.paths.transaction, record)
+        raise
 
 
 def start_again(context: Context, cluster: Cluster) -> None:
