@@ -220,7 +220,7 @@ def _require_consent(found: Plan, ask: Ask) -> None:
     if found.backup:
         saved = "a backup is created first"
     if found.volumes:
-        saved = "a backup of both is created first"
+        saved = "a backup that contains them is created first"
     answer = ask(f"Permanently remove the cluster in {found.data} with all its volumes ({saved})?")
     if answer is None:
         raise UsageError(

@@ -184,7 +184,7 @@ def test_a_reset_needs_consent(context: Context, data: Path) -> None:
     with pytest.raises(RootlessError, match="nothing was reset"):
         reset.reset(context, Request(5), ask)
 
-    assert "all its volumes (a backup of both is created first)" in questions[0]
+    assert "all its volumes (a backup that contains them is created first)" in questions[0]
     assert before == k3s.content(data)
 
 
