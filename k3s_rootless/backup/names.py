@@ -19,7 +19,8 @@ ARCHIVES = rf"{ARCHIVE_PREFIX}\w{{16}}(?:{_SCHEDULED})?\.tar\.gz"
 _OF_SCHEDULE = re.compile(rf"{ARCHIVE_PREFIX}\d{{8}}T\d{{6}}Z{_SCHEDULED}\.tar\.gz", re.ASCII)
 
 DATABASE = "state.db"
-DATABASE_FILES = (DATABASE, "state.db-wal", "state.db-shm")
+DATABASE_INDEX = "state.db-shm"
+DATABASE_FILES = (DATABASE, "state.db-wal", DATABASE_INDEX)
 """The files of the datastore in `DATABASE_DIRECTORY`; a log belongs to its database."""
 DATABASE_DIRECTORY = "server/db"
 

@@ -7,12 +7,13 @@ import hashlib
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
 from k3s_rootless import atomic
+from k3s_rootless.backup import names
 from k3s_rootless.backup.facts import Entry, Source
 from k3s_rootless.backup.manifest import LATEST
 from k3s_rootless.errors import RootlessError
@@ -100,6 +101,21 @@ def entry(folder: Path, name: str) -> Entry:
     except OSError as error:
         raise RootlessError(f"cannot read `{path}`: {atomic.reason(error)}") from error
     return Entry(name, found.st_size, digest.hexdigest(), 0o600, _modified(found))
+
+
+def with_index(folder: Path, entries: Iterable[Entry]) -> tuple[Entry, ...]:
+    """Return the entries with the present state of the index of the write-ahead log.
+
+    SQLite writes to this file even if it only reads a copied database. Raises RootlessError.
+    """
+    return tuple(_hashed_again(folder, one) for one in entries)
+
+
+def _hashed_again(folder: Path, one: Entry) -> Entry:
+    if not one.name.endswith(f"/{names.DATABASE_INDEX}"):
+        return one
+    now = entry(folder, one.name)
+    return replace(one, size=now.size, sha256=now.sha256)
 
 
 def _modified(found: os.stat_result) -> int:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -137,6 +139,22 @@ def opened(path: Path) -> sqlite3.Connection:
         found.execute(KINE)
         found.commit()
     return found
+
+
+_KILLED = """
+import os, signal, sqlite3, sys
+found = sqlite3.connect(sys.argv[1])
+found.execute("PRAGMA journal_mode = WAL")
+found.execute("INSERT INTO kine (name) VALUES (?)", (sys.argv[2],))
+found.commit()
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def insert_and_die(path: Path, name: str) -> None:
+    """Insert a row as a K3s that is killed: the write-ahead log and its index stay."""
+    subprocess.run([sys.executable, "-c", _KILLED, str(path), name], check=False)
+    assert path.with_name(f"{path.name}-shm").exists()
 
 
 def write(path: Path, text: str, mode: int) -> None:

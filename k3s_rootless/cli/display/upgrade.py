@@ -97,8 +97,8 @@ def _outage(downtime: float | None) -> str:
     if downtime is None:
         return "all pods stop; the expected downtime is not known"
     return (
-        f"all pods stop; expected downtime: about {_seconds(downtime)}, as for the last upgrade or"
-        " start, and the time to download new images"
+        f"all pods stop; expected downtime: at least {_seconds(downtime)}, as for the last upgrade"
+        " or start, and the time to download new images"
     )
 
 

@@ -175,14 +175,15 @@ class _Copying:
         if self.parts.volumes:
             volumes = self._volumes(entries, left_out)
         target = self.folder / Root.DATA.value / names.DATABASE_DIRECTORY
+        revision = database.revision(target / names.DATABASE)
         return Manifest(
             created=now,
             tool=__version__,
             origin=here.origin,
             datastore=here.datastore,
             live=self.live,
-            revision=database.revision(target / names.DATABASE),
-            entries=tuple(entries),
+            revision=revision,
+            entries=staging.with_index(self.folder, entries),
             left_out=tuple(left_out),
             volumes=volumes,
         )

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from k3s_rootless.operations.readiness.phases import LOGGED
+from k3s_rootless.operations.readiness.phases import LOGGED, NODE_READY
 from k3s_rootless.printable import json_time
 
 GRAIN = timedelta(seconds=1)
@@ -75,7 +75,13 @@ def ordered(milestones: Sequence[Milestone]) -> tuple[Milestone, ...]:
 
 
 def _time(milestone: Milestone) -> float:
-    return milestone.time.timestamp() if milestone.time else 0.0
+    if milestone.time is None:
+        return 0.0
+    time = milestone.time
+    # Kubernetes reports whole seconds: the node was ready at some time in this second.
+    if milestone.name == NODE_READY:
+        time += GRAIN
+    return time.timestamp()
 
 
 def document(milestones: Sequence[Milestone], started: datetime | None) -> list[dict[str, object]]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from k3s_rootless import __version__
 from k3s_rootless.backup import archive, database, files, names, replacement, staging
-from k3s_rootless.backup.facts import Datastore, Entry, Kind, Manifest, Record, Root, Source
+from k3s_rootless.backup.facts import Datastore, Kind, Manifest, Record, Root, Source
 from k3s_rootless.binaries import store
 from k3s_rootless.binaries.facts import Passage
 from k3s_rootless.errors import RootlessError
@@ -123,18 +123,17 @@ def _manifest(
     changed = {one.path for one in record.paths}
     sources = [one for one in collected.sources if not _inside(one.path, changed)]
     sources += _copies(here, record)
-    entries: tuple[Entry, ...] = tuple(
-        one for source in sources if (one := staging.copy(source, folder))
-    )
+    entries = [one for source in sources if (one := staging.copy(source, folder))]
     target = folder / Root.DATA.value / names.DATABASE_DIRECTORY / names.DATABASE
+    revision = database.revision(target)
     return Manifest(
         created=stopped,
         tool=__version__,
         origin=replace(here.origin, k3s=record.switch.before if record.switch else None),
         datastore=Datastore.SQLITE,
         live=False,
-        revision=database.revision(target),
-        entries=entries,
+        revision=revision,
+        entries=staging.with_index(folder, entries),
         left_out=collected.left_out,
     )
 

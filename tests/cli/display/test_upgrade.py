@@ -49,7 +49,7 @@ def test_a_plan(capsys: pytest.CaptureFixture[str]) -> None:
     assert first == f"upgrade K3s from {BEFORE} to {AFTER}"
     assert change == "Traefik: Traefik 3"
     assert outage.startswith(
-        "all pods stop; expected downtime: about 61.2 s, as for the last upgrade"
+        "all pods stop; expected downtime: at least 61.2 s, as for the last upgrade"
     )
     assert backup == "a backup is created first; `k3s-rootless rollback` goes back to it"
 

@@ -23,7 +23,7 @@ from k3s_rootless.operations.backup import create, kept, surroundings, unfinishe
 from k3s_rootless.operations.context import Context
 from k3s_rootless.operations.events import Event, Notice
 from k3s_rootless.paths import UNIT
-from tests.backup.cluster import Cluster, opened
+from tests.backup.cluster import Cluster, insert_and_die, opened
 from tests.fakes.session import Session
 from tests.operations import unit
 from tests.operations.backup import k3s
@@ -76,6 +76,18 @@ def test_a_backup_of_a_stopped_k3s(context: Context, data: Path) -> None:
     document = create.document(created)
     assert document["backup"]["datastore"] == "sqlite"
     assert document["downtime"] is None
+
+
+def test_a_backup_of_a_k3s_that_was_killed_has_its_write_ahead_log(
+    context: Context, data: Path
+) -> None:
+    insert_and_die(data / "server/db/state.db", "only in the log")
+
+    created = create.create(context, REQUEST)
+
+    assert kept.verified(context, created.path).manifest.revision == 11
+    names = {one.name for one in created.manifest.entries}
+    assert {"data/server/db/state.db-wal", "data/server/db/state.db-shm"} <= names
 
 
 def test_a_k3s_is_stopped_for_a_backup_and_started_again(

@@ -28,6 +28,7 @@ from k3s_rootless.operations.upgrade import document, perform, plan, resume
 from k3s_rootless.operations.upgrade.perform import Upgraded
 from k3s_rootless.operations.upgrade.plan import Plan
 from k3s_rootless.paths import UNIT
+from tests.backup.cluster import insert_and_die
 from tests.fakes.release_server import LIMITS
 from tests.operations import unit
 from tests.operations.backup import k3s
@@ -107,6 +108,17 @@ def test_the_backup_of_an_upgrade_has_the_last_writes(world: World) -> None:
     assert done.backup
     manifest = kept.verified(world.context, done.backup).manifest
     assert (OLD, 12, False) == (manifest.origin.k3s, manifest.revision, manifest.live)
+
+
+def test_the_backup_of_an_upgrade_has_the_log_of_a_k3s_that_was_killed(world: World) -> None:
+    world.before_stop = lambda: insert_and_die(world.database, LATE)
+
+    done = upgraded(world)
+
+    assert done.backup
+    manifest = kept.verified(world.context, done.backup).manifest
+    assert "data/server/db/state.db-shm" in {one.name for one in manifest.entries}
+    assert manifest.revision == 12
 
 
 def test_the_earlier_release_is_used_again_if_the_new_one_does_not_get_ready(
