@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
+from enum import Enum
 from typing import Any, TypeVar
 
 from k3s_rootless.errors import PeerError
@@ -15,6 +17,7 @@ from k3s_rootless.printable import printable
 
 T = TypeVar("T")
 V = TypeVar("V")
+E = TypeVar("E", bound=Enum)
 Json = dict[str, Any]
 
 _BLANK = " \t\n\r"
@@ -80,6 +83,25 @@ def optional(subject: Json, key: str, kind: type[T]) -> T | None:
     """
     value = subject.get(key)
     return None if value is None else typed(value, kind, key)
+
+
+def moment(subject: Json, key: str) -> datetime:
+    """Return a required time with a time zone (ISO 8601). Raises InvalidField."""
+    try:
+        found = datetime.fromisoformat(field(subject, key, str))
+    except ValueError:
+        raise InvalidField("is no time", key) from None
+    if found.tzinfo is None:
+        raise InvalidField("has no time zone", key)
+    return found
+
+
+def member(subject: Json, key: str, kind: type[E]) -> E:
+    """Return a required field with one of the values of an enumeration. Raises InvalidField."""
+    try:
+        return kind(field(subject, key, str))
+    except ValueError:
+        raise InvalidField("is unknown", key) from None
 
 
 def each(subject: Json, key: str, read: Callable[[Any], V]) -> tuple[V, ...]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from k3s_rootless.k3s import layout
 
 UNIT = "k3s-rootless.service"
+BACKUP_TIMER = "k3s-rootless-backup.timer"
 OUR_DROP_IN = re.compile(r"\d\d-k3s-rootless-[a-z]+\.conf")
 """The names of our own drop-ins; other programs may have drop-ins in the same directory."""
 CHANNELS = "channels.json"
@@ -80,8 +81,13 @@ class Paths:
 
     @property
     def transaction(self) -> Path:
-        """The record of a restore, an upgrade or a rollback that is not finished."""
+        """The record of a command that is not finished: K3s is stopped, or its files change."""
         return self.own / "transaction.json"
+
+    @property
+    def scheduled_record(self) -> Path:
+        """The record of the last scheduled backup."""
+        return self.backups / "scheduled.json"
 
     @property
     def lock(self) -> Path:

@@ -11,28 +11,20 @@ import gzip
 import io
 import os
 import tarfile
-from datetime import datetime
 from pathlib import Path
 from typing import IO
 
 from k3s_rootless import output_file
 from k3s_rootless.backup import manifest as manifests
+from k3s_rootless.backup import names
 from k3s_rootless.backup.facts import Manifest
 from k3s_rootless.errors import RootlessError
 
-SUFFIX = ".tar.gz"
-PREFIX = "k3s-rootless-backup-"
-_NAMES = rf"{PREFIX}\w{{16}}\.tar\.gz"
 BLOCK = 512
 _LEVEL = 1
 """The fastest level of gzip. Level 6 takes four times as long for 10 % less."""
 _LARGEST_USTAR = 8 * 2**30
 _PIECE = 2**20
-
-
-def name(created: datetime) -> str:
-    """Return the name of a new archive."""
-    return f"{PREFIX}{created.strftime('%Y%m%dT%H%M%SZ')}{SUFFIX}"
 
 
 def require_free(path: Path, *, force: bool) -> None:
@@ -45,7 +37,7 @@ def write(path: Path, manifest: Manifest, folder: Path, *, force: bool) -> int:
 
     `folder` contains the files of the manifest.
     """
-    with output_file.writing(path, _NAMES, _HINTS, force=force) as file:
+    with output_file.writing(path, names.ARCHIVES, _HINTS, force=force) as file:
         _pack(file, manifest, folder)
         file.flush()
         return os.fstat(file.fileno()).st_size

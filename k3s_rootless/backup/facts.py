@@ -183,11 +183,13 @@ class Phase(Enum):
 
 
 class Kind(Enum):
-    """What a transaction does."""
+    """What a transaction does. A backup only stops K3s, and starts it again."""
 
     RESTORE = "restore"
     UPGRADE = "upgrade"
     ROLLBACK = "rollback"
+    RESET = "reset"
+    BACKUP = "backup"
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,7 +240,8 @@ class Record:
     `archive` is the backup that is restored, or that was created before an upgrade; None if there
     is none. `running` is True if K3s was running before. `switch` is None if the release does not
     change. `stopped` is when K3s was stopped. `failed` is the directory that keeps the datastore of
-    an upgrade that is undone.
+    an upgrade that is undone. `data` is the data directory that a reset empties: in the phase
+    `staging`, some of its files can be moved away, and in the phase `placed` all of them are.
     """
 
     phase: Phase
@@ -250,10 +253,15 @@ class Record:
     stopped: datetime | None = None
     failed: Path | None = None
     expected: Expected = UNKNOWN
+    data: Path | None = None
 
     @property
     def name(self) -> str:
         """What the transaction is, for messages."""
+        if self.kind is Kind.BACKUP:
+            return "backup with --stop"
+        if self.kind is Kind.RESET:
+            return f"reset of `{self.data}`"
         if self.switch is None:
             return f"{self.kind.value} of `{self.archive}`"
         return f"{self.kind.value} from K3s {self.switch.before} to {self.switch.after}"
@@ -262,3 +270,15 @@ class Record:
     def can_undo(self) -> bool:
         """False if the new release may have changed the datastore, and there is no copy of it."""
         return self.archive is not None or self.phase in {Phase.STAGING, Phase.REPLACING}
+
+    @property
+    def only_stopped(self) -> bool:
+        """True if nothing was changed except that K3s was stopped: any start of K3s ends this."""
+        return self.kind is Kind.BACKUP
+
+    @property
+    def is_continued_by_up(self) -> bool:
+        """True if `up` continues or undoes the transaction before it starts K3s."""
+        if self.kind is Kind.RESTORE:
+            return self.phase in {Phase.UNDOING, Phase.UNDONE}
+        return self.kind in {Kind.UPGRADE, Kind.ROLLBACK}

@@ -95,7 +95,7 @@ def templates(data: Path) -> tuple[Path, ...]:
 
 
 def ours(drop_ins: Path) -> tuple[Path, ...]:
-    """Return the drop-ins of k3s-rootless, without the guard of a restore."""
+    """Return the drop-ins of k3s-rootless, without those that prevent a start."""
     found = (path for path in drop_ins.glob("*.conf") if OUR_DROP_IN.fullmatch(path.name))
     return tuple(sorted(path for path in found if path.name != names.GUARD))
 

@@ -6,7 +6,17 @@ pkg/agent/templates, pkg/nodepassword).
 
 from __future__ import annotations
 
+import re
+from datetime import datetime
+
 from k3s_rootless.k3s import layout
+
+ARCHIVE_SUFFIX = ".tar.gz"
+ARCHIVE_PREFIX = "k3s-rootless-backup-"
+_SCHEDULED = "-scheduled"
+ARCHIVES = rf"{ARCHIVE_PREFIX}\w{{16}}(?:{_SCHEDULED})?\.tar\.gz"
+"""The names of archives in the directory of backups, as a regular expression."""
+_OF_SCHEDULE = re.compile(rf"{ARCHIVE_PREFIX}\d{{8}}T\d{{6}}Z{_SCHEDULED}\.tar\.gz", re.ASCII)
 
 DATABASE = "state.db"
 DATABASE_INDEX = "state.db-shm"
@@ -33,4 +43,20 @@ PACKAGED = frozenset(
 """Manifests that K3s writes at each start (K3s manifests/, v1.21 to v1.36)."""
 
 GUARD = "00-k3s-rootless-transaction.conf"
-"""The drop-in that prevents a start while a restore has replaced only some of the files."""
+"""The drop-in that prevents a start while a transaction has replaced only some of the files."""
+
+
+def archive(created: datetime, *, scheduled: bool = False) -> str:
+    """Return the name of a new archive; that of a scheduled backup shows that it is one."""
+    kind = ""
+    if scheduled:
+        kind = _SCHEDULED
+    return f"{ARCHIVE_PREFIX}{created.strftime('%Y%m%dT%H%M%SZ')}{kind}{ARCHIVE_SUFFIX}"
+
+
+def is_scheduled(name: str) -> bool:
+    """Return whether this is the name of a scheduled backup.
+
+    A backup that the user renames is not deleted later.
+    """
+    return _OF_SCHEDULE.fullmatch(name) is not None

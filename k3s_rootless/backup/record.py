@@ -1,4 +1,4 @@
-"""The record of a transaction that is not finished: a restore, an upgrade or a rollback.
+"""The record of a transaction that is not finished, such as a restore, an upgrade or a reset.
 
 While the record exists, no command and no drop-in starts K3s with half of a change.
 """
@@ -9,18 +9,16 @@ import json
 from dataclasses import asdict
 from dataclasses import replace as changed
 from datetime import datetime
-from enum import Enum
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from k3s_rootless import atomic
 from k3s_rootless.backup.facts import Expected, Kind, Phase, Record, Replaced, Switch
 from k3s_rootless.errors import RootlessError
-from k3s_rootless.json_fields import InvalidField, each, field, optional, parsing, typed
+from k3s_rootless.json_fields import each, field, member, moment, optional, parsing, typed
 
 SCHEMA = "k3s-rootless/transaction/v1"
 _LARGEST = 2**20
-_Choice = TypeVar("_Choice", bound=Enum)
 
 
 def load(path: Path) -> Record | None:
@@ -38,15 +36,16 @@ def load(path: Path) -> Record | None:
     with parsing(f"`{path}`"):
         content = typed(json.loads(data), dict)
         return Record(
-            phase=_choice(content, "phase", Phase),
+            phase=member(content, "phase", Phase),
             archive=_path(content, "archive"),
             paths=each(content, "paths", _replaced),
             running=field(content, "running", bool),
-            kind=_choice(content, "kind", Kind),
+            kind=member(content, "kind", Kind),
             switch=_switch(optional(content, "switch", dict)),
-            stopped=_time(optional(content, "stopped", str)),
+            stopped=_time(content, "stopped"),
             failed=_path(content, "failed"),
             expected=_expected(field(content, "expected", dict)),
+            data=_path(content, "data"),
         )
 
 
@@ -62,6 +61,7 @@ def save(file: Path, record: Record) -> None:
         "stopped": record.stopped and record.stopped.isoformat(),
         "failed": record.failed and str(record.failed),
         "expected": asdict(record.expected),
+        "data": record.data and str(record.data),
         "paths": [asdict(one) | {"path": str(one.path)} for one in record.paths],
     }
     atomic.make_directory(file.parent)
@@ -92,17 +92,10 @@ def _path(content: dict[str, Any], key: str) -> Path | None:
     return Path(text)
 
 
-def _time(text: str | None) -> datetime | None:
-    if text is None:
+def _time(content: dict[str, Any], key: str) -> datetime | None:
+    if optional(content, key, str) is None:
         return None
-    return datetime.fromisoformat(text)
-
-
-def _choice(content: dict[str, Any], key: str, kind: type[_Choice]) -> _Choice:
-    try:
-        return kind(field(content, key, str))
-    except ValueError:
-        raise InvalidField("is unknown", key) from None
+    return moment(content, key)
 
 
 def _replaced(value: Any) -> Replaced:  # noqa: ANN401 (untyped JSON)

@@ -39,6 +39,7 @@ _COMMANDS = {
     "unit": "Show the systemd unit of K3s and its drop-ins",
     "config": "Show or change K3s server flags and resource limits",
     "backup": "Create, verify and restore backups of the cluster",
+    "reset": "Replace the cluster by an empty one",
     "linger": "Keep K3s running after logout (lingering)",
     "release": "Download, verify, list and switch releases of K3s",
     "df": "Show what occupies the disk and how to free space",

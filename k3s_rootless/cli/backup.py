@@ -1,4 +1,4 @@
-"""`k3s-rootless backup`: create, list, verify and restore backups of the cluster."""
+"""`k3s-rootless backup`: create, list, verify, restore and schedule backups of the cluster."""
 
 from __future__ import annotations
 
@@ -44,9 +44,22 @@ def command() -> None:
 @click.option("--volumes", is_flag=True, help="Include the volumes of pods.")
 @click.option("--images", is_flag=True, help="Include the archives of images for K3s's start.")
 @click.option("--force", is_flag=True, help="Replace an existing file.")
+@click.option(
+    "--keep",
+    metavar="N",
+    type=click.IntRange(1, 1000),
+    help="Create a scheduled backup, and delete older scheduled ones except the last N.",
+)
 @json_option
 def create(
-    *, output: Path | None, live: bool, volumes: bool, images: bool, force: bool, as_json: bool
+    *,
+    output: Path | None,
+    live: bool,
+    volumes: bool,
+    images: bool,
+    force: bool,
+    keep: int | None,
+    as_json: bool,
 ) -> None:
     """Create a backup of the cluster.
 
@@ -61,7 +74,15 @@ def create(
 
     session = begin("backup-create", as_json=as_json)
     request = operation.Request(output, stop=not live, force=force, volumes=volumes, images=images)
-    display.show_created(session.report, operation.create(session, request))
+    if keep is None:
+        display.show_created(session.report, operation.create(session, request))
+        return
+    if output is not None:
+        raise UsageError("cannot use --keep with -o: only the directory of backups has a schedule")
+    from k3s_rootless.operations.backup import scheduled
+
+    created, deleted = scheduled.run(session, request, keep)
+    display.show_created(session.report, created, deleted)
 
 
 @command.command("list", exit_codes={0: "the list is shown"})
@@ -162,3 +183,58 @@ def restore(  # noqa: PLR0913 (one for each option)
         request = operation.Request(file, timeout, yes=yes, volumes=volumes, dry_run=dry_run)
         done = operation.restore(session, request, session.report.confirm)
     display.show_restored(session.report, done)
+
+
+@command.command(
+    "schedule",
+    exit_codes={
+        0: "the schedule is shown or set",
+        2: "a unit cannot start this k3s-rootless",
+        7: "a file of the schedule was edited; use --force to replace it",
+    },
+)
+@click.argument("every", required=False, type=click.Choice(["daily", "weekly", "off"]))
+@click.option(
+    "--keep",
+    metavar="N",
+    type=click.IntRange(1, 1000),
+    help="Keep the last N scheduled backups; 7 by default.",
+)
+@click.option("--volumes/--no-volumes", default=None, help="Include the volumes of pods.")
+@click.option("--images/--no-images", default=None, help="Include archives of images.")
+@click.option("--force", is_flag=True, help="Replace edited files; a copy is kept.")
+@click.option("--dry-run", is_flag=True, help="Show what would be done, without doing it.")
+@json_option
+def schedule(
+    *,
+    every: str | None,
+    keep: int | None,
+    volumes: bool | None,
+    images: bool | None,
+    force: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Show or set the schedule of backups.
+
+    Without an argument, shows the schedule, the next run and the last result. `daily` and `weekly`
+    set up a timer of your user manager, which creates a backup while K3s runs. Only older scheduled
+    backups are deleted, never one that you created. `off` removes the timer.
+
+    --keep, --volumes and --images stay as they are until you set them again.
+
+    The timer runs while your user manager does: until you log out, or always with lingering.
+    """
+    from k3s_rootless.cli.display import schedule as display
+    from k3s_rootless.operations.backup import schedule as operation
+
+    session = begin("backup-schedule", as_json=as_json)
+    if every is None:
+        if (keep, volumes, images) != (None, None, None) or force or dry_run:
+            raise UsageError("cannot change the schedule: name one of daily, weekly and off")
+        display.show(session.report, operation.show(session))
+        return
+    request = operation.Request(
+        every, keep, volumes=volumes, images=images, force=force, dry_run=dry_run
+    )
+    display.show_changed(session.report, operation.change(session, request))

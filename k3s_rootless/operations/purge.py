@@ -14,6 +14,7 @@ from k3s_rootless.service.observe import data_directory
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from k3s_rootless.backup.volumes.in_namespace import InNamespace
     from k3s_rootless.k3s.settings import Settings
     from k3s_rootless.operations.context import Context
     from k3s_rootless.service.facts import UnitState
@@ -112,6 +113,26 @@ def purge(context: Context, directory: Path) -> Purged:
         # K3s created the parent directory, too. It is kept if it contains anything else.
         purger.remove_empty(directory.parent)
     return Purged(directory, result.removed, tuple(result.survivors), result.more, result.outside)
+
+
+def remove_reset(context: Context, directory: Path, within: InNamespace) -> Purged:
+    """Remove what a reset has moved away in a data directory. Raises RootlessError.
+
+    Without a usable user namespace, removes what the user may remove.
+    """
+    task = purger.reset_task(directory, context.paths.home)
+    if not _is_directory(task.directory):
+        return Purged(task.directory, 0)
+    context.notice(
+        f"remove {task.directory} in a user namespace: its files belong to your subordinate ids"
+    )
+    try:
+        result = within.clear(task)
+    except RootlessError as error:
+        result = purger.remove(task, error.message)
+    return Purged(
+        task.directory, result.removed, tuple(result.survivors), result.more, result.outside
+    )
 
 
 def _is_directory(path: Path) -> bool:

@@ -46,6 +46,7 @@ def restart(
             steps = stopped_for(rotate, planner.restart(state, left), state)
             with gently.ended(context, state, grace):
                 perform.perform(context, manager, steps)
+            unfinished.forget_stop(context)
         reached = kubeconfig = None
         if timeout is not None:
             release = files.release_of(state.fragment)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from k3s_rootless.operations import gently, installation
+from k3s_rootless.operations.backup import unfinished
 from k3s_rootless.operations.launch import perform
 from k3s_rootless.paths import UNIT
 from k3s_rootless.service.act import apply
@@ -50,6 +51,7 @@ def stop(context: Context, *, disable: bool, grace: float | None = None) -> Stop
             context.notice(gently.KILLED)
         with gently.ended(context, state, grace):
             perform.perform(context, manager, steps)
+        unfinished.forget_stop(context)
         after = manager.unit(UNIT)
         if after.active_state == "failed":
             # K3s exits with status 1 after SIGTERM (seen with v1.21.2), and systemd reports that as

@@ -5,7 +5,7 @@ A step that fails becomes a problem in the result, and the remaining steps are s
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,23 +18,20 @@ from k3s_rootless.errors import (
     SystemdError,
     error_document,
 )
-from k3s_rootless.operations import first_start, installation, purge, purge_consent
+from k3s_rootless.operations import purge, purge_consent, uninstall_plan
+from k3s_rootless.operations.backup import unfinished
 from k3s_rootless.operations.kubeconfig import document as kubeconfig_document
 from k3s_rootless.operations.kubeconfig.removed import Removed
 from k3s_rootless.operations.releases import all_releases
-from k3s_rootless.paths import UNIT
 from k3s_rootless.service.act import apply
-from k3s_rootless.service.observe import files
-from k3s_rootless.service.plan import removal
 from k3s_rootless.service.plan import steps as plan_steps
 
 if TYPE_CHECKING:
-    from k3s_rootless.k3s.settings import Settings
     from k3s_rootless.operations.context import Context
     from k3s_rootless.operations.purge import Purged
     from k3s_rootless.operations.purge_consent import Ask
     from k3s_rootless.operations.releases.all_releases import Downloaded
-    from k3s_rootless.service.facts import FoundFile, UnitState
+    from k3s_rootless.operations.uninstall_plan import Found
     from k3s_rootless.service.plan.steps import Step
     from k3s_rootless.service.systemd.user import UserManager
 
@@ -95,15 +92,8 @@ def uninstall(context: Context, request: Request, ask: Ask) -> Uninstalled:
         manager = work.open_manager(opened)
         if _has_session(context):
             opened.enter_context(context.locked())
-        found = _look(context, manager)
-        steps = removal.files(
-            found.unit,
-            found.drop_ins,
-            found.drop_in_directory,
-            found.names,
-            found.link,
-            force=request.force,
-        )
+        found = uninstall_plan.read(context, manager)
+        steps = found.removals(force=request.force)
         releases = work.releases(purge=request.purge)
         backups = purge_consent.backups(context)
         to_purge: tuple[Path, ...] = ()
@@ -118,6 +108,7 @@ def uninstall(context: Context, request: Request, ask: Ask) -> Uninstalled:
         if request.purge:
             work.purge(to_purge, stopped=manager is not None)
             removed = work.purge_releases(releases)
+        work.forget(purged=request.purge)
     data: tuple[Path, ...] = ()
     if not request.purge:
         data = purge.existing(context, found.settings)
@@ -165,20 +156,6 @@ def _releases(done: Uninstalled, releases: Downloaded) -> dict[str, Any]:
     }
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """The current state: the unit as systemd has loaded it, its files, and its K3s settings."""
-
-    directory: Path
-    drop_in_directory: Path
-    state: UnitState | None
-    unit: FoundFile
-    drop_ins: tuple[FoundFile, ...]
-    names: frozenset[str] | None
-    link: Path | None
-    settings: tuple[Settings, ...]
-
-
 @dataclass(slots=True)
 class _Work:
     """The progress of an uninstall: what was done, and what could not be done."""
@@ -200,12 +177,12 @@ class _Work:
             self.problems.append(f"cannot stop K3s (if it is running): {error.message}")
             return None
 
-    def stop(self, manager: UserManager | None, found: _Found) -> UserManager | None:
+    def stop(self, manager: UserManager | None, found: Found) -> UserManager | None:
         """Stop K3s and disable the unit; return the user manager, or None if it is gone."""
         if manager is None or found.state is None:
             return None
         try:
-            for step in removal.stopping(found.state, found.unit):
+            for step in found.stops(found.state):
                 self._perform(step, manager)
         except SystemdError:
             raise
@@ -214,18 +191,17 @@ class _Work:
             return None
         return manager
 
-    def remove(self, manager: UserManager | None, found: _Found, steps: Sequence[Step]) -> None:
+    def remove(self, manager: UserManager | None, found: Found, steps: Sequence[Step]) -> None:
         """Remove the files, and reload systemd."""
         for step in steps:
             self._announce(step)
             apply.change_file(step)
             self.done.append(step)
-        copies = found.directory.glob(f"{UNIT}.*.bak")
-        self.kept = sorted((*found.drop_in_directory.glob("*"), *copies))
+        self.kept = found.remaining()
         if manager is None:
             return
         try:
-            for step in removal.forgetting(found.state, steps):
+            for step in found.afterwards(steps):
                 self._perform(step, manager)
         except BusError as error:
             self.problems.append(
@@ -278,6 +254,18 @@ class _Work:
             return False
         return True
 
+    def forget(self, *, purged: bool) -> None:
+        """Remove the record of a command that has stopped K3s.
+
+        The record of a reset is needed as long as there is data to remove.
+        """
+        try:
+            unfinished.forget_stop(self.context)
+            if purged and not self.problems:
+                unfinished.forget_reset(self.context)
+        except RootlessError as error:
+            self.problems.append(error.message)
+
     def _announce(self, step: Step) -> None:
         self.context.notice(f"{step.describe()}: {step.cause}")
 
@@ -285,33 +273,6 @@ class _Work:
         self._announce(step)
         apply.perform(step, manager)
         self.done.append(step)
-
-
-def _look(context: Context, manager: UserManager | None) -> _Found:
-    directory = context.paths.user_units
-    state = None
-    environment: Mapping[str, str] = {}
-    if manager is not None:
-        directory = first_start.unit_directory(manager, context.paths)
-        state = manager.unit(UNIT)
-        environment = manager.environment
-    drop_in_directory = installation.drop_in_directory(directory)
-    for one in (directory, drop_in_directory):
-        apply.sweep(one)
-    unit = files.read(directory / UNIT)
-    link = files.enabling_link(directory, UNIT)
-    if unit.text is not None and state is not None and state.file_state == "enabled":
-        link = None  # systemd disables the unit and removes the link itself
-    return _Found(
-        directory,
-        drop_in_directory,
-        state,
-        unit,
-        files.drop_ins(drop_in_directory, state),
-        files.names(drop_in_directory),
-        link,
-        purge.known_settings(context, state, environment),
-    )
 
 
 def _has_session(context: Context) -> bool:

@@ -71,8 +71,7 @@ def plan(context: Context, request: Request) -> Plan:
     Raises UsageError for an unknown check, PreflightFailed if the host is not ready, WouldOverwrite
     for a unit that was edited, RootlessError.
     """
-    if record := unfinished.found(context):
-        unfinished.require_no_restore(record)
+    if record := unfinished.continued_by_up(context):
         context.notice(f"`up` first continues or undoes the interrupted {record.name}")
     with checking.begin(context, request.ignored) as checks, context.manager() as manager:
         directory = first_start.unit_directory(manager, context.paths)

@@ -41,6 +41,35 @@ class DesiredUnit:
 
 
 @dataclass(frozen=True, slots=True)
+class BackupSettings:
+    """Values from which the units of scheduled backups are rendered.
+
+    `program` starts k3s-rootless. `every` is `daily` or `weekly`, and `keep` the number of
+    scheduled backups to keep. `parts` are options of `backup create` that add parts. `data_home` is
+    XDG_DATA_HOME, empty for its default.
+    """
+
+    program: tuple[str, ...]
+    every: str
+    keep: int
+    data_home: str = ""
+    parts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TimerState:
+    """State of a timer as the user manager reports it.
+
+    `next_run` is None if the timer does not run, and `last_run` if it never started its service.
+    Times are in UTC.
+    """
+
+    unit: UnitState
+    next_run: datetime | None
+    last_run: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class DesiredDropIn:
     """A drop-in of k3s-rootless as it should be; if `text` is None, it should not exist."""
 

@@ -29,9 +29,10 @@ RESTORE = Record(
     (Replaced(Path("/data/storage"), new=True, volumes=True),),
     expected=Expected("/data", "node"),
 )
+RESET = Record(Phase.PLACED, None, (), kind=Kind.RESET, data=Path("/data"))
 
 
-@pytest.mark.parametrize("record", [UPGRADE, RESTORE, Record(Phase.STAGING, None, ())])
+@pytest.mark.parametrize("record", [UPGRADE, RESTORE, RESET, Record(Phase.STAGING, None, ())])
 def test_a_record_is_read_as_it_was_written(tmp_path: Path, record: Record) -> None:
     file = tmp_path / "own/transaction.json"
 

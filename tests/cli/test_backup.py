@@ -238,3 +238,59 @@ def test_a_killed_restore_is_undone(
     assert k3s.rows(home / "data") == {"second"}
     assert not record.exists()
     assert not list((bus.units / f"{UNIT}.d").glob("*transaction*"))
+
+
+def test_a_schedule(run: Run, home: Path, bus: Session) -> None:
+    assert "schedule     none" in run("schedule").stdout
+    refused = run("schedule", "--keep", "3")
+    assert refused.returncode == 2
+    assert "name one of daily, weekly and off" in refused.stderr
+
+    done = document(run("schedule", "daily", "--keep", "1", "--json"), "schedule")
+
+    assert (done["schedule"], done["keep"], done["changed"]) == ("daily", 1, True)
+    service = (bus.units / "k3s-rootless-backup.service").read_text()
+    assert f"XDG_DATA_HOME={home}/share" in service
+    assert 'k3s_rootless" backup create --live --keep 1' in service
+    old = home / "share/k3s-rootless/backups/k3s-rootless-backup-20260101T000000Z-scheduled.tar.gz"
+    old.parent.mkdir(parents=True)
+    old.write_text("")
+    for path in (old, old.parent, old.parent.parent):
+        os.chown(path, USER, USER)
+    assert document(run("create", "--keep", "1", "--json"), "create")["deleted"] == [str(old)]
+    assert not old.exists()
+    assert "cannot use --keep with -o" in run("create", "--keep", "1", "-o", "a").stderr
+
+    assert run("schedule", "off").returncode == 0
+    assert not list(bus.units.glob("k3s-rootless-backup*"))
+
+
+def test_a_reset(environ: dict[str, str], home: Path) -> None:
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        arguments = [word for word in command(*words) if word != "backup"]
+        return subprocess.run(
+            arguments,
+            cwd=PROJECT,
+            env=environ,
+            capture_output=True,
+            text=True,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            timeout=60,
+        )
+
+    planned = run("reset", "--dry-run")
+    assert planned.returncode == 0, planned.stderr
+    assert f"2. remove from {home}/data: server/db\n" in planned.stdout
+    refused = run("reset")
+    assert refused.returncode == 2
+    assert "add --yes" in refused.stderr
+    assert (home / "data/server/db").exists()
+
+    done = run("reset", "--yes")
+
+    assert done.returncode == 0, done.stderr
+    assert "the cluster is empty; start K3s with: k3s-rootless up" in done.stdout
+    assert not (home / "data/server/db").exists()
+    assert len(list((home / "share/k3s-rootless/backups").glob("*.tar.gz"))) == 1
+    assert "nothing to do: there is no cluster" in run("reset", "--yes").stdout

@@ -162,6 +162,9 @@ def _of_the_first_start(tool: Tool) -> Iterator[Recording]:
     yield document(tool, "backup-restore", "backup", "restore", _backup(tool), "--yes")
     yield text(tool, "df", "df")
     yield document(tool, "df", "df")
+    yield document(tool, "backup-schedule", "backup", "schedule", "daily")
+    tool("backup", "schedule", "off")
+    yield document(tool, "reset", "reset", "--yes")
     tool.machine.root("rm", "-rf", f"{HOME}/{_BACKUPS}")
     tool.machine.root("sh", "-c", f"rm -f {HOME}/*.tar.gz {HOME}/app.yaml /tmp/support.tar.gz")
 

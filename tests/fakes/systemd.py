@@ -26,7 +26,7 @@ from k3s_rootless.service.systemd import bus as _shim  # noqa: F401
 from dbus_next import Message, MessageType, Variant  # isort: skip
 from dbus_next.aio import MessageBus  # isort: skip
 
-from tests.fakes.unit import NAME, Refusal, Unit, no_such_unit, object_path, variants
+from tests.fakes.unit import NAME, Refusal, Unit, no_such_unit, object_path, variants, wants
 
 ROOT = "/org/freedesktop/systemd1"
 SLICE = "/user.slice/user-1500.slice/user@1500.service"
@@ -257,7 +257,7 @@ class Manager:
         return self.units[name]
 
     def _enabled_link(self, name: str) -> Path:
-        return self.directory / "units" / "default.target.wants" / name
+        return self.directory / "units" / wants(name) / name
 
     def _properties(self, path: str) -> dict[str, Variant]:
         if path == ROOT:

@@ -10,6 +10,8 @@ from typing import Any
 
 NAME = "org.freedesktop.systemd1"
 NOT_SET = 2**64 - 1
+NEXT_RUN = 1_800_000_000_000_000
+"""When each timer elapses next, in microseconds."""
 
 
 class Refusal(Exception):
@@ -29,6 +31,11 @@ def object_path(name: str) -> str:
     """Return the object path of a unit; the name is escaped as in sd-bus."""
     escaped = (c if c.isascii() and c.isalnum() else f"_{ord(c):02x}" for c in name)
     return f"/org/freedesktop/systemd1/unit/{''.join(escaped)}"
+
+
+def wants(name: str) -> str:
+    """Return the directory of the link that enables a unit, as [Install] of ours has it."""
+    return "timers.target.wants" if name.endswith(".timer") else "default.target.wants"
 
 
 def variants(values: dict[str, tuple[str, Any]]) -> dict[str, Any]:
@@ -59,7 +66,7 @@ class Unit:
 
     def load(self) -> None:
         """Read the unit file as far as the fake supports it; the result is kept until a reload."""
-        self.enabled = (self.file.parent / "default.target.wants" / self.name).is_symlink()
+        self.enabled = (self.file.parent / wants(self.name) / self.name).is_symlink()
         self.text = self._on_disk()
         self.drop_ins = {path: path.read_text() for path in self._drop_ins_on_disk()}
         self.load_state = (
@@ -165,4 +172,11 @@ class Unit:
             "ExecMainStartTimestamp": ("t", self.started),
             "MemoryCurrent": ("t", NOT_SET),
             "CPUUsageNSec": ("t", NOT_SET),
+            **self._of_a_timer(),
         }
+
+    def _of_a_timer(self) -> dict[str, tuple[str, Any]]:
+        if not self.name.endswith(".timer"):
+            return {}
+        next_run = NEXT_RUN if self.active == "active" else 0
+        return {"NextElapseUSecRealtime": ("t", next_run), "LastTriggerUSec": ("t", 0)}

@@ -13,7 +13,7 @@ import pytest
 import trustme
 
 from k3s_rootless.backup import replacement
-from k3s_rootless.backup.facts import Phase, Record
+from k3s_rootless.backup.facts import Kind, Phase, Record
 from k3s_rootless.errors import PreflightFailed, RootlessError, UsageError
 from k3s_rootless.operations import up
 from k3s_rootless.operations.context import Context
@@ -218,6 +218,12 @@ def test_no_k3s_is_started_while_a_restore_is_not_finished(
 
     for work in (start, lambda context: up.plan(context, REQUEST)):
         with pytest.raises(RootlessError, match=r"restore of `/a.tar.gz` is not finished"):
+            work(context)
+
+    record = Record(Phase.PLACED, None, (), kind=Kind.RESET, data=Path("/data"))
+    replacement.begin(context.paths.transaction, record)
+    for work in (start, lambda context: up.plan(context, REQUEST)):
+        with pytest.raises(RootlessError, match="the reset of `/data` is not finished"):
             work(context)
 
     assert not (bus.units / UNIT).exists()

@@ -47,6 +47,11 @@ class InNamespace:
             return 1
         return self._mapping.size
 
+    @property
+    def needs_k3s(self) -> bool:
+        """True if only the namespace of a running K3s has the privileges."""
+        return not isinstance(self._mapping, str) and bool(self._problem_of_new())
+
     def require(self, *, without_k3s: bool, hint: str = _START) -> None:
         """Raise RootlessError if no namespace can be entered, and say why.
 
@@ -101,11 +106,17 @@ class InNamespace:
         if not tree.is_dir() or tree.is_symlink():
             tree.unlink()
             return
-        with self._child(partial(_removed, tree), ()) as child:
-            content = _result(child.receive_all())
-        if content["survivors"]:
-            path, why = content["survivors"][0]
+        result = self.clear(tree_removal.Task(tree))
+        if result.survivors:
+            path, why = result.survivors[0]
             raise RootlessError(f"cannot remove `{path}`: {why}")
+
+    def clear(self, task: tree_removal.Task) -> tree_removal.Result:
+        """Perform a removal. Raises RootlessError if it cannot begin."""
+        with self._child(partial(_removed, task), ()) as child:
+            content = _result(child.receive_all())
+        survivors = [(path, why) for path, why in content["survivors"]]
+        return tree_removal.Result(content["removed"], survivors, content["more"])
 
     @contextmanager
     def _child(self, work: Callable[[], bytes], keep: Sequence[int]) -> Iterator[Any]:
@@ -226,11 +237,11 @@ def _unpacked(reading: int, target: int, ids: int) -> bytes:
     return _reported(work)
 
 
-def _removed(tree: Path) -> bytes:
+def _removed(task: tree_removal.Task) -> bytes:
     def work() -> dict[str, Any]:
         result = tree_removal.Result()
-        tree_removal.remove(tree_removal.Task(tree), result)
-        return {"survivors": result.survivors}
+        tree_removal.remove(task, result)
+        return {"removed": result.removed, "survivors": result.survivors, "more": result.more}
 
     return _reported(work)
 

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 _TIME = "%Y-%m-%d %H:%M UTC"
 
 
-def show_created(report: Report, created: Created) -> None:
-    """Show the written file."""
+def show_created(report: Report, created: Created, deleted: Sequence[Path] = ()) -> None:
+    """Show the written file; `deleted` are older scheduled backups."""
     if created.downtime is not None:
         report.answer(f"K3s was stopped for {created.downtime:.1f} s")
     size = byte_size.text(created.size)
@@ -29,7 +29,9 @@ def show_created(report: Report, created: Created) -> None:
     report.notice("The backup contains secrets: keep it where only you can read it")
     for line in _parts(created.manifest):
         report.notice(line)
-    report.document(create.document(created))
+    for path in deleted:
+        report.answer(f"deleted {path}")
+    report.document(create.document(created, deleted))
 
 
 def _parts(manifest: Manifest) -> Iterator[str]:

@@ -48,6 +48,10 @@ def lines(answer: Answer) -> Iterator[str]:
         yield from _next_start(answer, answer.cause)
     else:
         yield from _without_cause(answer)
+    if answer.unfinished is not None:
+        yield f"unfinished {answer.unfinished.problem}"
+        for does, command in answer.unfinished.commands:
+            yield f"           {does}: {command}"
     for other in answer.others:
         yield f"also       {other.title} ({other.id})"
         yield f"           {_stamp(other)}{other.line[:_LONGEST]}"

@@ -43,6 +43,8 @@ def lines(snapshot: Snapshot) -> Iterator[str]:
     yield from _kubeconfig(snapshot)
     yield from _certificates(snapshot)
     yield from _lingering(snapshot)
+    yield from _backup(snapshot)
+    yield from _unfinished(snapshot)
     for line in snapshot.drift:
         yield f"drift        {line}"
     for one in snapshot.pending:
@@ -224,6 +226,29 @@ def _lingering(snapshot: Snapshot) -> Iterator[str]:
         yield "linger       on"
     else:
         yield "linger       off: K3s stops when your last session ends"
+
+
+def _backup(snapshot: Snapshot) -> Iterator[str]:
+    found = value_or(snapshot.backups, None)
+    if found is None or (found.last is None and found.every is None):
+        return
+    line = "none yet"
+    if found.last is not None:
+        line = f"{_length((snapshot.time - found.last).total_seconds())} old"
+    if found.every is not None:
+        line += f", scheduled {found.every}"
+    yield f"backup       {line}"
+    if found.problem:
+        yield f"             {found.problem}"
+
+
+def _unfinished(snapshot: Snapshot) -> Iterator[str]:
+    found = value_or(snapshot.unfinished, None)
+    if found is None:
+        return
+    yield f"unfinished   {found.problem}"
+    for does, command in found.commands:
+        yield f"             {does}: {command}"
 
 
 def _unknown(snapshot: Snapshot) -> Iterator[str]:

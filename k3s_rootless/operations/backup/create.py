@@ -15,11 +15,16 @@ from k3s_rootless.backup.manifest import VOLUMES
 from k3s_rootless.errors import RootlessError
 from k3s_rootless.k3s import layout
 from k3s_rootless.operations.backup import document as documents
-from k3s_rootless.operations.backup import surroundings, unfinished, volume_access
+from k3s_rootless.operations.backup import (
+    stopping,
+    surroundings,
+    unfinished,
+    volume_access,
+)
 from k3s_rootless.operations.backup.running_cluster import SystemdCluster
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from k3s_rootless.backup.facts import Collected
     from k3s_rootless.operations.backup.running_cluster import Cluster
@@ -36,6 +41,7 @@ class Request:
 
     `output` is a file or a directory, None for the directory of backups. `stop` stops K3s while the
     files are copied. `force` replaces an existing file. `volumes` and `images` add these parts.
+    `scheduled` marks a backup that a later scheduled backup may delete.
     """
 
     output: Path | None = None
@@ -43,6 +49,7 @@ class Request:
     force: bool = False
     volumes: bool = False
     images: bool = False
+    scheduled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +73,11 @@ def create(context: Context, request: Request) -> Created:
         here = surroundings.read(context, manager)
         surroundings.require_sqlite(here)
         cluster = SystemdCluster(context, manager, READY_SECONDS)
-        stop = request.stop and here.state.running
+        interrupted = unfinished.stopped(context, here.state)
+        if interrupted and not request.stop:
+            stopping.start_again(context, cluster)
+            here = surroundings.read(context, manager)
+        stop = request.stop and (here.state.running or interrupted)
         if request.volumes:
             access = volume_access.of(context, here.settings.rootlesskit_state)
             access.require(without_k3s=stop, hint=_LIVE)
@@ -90,13 +101,10 @@ def write(
             manifest = copying.manifest(now)
         else:
             begun = time.monotonic()
-            stopped.stop()
-            try:
+            with stopping.stopped(context, stopped, now):
                 copying = _Copying(context, here, folder, parts, live=False)
                 manifest = copying.manifest(now)
-            finally:
-                stopped.start()
-                downtime = time.monotonic() - begun
+            downtime = time.monotonic() - begun
         context.notice(f"writing {path}")
         size = archive.write(path, manifest, folder, force=request.force)
         try:
@@ -108,12 +116,13 @@ def write(
     return Created(path, size, manifest, downtime)
 
 
-def document(created: Created) -> dict[str, Any]:
-    """Return the JSON form of a new backup."""
+def document(created: Created, deleted: Iterable[Path] = ()) -> dict[str, Any]:
+    """Return the JSON form of a new backup; `deleted` are older scheduled ones."""
     return {
         "backup": documents.backup(created.path, created.size, created.manifest),
         "left_out": documents.left_out(created.manifest),
         "downtime": created.downtime,
+        "deleted": [str(path) for path in deleted],
         "errors": [],
     }
 
@@ -128,7 +137,7 @@ def _path(context: Context, request: Request, now: datetime) -> Path:
                 f"cannot create `{path}`: {atomic.reason(error)}", hint="name a file with -o FILE"
             ) from error
     if path.is_dir():
-        path /= archive.name(now)
+        path /= names.archive(now, scheduled=request.scheduled)
     archive.require_free(path, force=request.force)
     return path
 

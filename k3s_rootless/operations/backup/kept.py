@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from k3s_rootless import atomic
-from k3s_rootless.backup import archive, database, names, staging, verify
+from k3s_rootless.backup import database, names, staging, verify
 from k3s_rootless.backup.facts import Backup, Datastore, Entry, Manifest, Root
 from k3s_rootless.errors import RootlessError
 from k3s_rootless.operations.backup import document as documents
@@ -37,7 +37,7 @@ def kept(context: Context) -> tuple[Kept, ...]:
     cannot be read.
     """
     try:
-        paths = sorted(context.paths.backups.glob(f"*{archive.SUFFIX}"))
+        paths = sorted(context.paths.backups.glob(f"*{names.ARCHIVE_SUFFIX}"))
     except OSError as error:
         raise RootlessError(
             f"cannot read `{context.paths.backups}`: {atomic.reason(error)}"

@@ -25,6 +25,7 @@ from k3s_rootless.operations import installation
 from k3s_rootless.operations.backup import (
     adapting,
     kept,
+    stopping,
     surroundings,
     transaction,
     unfinished,
@@ -150,12 +151,13 @@ def place(
     choice: Choice = ORDINARY,
 ) -> Restored:
     """Replace the files of K3s by those of a backup that was checked."""
-    record, skipped = staged(context, backup, here, cluster, choice)
-    try:
-        cluster.stop()
-    except BaseException:
-        transaction.discard(context, record, cluster)
-        raise
+    with stopping.remembered(context):
+        record, skipped = staged(context, backup, here, cluster, choice)
+        try:
+            cluster.stop()
+        except BaseException:
+            transaction.discard(context, record, cluster)
+            raise
     transaction.complete(context, record, cluster)
     return Restored(
         backup.path, restored=True, backup=backup, skipped=skipped, adapted=choice.adapted.lines
@@ -191,7 +193,7 @@ def staged(
         backup.path,
         adapted.slots(found),
         judge,
-        running=here.state.running,
+        running=was_running(context, here),
         staged=Staged(within, adapted.contents, adapted.expected, choice.copied, choice.switch),
     )
     if within is not None and within.unsupported:
@@ -200,6 +202,11 @@ def staged(
             " volumes"
         )
     return record, skipped
+
+
+def was_running(context: Context, here: Surroundings) -> bool:
+    """Return whether K3s runs, or would run if a backup with --stop had not been interrupted."""
+    return here.state.running or unfinished.stopped(context, here.state)
 
 
 def resume(context: Context, seconds: float) -> Restored:
@@ -258,11 +265,14 @@ def report(context: Context, adapted: Adapted) -> None:
 
 
 def _discard_unchanged(context: Context, cluster: Cluster) -> None:
-    """Remove what a transaction left that had changed nothing; refuse any other one."""
+    """Remove what a transaction left that had changed nothing; refuse any other one.
+
+    A K3s that a backup has stopped is started after the restore.
+    """
     record = unfinished.found(context)
-    if record is None:
+    if record is None or record.only_stopped:
         return
-    if record.phase is not Phase.STAGING:
+    if record.phase is not Phase.STAGING or record.kind is Kind.RESET:
         raise unfinished.error(record)
     transaction.discard(context, record, cluster)
 

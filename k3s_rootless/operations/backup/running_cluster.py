@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from k3s_rootless.backup.names import GUARD
+from k3s_rootless.backup import names
 from k3s_rootless.binaries import installed
 from k3s_rootless.errors import RootlessError
 from k3s_rootless.k3s import version
@@ -111,7 +111,7 @@ class SystemdCluster:
         """Write a drop-in with a condition, which also holds after a reset of the machine."""
         record = str(self._context.paths.transaction).replace("%", "%%")
         text = drop_in.render(
-            "Prevents a start while a restore or an upgrade is not finished: k3s-rootless up",
+            "Prevents a start while a command is not finished; see: k3s-rootless status",
             ("[Unit]", f"ConditionPathExists=!{record}"),
         )
         apply.write(self._guard, text)
@@ -226,7 +226,7 @@ class SystemdCluster:
 
     @property
     def _guard(self) -> Path:
-        return installation.drop_in_directory(self._directory) / GUARD
+        return installation.drop_in_directory(self._directory) / names.GUARD
 
     def _reload(self, cause: str) -> None:
         perform.step(self._context, self._manager, Reload(cause))

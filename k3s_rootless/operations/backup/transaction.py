@@ -29,7 +29,18 @@ CONTINUES = {
     Kind.RESTORE: "k3s-rootless backup restore --continue",
     Kind.UPGRADE: "k3s-rootless upgrade --continue",
     Kind.ROLLBACK: "k3s-rootless upgrade --continue",
+    Kind.RESET: "k3s-rootless reset",
+    Kind.BACKUP: "k3s-rootless up",
 }
+"""The commands that end a transaction. Nothing undoes a reset, or must be undone after a backup."""
+COMMANDS = {
+    Kind.RESTORE: "backup restore",
+    Kind.UPGRADE: "upgrade",
+    Kind.ROLLBACK: "rollback",
+    Kind.RESET: "reset",
+    Kind.BACKUP: "backup create",
+}
+"""The commands that begin a transaction."""
 _VERBS = {Kind.RESTORE: "restore", Kind.UPGRADE: "upgrade", Kind.ROLLBACK: "roll back"}
 _SEPARATORS = {False: "; ", True: "\n"}
 

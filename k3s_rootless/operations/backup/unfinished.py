@@ -1,23 +1,47 @@
-"""Refuse commands that start K3s or change its files while a transaction is not finished."""
+"""Find what an interrupted command left unfinished, and refuse commands that must not run then."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from k3s_rootless.errors import RootlessError
 
 if TYPE_CHECKING:
     from k3s_rootless.backup.facts import Record
     from k3s_rootless.operations.context import Context
+    from k3s_rootless.service.facts import UnitState
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """Work that a command has begun and not finished.
+
+    `what` is the command, `problem` a sentence about the present state, and `commands` are the
+    commands that end this state, each with its effect.
+    """
+
+    what: str
+    problem: str
+    commands: tuple[tuple[str, str], ...]
+
+    def document(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        return {
+            "what": self.what,
+            "problem": self.problem,
+            "commands": [{"does": does, "command": command} for does, command in self.commands],
+        }
 
 
 def require_none(context: Context) -> None:
-    """Raise RootlessError if a restore, an upgrade or a rollback is not finished.
+    """Raise RootlessError if a transaction is not finished.
 
-    Also if it has changed nothing yet: it may have stopped K3s, and its drop-in prevents a start.
+    Also if it has changed nothing yet: it may have stopped K3s, and its drop-in prevents a start. A
+    backup that has only stopped K3s does not count.
     """
     record = found(context)
-    if record is not None:
+    if record is not None and not record.only_stopped:
         raise error(record)
 
 
@@ -26,27 +50,107 @@ def found(context: Context) -> Record | None:
     file = context.paths.transaction
     if not file.exists():
         return None
-    # Imported here: each `up` and `restart` comes here, and hardly one finds a record.
+    # Imported here: each `up`, `restart` and `status` comes here, and hardly one finds a record.
     from k3s_rootless.backup import record as records
 
     return records.load(file)
 
 
-def require_no_restore(record: Record) -> None:
-    """Raise RootlessError for a restore that `up` must not finish: only its undo, once begun."""
-    # Imported here for the same reason.
-    from k3s_rootless.backup.facts import Kind, Phase
+def continued_by_up(context: Context) -> Record | None:
+    """Return the transaction that `up` continues or undoes before it starts K3s; None for none.
 
-    if record.kind is Kind.RESTORE and record.phase not in {Phase.UNDOING, Phase.UNDONE}:
+    Raises RootlessError for a transaction that another command must end first.
+    """
+    record = found(context)
+    if record is None or record.only_stopped:
+        return None
+    if not record.is_continued_by_up:
         raise error(record)
+    return record
 
 
 def error(record: Record) -> RootlessError:
     """Return the error for an unfinished transaction, with the commands that end it."""
-    # Imported here for the same reason.
+    (_, finish), *others = _commands(record)
+    hint = f"finish it with: {finish}"
+    for does, command in others:
+        hint += f" (or {does} it with: {command})"
+    return RootlessError(f"cannot continue: the {record.name} is not finished", hint=hint)
+
+
+def find(context: Context, state: UnitState | None) -> Unfinished | None:
+    """Return the work that is not finished. Raises RootlessError if its record is damaged.
+
+    `state` is the unit; None if it is unknown.
+    """
+    record = found(context)
+    if record is None:
+        return None
+    commands = _commands(record)
+    if not record.only_stopped:
+        return Unfinished(_command(record), f"the {record.name} is not finished", commands)
+    if state is None or not _is_in_effect(record, state):
+        return None
+    problem = f"a {record.name} was interrupted after it had stopped K3s"
+    return Unfinished(_command(record), problem, commands)
+
+
+def stopped(context: Context, state: UnitState) -> bool:
+    """Return whether a backup has stopped K3s and was interrupted before it started K3s again.
+
+    False if K3s was started since. Raises RootlessError if the record is damaged.
+    """
+    record = found(context)
+    return record is not None and record.only_stopped and _is_in_effect(record, state)
+
+
+def forget_stop(context: Context) -> None:
+    """Remove the record of a backup that has stopped K3s, since the user decided about K3s.
+
+    Raises RootlessError.
+    """
+    record = found(context)
+    if record is not None and record.only_stopped:
+        _forget(context)
+
+
+def forget_reset(context: Context) -> None:
+    """Remove the record of a reset after its data directory was removed. Raises RootlessError."""
+    record = found(context)
+    if record is not None and record.data is not None:
+        _forget(context)
+
+
+def _forget(context: Context) -> None:
+    # Imported here: each `down` comes here, and hardly one finds a record.
+    from k3s_rootless.backup import replacement
+
+    replacement.close(context.paths.transaction)
+
+
+def _is_in_effect(record: Record, state: UnitState) -> bool:
+    """Return whether K3s is stopped since a backup has stopped it."""
+    if state.running or state.active_state in {"activating", "reloading"}:
+        return False
+    if state.started is None or record.stopped is None:
+        return True
+    return state.started <= record.stopped
+
+
+def _command(record: Record) -> str:
+    # Imported here, as in `found`.
+    from k3s_rootless.operations.backup.transaction import COMMANDS
+
+    return COMMANDS[record.kind]
+
+
+def _commands(record: Record) -> tuple[tuple[str, str], ...]:
+    # Imported here, as in `found`.
     from k3s_rootless.operations.backup.transaction import ABORTS, CONTINUES
 
-    return RootlessError(
-        f"cannot continue: the {record.name} is not finished",
-        hint=f"finish it with: {CONTINUES[record.kind]} (or undo it with: {ABORTS[record.kind]})",
-    )
+    if record.only_stopped:
+        return (("start K3s", CONTINUES[record.kind]),)
+    finish = ("finish", CONTINUES[record.kind])
+    if record.kind in ABORTS:
+        return (finish, ("undo", ABORTS[record.kind]))
+    return (finish,)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from k3s_rootless.journal.facts import Cause, Ending, StartLog
+    from k3s_rootless.operations.backup.unfinished import Unfinished
 
 WHERE_TO_ASK = "https://github.com/k3s-io/k3s/issues"
 """Where to ask about a log line that the catalogue does not contain."""
@@ -24,7 +25,7 @@ class Answer:
     `cause` is the cause of the failure, `log` is what the log lines show, `ending` is the end of
     the unit (None for a file), `source` is where the lines were read. `missing` is what a running
     K3s waits for. `earlier` is the cause that ended the previous start, if K3s is ready now and
-    that was recent.
+    that was recent. `unfinished` is the work of an interrupted command.
     """
 
     cause: Cause | None
@@ -34,6 +35,7 @@ class Answer:
     ready: bool = False
     missing: str = ""
     earlier: Cause | None = None
+    unfinished: Unfinished | None = None
 
     @property
     def others(self) -> tuple[Cause, ...]:

@@ -12,6 +12,7 @@ from k3s_rootless.journal.facts import StartLog
 from k3s_rootless.journal.sources import journald
 from k3s_rootless.journal.sources.exported import Exported
 from k3s_rootless.operations import installation
+from k3s_rootless.operations.backup import unfinished
 from k3s_rootless.operations.diagnose import ending, evidence, history
 from k3s_rootless.operations.diagnose.answer import Answer
 from k3s_rootless.operations.readiness import conditions
@@ -22,6 +23,7 @@ from k3s_rootless.service.observe.files import release_of
 
 if TYPE_CHECKING:
     from k3s_rootless.journal.facts import Cause, Ending
+    from k3s_rootless.operations.backup.unfinished import Unfinished
     from k3s_rootless.operations.context import Context
     from k3s_rootless.service.facts import UnitState
 
@@ -46,9 +48,10 @@ def of_unit(context: Context, since: str | None, *, stopped_too: bool) -> Answer
     """
     with context.manager() as manager:
         state = manager.unit(UNIT)
+    open_work = _unfinished(context, state)
     broken = verdict.of_unit(ending.of(state))
     if broken is None:
-        _require_unit(state, any_start=stopped_too or bool(since))
+        _require_unit(state, open_work, any_start=stopped_too or bool(since))
     missing = _missing(context, state)
     ready = state.running and not missing
     end = _ending(context, state)
@@ -57,13 +60,21 @@ def of_unit(context: Context, since: str | None, *, stopped_too: bool) -> Answer
     cause = broken or _cause(context, state, log, end)
     if cause is None and log.stopped and state.active_state == "failed":
         # K3s can end with an exit status after SIGTERM (v1.21.2 always).
-        raise _stopped()
+        raise _stopped(open_work)
     if cause is None and stopped_too:
-        _require_start(state)
-    answer = Answer(cause, log, end, _JOURNAL, ready=ready, missing=missing)
+        _require_start(state, open_work)
+    answer = Answer(cause, log, end, _JOURNAL, ready=ready, missing=missing, unfinished=open_work)
     if ready and not since:
         return replace(answer, earlier=history.earlier(context, state))
     return answer
+
+
+def _unfinished(context: Context, state: UnitState) -> Unfinished | None:
+    try:
+        return unfinished.find(context, state)
+    except RootlessError as error:
+        context.notice(error.message)
+        return None
 
 
 def _missing(context: Context, state: UnitState) -> str:
@@ -124,7 +135,7 @@ def _silence(context: Context) -> str:
     )
 
 
-def _require_unit(state: UnitState, *, any_start: bool) -> None:
+def _require_unit(state: UnitState, open_work: Unfinished | None, *, any_start: bool) -> None:
     """Raise an error if the unit is not installed, or has no start to diagnose.
 
     With `any_start`, the last start may also have ended without a failure.
@@ -132,17 +143,22 @@ def _require_unit(state: UnitState, *, any_start: bool) -> None:
     if not state.installed:
         raise installation.absence(state)
     if not any_start:
-        _require_start(state)
+        _require_start(state, open_work)
 
 
-def _require_start(state: UnitState) -> None:
+def _require_start(state: UnitState, open_work: Unfinished | None) -> None:
     """Raise NotRunning if no start runs and the last one did not fail."""
     stopped = state.active_state == "inactive" and state.result == "success"
     if stopped and not state.running and not state.failed:
-        raise _stopped()
+        raise _stopped(open_work)
 
 
-def _stopped() -> NotRunning:
+def _stopped(open_work: Unfinished | None) -> NotRunning:
+    if open_work is not None:
+        return NotRunning(
+            f"K3s is not running: {open_work.problem}",
+            hint="; ".join(f"{does}: {command}" for does, command in open_work.commands),
+        )
     return NotRunning(
         "K3s is not running, and its last start did not fail",
         hint=(

@@ -38,11 +38,18 @@ def document(answer: Answer) -> dict[str, Any]:
         "contributing": [_cause(one) for one in answer.others],
         "ask": _ask(answer.cause),
         "missing": answer.missing or None,
+        "unfinished": _unfinished(answer),
         "invocation": answer.log.invocation,
         "lines_read": answer.log.lines,
         "unit": _unit(answer.ending),
         "errors": _errors(answer),
     }
+
+
+def _unfinished(answer: Answer) -> dict[str, Any] | None:
+    if answer.unfinished is None:
+        return None
+    return answer.unfinished.document()
 
 
 def _errors(answer: Answer) -> list[dict[str, Any]]:

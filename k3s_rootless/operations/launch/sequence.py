@@ -89,6 +89,7 @@ def up(
             _require_consent(made.outage, confirm)
         _warn_without_lingering(context)
         _perform(context, manager, request, made)
+        unfinished.forget_stop(context)
     starts = perform.starts(made.steps)
     restart_needed = None if starts else _pending_restart(context, manager, made)
     if request.timeout is None:

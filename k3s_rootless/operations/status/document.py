@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from k3s_rootless.observation import Known, value_or
+from k3s_rootless.operations.backup import age
 from k3s_rootless.operations.readiness import milestones
 from k3s_rootless.operations.status.model import READY, Certificate, Snapshot
 from k3s_rootless.operations.status.reader import Reader
@@ -47,6 +48,8 @@ def document(snapshot: Snapshot) -> dict[str, Any]:
         "kubeconfig": _kubeconfig(snapshot),
         "certificates": [_certificate(snapshot, one) for one in snapshot.certificates],
         "lingers": value_or(snapshot.lingers, None),
+        "unfinished": _unfinished(snapshot),
+        "backup": _backup(snapshot),
         "drift": [_drift(file) for file in value_or(snapshot.files, ())],
         **_pending(snapshot),
         "loop": _loop(snapshot),
@@ -187,6 +190,20 @@ def _pending(snapshot: Snapshot) -> dict[str, Any]:
         ],
         "restart_needed": next(restarts, None),
     }
+
+
+def _unfinished(snapshot: Snapshot) -> dict[str, Any] | None:
+    found = value_or(snapshot.unfinished, None)
+    if found is None:
+        return None
+    return found.document()
+
+
+def _backup(snapshot: Snapshot) -> dict[str, Any] | None:
+    found = value_or(snapshot.backups, None)
+    if found is None:
+        return None
+    return age.document(found)
 
 
 def _loop(snapshot: Snapshot) -> dict[str, Any] | None:

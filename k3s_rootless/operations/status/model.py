@@ -18,12 +18,14 @@ from k3s_rootless.service.unit import pending_changes
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from k3s_rootless.backup.records import Age
     from k3s_rootless.cluster.facts import Kubeconfig, Node, Readiness
     from k3s_rootless.cluster.kubeconfig.facts import Copy
     from k3s_rootless.errors import RootlessError
     from k3s_rootless.journal.facts import Cause
     from k3s_rootless.k3s.settings import Settings
     from k3s_rootless.k3s.version import Version
+    from k3s_rootless.operations.backup.unfinished import Unfinished
     from k3s_rootless.operations.readiness.milestones import Milestone
     from k3s_rootless.rootlesskit.facts import Forward
     from k3s_rootless.service.facts import UnitState, Usage
@@ -84,7 +86,8 @@ class Snapshot:
     report. `version` is the release that the unit was written for. `variables` are the names of
     variables that have changed since K3s was started. `period` and `cause` are None if there was no
     reason to read the journal. `stale_copies` are the copies of the kubeconfig that differ from it;
-    those that cannot be read are left out. `pending` are changes that are not in effect yet.
+    those that cannot be read are left out. `pending` are changes that are not in effect yet, and
+    `unfinished` is the work of an interrupted command.
     """
 
     time: datetime
@@ -101,6 +104,8 @@ class Snapshot:
     nodes: Observed[tuple[Node, ...]]
     usage: Usage
     lingers: Observed[bool]
+    unfinished: Observed[Unfinished | None]
+    backups: Observed[Age]
     period: Observed[float | None] | None
     cause: Observed[Cause | None] | None
     milestones: Sequence[Milestone]
@@ -263,6 +268,8 @@ class Snapshot:
         yield "unit files", self.files
         yield "installed release", self.installed
         yield "lingering", self.lingers
+        yield "unfinished work", self.unfinished
+        yield "backups", self.backups
         yield "restarts", self.period
         yield "cause", self.cause
         if self.state is not None and self.state.running:

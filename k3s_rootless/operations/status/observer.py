@@ -115,6 +115,8 @@ def _record(check: Check, problem: RootlessError | None) -> Snapshot:
         nodes=nodes,
         usage=parts.used(check.state, kit),
         lingers=check.answer(queries.LINGERS),
+        unfinished=check.answer(queries.UNFINISHED),
+        backups=check.answer(queries.BACKUPS),
         period=None,
         cause=None,
         milestones=parts.reached(check.state, check.settings, kit, nodes),

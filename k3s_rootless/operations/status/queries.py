@@ -14,6 +14,7 @@ from k3s_rootless.cluster.kubeconfig import read as kubeconfigs
 from k3s_rootless.errors import RootlessError
 from k3s_rootless.observation import Known, Observed, Unknown, value_or
 from k3s_rootless.operations import unit_changes
+from k3s_rootless.operations.backup import age, unfinished
 from k3s_rootless.operations.kubeconfig import stale
 from k3s_rootless.operations.readiness import traces
 from k3s_rootless.operations.status import parts
@@ -26,9 +27,11 @@ from k3s_rootless.service.systemd import logind
 
 if TYPE_CHECKING:
     from k3s_rootless.background import BackgroundQuery
+    from k3s_rootless.backup.records import Age
     from k3s_rootless.cluster.facts import Credentials, Kubeconfig, Node, Readiness
     from k3s_rootless.cluster.kubeconfig.facts import Copy
     from k3s_rootless.k3s.settings import Settings
+    from k3s_rootless.operations.backup.unfinished import Unfinished
     from k3s_rootless.operations.context import Context
     from k3s_rootless.rest import Peer
     from k3s_rootless.service.facts import UnitState
@@ -191,6 +194,19 @@ def _lingers(check: Check) -> Observed[bool]:
     return logind.lingers(check.context.user, check.context.paths.root)
 
 
+def _unfinished(check: Check) -> Observed[Unfinished | None]:
+    return Known(unfinished.find(check.context, check.state))
+
+
+def _backups(check: Check) -> Observed[Age]:
+    paths = check.context.paths
+    directory = paths.user_units
+    if check.state is not None and check.state.fragment is not None:
+        # The directory of the user's own units, which XDG_CONFIG_HOME can move.
+        directory = check.state.fragment.parent
+    return Known(age.read(check.context, directory), str(paths.backups))
+
+
 FILES = Query("files", _FILES, _files)
 KUBECONFIG = Query("kubeconfig", _FILES, _kubeconfig)
 CONNECTION = Query("connection", _API, _connection, of_running=True, of_start=True)
@@ -203,6 +219,8 @@ CHANGED = Query("changes", _FILES, _changed, of_running=True)
 INSTALLED = Query("k3s", "k3s", _installed)
 STALE_COPIES = Query("copies of the kubeconfig", _FILES, _stale_copies)
 LINGERS = Query("lingering", _FILES, _lingers)
+UNFINISHED = Query("unfinished work", _FILES, _unfinished)
+BACKUPS = Query("backups", _FILES, _backups)
 QUERIES: tuple[Query[Any], ...] = (
     FILES,
     KUBECONFIG,
@@ -216,5 +234,7 @@ QUERIES: tuple[Query[Any], ...] = (
     INSTALLED,
     STALE_COPIES,
     LINGERS,
+    UNFINISHED,
+    BACKUPS,
 )
 """Ordered so that each query comes after the queries that it depends on."""

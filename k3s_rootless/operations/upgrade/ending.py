@@ -103,7 +103,7 @@ def completed(context: Context, here: Surroundings, record: Record) -> Path:
     Raises RootlessError.
     """
     stopped = record.stopped or datetime.now(UTC)
-    path = context.paths.backups / archive.name(stopped)
+    path = context.paths.backups / names.archive(stopped)
     with staging.directory(context.paths.backups) as folder:
         manifest = _manifest(context, here, record, stopped, folder)
         archive.write(path, manifest, folder, force=True)

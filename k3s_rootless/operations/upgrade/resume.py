@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 from k3s_rootless.backup.facts import Kind, Phase, Record
 from k3s_rootless.errors import RootlessError, UsageError
-from k3s_rootless.operations.backup import surroundings, transaction, unfinished
+from k3s_rootless.operations.backup import stopping, surroundings, transaction, unfinished
 from k3s_rootless.operations.backup.running_cluster import SystemdCluster
 from k3s_rootless.operations.backup.transaction import Ended, Outcome
 from k3s_rootless.operations.upgrade.ending import Ending, remember
+from k3s_rootless.paths import UNIT
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 SECONDS = 600.0
 """The time limit without progress, unless it is an option."""
+_KINDS = frozenset((Kind.UPGRADE, Kind.ROLLBACK))
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,7 @@ def resume(context: Context, seconds: float, *, undo: bool) -> Resumed:
     """
     with context.manager() as manager, context.locked():
         record = unfinished.found(context)
-        if record is None or record.kind is Kind.RESTORE:
+        if record is None or record.kind not in _KINDS:
             raise UsageError(
                 "cannot continue or undo an upgrade: no upgrade and no rollback is unfinished",
                 hint="k3s-rootless upgrade",
@@ -56,13 +58,12 @@ def before_start(context: Context, seconds: float | None) -> None:
     """Continue or undo an open upgrade or rollback, before K3s is started; report which.
 
     Of a restore, only an undo that had begun is finished. Raises RootlessError for any other open
-    restore, or if K3s does not get ready.
+    restore and for a reset, or if K3s does not get ready.
     """
     with context.manager() as manager, context.locked():
-        record = unfinished.found(context)
+        record = unfinished.continued_by_up(context)
         if record is None:
             return
-        unfinished.require_no_restore(record)
         _resume(context, manager, record, seconds or SECONDS, undo=False)
 
 
@@ -74,10 +75,22 @@ def clear(context: Context, manager: UserManager, seconds: float) -> None:
     record = unfinished.found(context)
     if record is None:
         return
-    if record.phase is not Phase.STAGING:
+    cluster = SystemdCluster(context, manager, seconds, patient=True)
+    if record.only_stopped:
+        _start_again(context, manager, cluster)
+        return
+    if record.phase is not Phase.STAGING or record.kind is Kind.RESET:
         raise unfinished.error(record)
     context.notice(f"an interrupted {record.name} is {_course(record)}")
-    transaction.give_up(context, record, SystemdCluster(context, manager, seconds, patient=True))
+    transaction.give_up(context, record, cluster)
+
+
+def _start_again(context: Context, manager: UserManager, cluster: Cluster) -> None:
+    if unfinished.stopped(context, manager.unit(UNIT)):
+        stopping.start_again(context, cluster)
+        cluster.wait()
+    else:
+        unfinished.forget_stop(context)
 
 
 def _resume(

@@ -29,10 +29,17 @@ def task(directory: Path, home: Path, uid: int, *, everything: bool) -> tree_rem
     """
     return tree_removal.Task(
         directory,
-        only=None if everything else layout.TOP,
+        only=None if everything else (*layout.TOP, data_directory.RESET),
         identity=data_directory.identify(directory, home, uid),
         spared=frozenset(data_directory.home_and_above(home)),
         mark=data_directory.PURGING,
+    )
+
+
+def reset_task(directory: Path, home: Path) -> tree_removal.Task:
+    """Return the task that removes what a reset has moved away in a data directory."""
+    return tree_removal.Task(
+        directory / data_directory.RESET, spared=frozenset(data_directory.home_and_above(home))
     )
 
 

@@ -24,6 +24,8 @@ PURGING = ".k3s-rootless-purge"
 
 It identifies the rest of an interrupted purge as data of K3s.
 """
+RESET = ".k3s-rootless-reset"
+"""The directory into which a reset moves the files of a cluster before it removes them."""
 MARKERS = (
     PURGING,
     layout.SERVER_TOKEN,
@@ -41,29 +43,37 @@ MARKERS = (
 """Files that identify a data directory of K3s."""
 _UNPACKED = re.compile(r"[0-9a-f]{64}(?:-tmp)?")
 Identity = tuple[int, int]
+_HINTS = {
+    "purge": (
+        "run the command without --purge, and remove the directory yourself;"
+        " docs/reference/paths.md lists these files"
+    ),
+    "reset": "see where the setting comes from: k3s-rootless config get data-dir",
+}
 
 
-def identify(directory: Path, home: Path, uid: int) -> Identity:
+def identify(directory: Path, home: Path, uid: int, action: str = "purge") -> Identity:
     """Return device and inode of a data directory that can be purged.
+
+    `action` is the verb of the messages.
 
     Raises UsageError for a link, for a directory of another user, for the home directory or a
     directory above it, and for a directory that is neither empty nor a data directory of K3s.
     """
-    with _opened(directory) as descriptor:
+    with _opened(directory, action) as descriptor:
         found = os.fstat(descriptor)
         if found.st_uid != uid:
-            raise UsageError(f"cannot purge {directory}: it belongs to uid {found.st_uid}")
+            raise UsageError(f"cannot {action} {directory}: it belongs to uid {found.st_uid}")
         identity = _identity(found)
         if identity in home_and_above(home):
-            raise UsageError(f"cannot purge {directory}: it is your home directory, or contains it")
+            raise UsageError(
+                f"cannot {action} {directory}: it is your home directory, or contains it"
+            )
         if not _is_usable(descriptor):
             raise UsageError(
-                f"cannot purge {directory}: it is not empty, and contains no file that identifies a"
-                " data directory of K3s",
-                hint=(
-                    "run the command without --purge, and remove the directory yourself;"
-                    " docs/reference/paths.md lists these files"
-                ),
+                f"cannot {action} {directory}: it is not empty, and contains no file that"
+                " identifies a data directory of K3s",
+                hint=_HINTS[action],
             )
         return identity
 
@@ -111,14 +121,14 @@ def is_k3s(descriptor: int) -> bool:
 
 
 @contextmanager
-def _opened(directory: Path) -> Iterator[int]:
+def _opened(directory: Path, action: str) -> Iterator[int]:
     try:
         descriptor = os.open(directory, OPEN)
     except OSError as error:
         if directory.is_symlink():
             hint = f"use the target of the link: {directory.resolve()}"
-            raise UsageError(f"cannot purge {directory}: it is a link", hint=hint) from None
-        raise UsageError(f"cannot purge {directory}: {reason(error)}") from None
+            raise UsageError(f"cannot {action} {directory}: it is a link", hint=hint) from None
+        raise UsageError(f"cannot {action} {directory}: {reason(error)}") from None
     try:
         yield descriptor
     finally:

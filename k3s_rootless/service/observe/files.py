@@ -68,12 +68,12 @@ def _content(path: Path) -> tuple[bytes, os.stat_result]:
         return file.read(_LARGEST + 1), found
 
 
-def enabling_link(directory: Path, name: str) -> Path | None:
+def enabling_link(directory: Path, name: str, wants: str = "default.target.wants") -> Path | None:
     """Return the link that starts the unit of this directory with the user manager.
 
-    Returns None if there is no such link.
+    `wants` is the directory of the link. Returns None if there is no such link.
     """
-    link = directory / "default.target.wants" / name
+    link = directory / wants / name
     try:
         target = link.parent / link.readlink()
     except OSError:

@@ -130,7 +130,7 @@ def renewal(desired: DesiredDropIn, found: FoundFile, *, force: bool = False) ->
 
     Without `force`, an edited drop-in is not changed.
     """
-    writer = _author(found)
+    writer = author_of(found)
     if not force and writer is not Author.OURS:
         return ()
     cause = "the unit that it is based on changed"
@@ -153,7 +153,7 @@ def drop_in(
             f"cannot replace `{found.path}`: {found.problem}",
             hint=f"check it with: ls -l {found.path}",
         )
-    writer = _author(found)
+    writer = author_of(found)
     kept = None
     if writer is not None and writer is not Author.OURS:
         if not force:
@@ -207,8 +207,8 @@ def emptied(
     )
 
 
-def _author(found: FoundFile) -> Author | None:
-    """Return who wrote a drop-in; None if it does not exist.
+def author_of(found: FoundFile) -> Author | None:
+    """Return who wrote a file; None if it does not exist.
 
     A link counts as foreign, whatever its target is.
     """

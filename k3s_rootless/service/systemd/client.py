@@ -15,7 +15,7 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 from k3s_rootless.errors import BusError, SystemdError
-from k3s_rootless.service.facts import UnitState
+from k3s_rootless.service.facts import TimerState, UnitState
 from k3s_rootless.service.systemd import properties
 from k3s_rootless.service.systemd.bus import CALL_SECONDS, CONNECT_SECONDS, LOST_HINT, Bus, connect
 from k3s_rootless.service.systemd.signals import Signals
@@ -152,6 +152,11 @@ class Conversation:
         """
         (path,) = await self.request("LoadUnit", "s", [name], "o")
         return properties.unit_state(name, await self.get_all(path))
+
+    async def timer(self, name: str) -> TimerState:
+        """Return the state of a timer as the manager reports it."""
+        (path,) = await self.request("LoadUnit", "s", [name], "o")
+        return properties.timer_state(name, await self.get_all(path))
 
     async def watch(self, name: str) -> None:
         """Let `wait_change` end when this unit changes, or when the manager is back."""

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from k3s_rootless.service.facts import LIMIT_PROPERTIES, UnitState
+from k3s_rootless.service.facts import LIMIT_PROPERTIES, TimerState, UnitState
 
 _NOT_SET = 2**64 - 1
 _YEAR_10000 = 253_402_300_799_000_000
@@ -59,6 +59,16 @@ def unit_state(name: str, values: Mapping[str, Any]) -> UnitState:
         changed=_time(values.get("StateChangeTimestamp")),
         ended=_time(values.get("InactiveEnterTimestamp")),
         working_directory=_directory(values.get("WorkingDirectory")),
+    )
+
+
+def timer_state(name: str, values: Mapping[str, Any]) -> TimerState:
+    """Return the state of a timer from its properties, as GetAll returns them."""
+    # The number 0 means that there is no such time.
+    return TimerState(
+        unit_state(name, values),
+        _time(values.get("NextElapseUSecRealtime")),
+        _time(values.get("LastTriggerUSec")),
     )
 
 

@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from k3s_rootless.errors import BusError, SystemdError
-from k3s_rootless.service.facts import UnitState
+from k3s_rootless.service.facts import TimerState, UnitState
 from k3s_rootless.service.systemd import properties
 from k3s_rootless.service.systemd.bus import Variant, user_bus_addresses
 from k3s_rootless.service.systemd.client import RELOAD_SECONDS, SYSTEMD, Conversation
@@ -82,6 +82,10 @@ class UserManager:
         systemd loads the unit if it is not loaded.
         """
         return self._runner.run(self._with.unit(name))
+
+    def timer(self, name: str) -> TimerState:
+        """Return the state of a timer as the manager reports it."""
+        return self._runner.run(self._with.timer(name))
 
     def watch(self, name: str) -> None:
         """Let `wait_change` end when this unit changes."""

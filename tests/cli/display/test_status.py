@@ -9,6 +9,7 @@ from datetime import timedelta
 
 import pytest
 
+from k3s_rootless.backup.records import Age
 from k3s_rootless.cli.display import status, status_watch
 from k3s_rootless.cli.display.report import Report
 from k3s_rootless.errors import NotRunning
@@ -58,6 +59,34 @@ def test_a_stopped_k3s_has_fewer_lines() -> None:
     labels = [line.split()[0] for line in status.lines(stopped(lingers=SILENT))]
 
     assert ["K3s", "unit", "restarts", "release", "kubeconfig", "certificates", "unknown"] == labels
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        (Age(None, None), []),
+        (Age(NOW - timedelta(days=9), None), ["backup       9 d old"]),
+        (Age(None, "daily"), ["backup       none yet, scheduled daily"]),
+        (
+            Age(NOW - timedelta(hours=5), "weekly", "it failed"),
+            ["backup       5 h old, scheduled weekly", "             it failed"],
+        ),
+    ],
+)
+def test_the_age_of_backups(found: Age, expected: list[str]) -> None:
+    shown = list(status.lines(snapshot_with(backups=Known(found))))
+
+    assert shown[12:] == expected
+
+
+def test_unfinished_work_has_its_commands() -> None:
+    found = list(status.lines(stopped(unfinished=Known(records.UNFINISHED))))
+
+    at = found.index("unfinished   a restore is not finished")
+    assert found[at + 1 : at + 3] == [
+        "             finish: --continue",
+        "             undo: --abort",
+    ]
 
 
 def lines(snapshot: Snapshot, label: str) -> list[str]:

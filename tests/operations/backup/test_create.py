@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
 import stat
 from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from k3s_rootless.backup import record as records
 from k3s_rootless.backup import verify
+from k3s_rootless.backup.facts import Kind, Phase, Record
 from k3s_rootless.errors import RootlessError, UsageError, WouldOverwrite
-from k3s_rootless.operations.backup import create, kept, surroundings
+from k3s_rootless.operations import restart
+from k3s_rootless.operations import stop as stopping
+from k3s_rootless.operations.backup import create, kept, surroundings, unfinished
 from k3s_rootless.operations.context import Context
-from k3s_rootless.operations.events import Event
+from k3s_rootless.operations.events import Event, Notice
 from k3s_rootless.paths import UNIT
 from tests.backup.cluster import Cluster, insert_and_die, opened
 from tests.fakes.session import Session
@@ -198,3 +207,131 @@ def test_a_damaged_database_in_an_undamaged_archive(context: Context, home: Path
     verify.read(place / "a.tar.gz")
     with pytest.raises(RootlessError, match="the datastore is damaged"):
         kept.verified(context, place / "a.tar.gz")
+
+
+@pytest.fixture
+def running(context: Context, data: Path) -> surroundings.Surroundings:
+    """Return the surroundings of a running K3s."""
+    start(context)
+    with context.manager() as manager:
+        return surroundings.read(context, manager)
+
+
+def stop(context: Context) -> None:
+    """Stop the unit."""
+    with context.manager() as manager:
+        manager.stop(UNIT)
+
+
+def test_a_backup_killed_while_k3s_is_stopped_is_reported_and_k3s_started_again(
+    context: Context, data: Path, running: surroundings.Surroundings, events: list[Event]
+) -> None:
+    class Killed(k3s.FakeCluster):
+        def stop(self) -> None:
+            stop(self.context)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    child = os.fork()
+    if child == 0:
+        create.write(context, create.Request(stop=True), running, Killed(context, data))
+    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
+    with context.manager() as manager:
+        found = unfinished.find(context, manager.unit(UNIT))
+    assert found
+    assert found.document() == {
+        "what": "backup create",
+        "problem": "a backup with --stop was interrupted after it had stopped K3s",
+        "commands": [{"does": "start K3s", "command": "k3s-rootless up"}],
+    }
+
+    created = create.create(context, REQUEST)
+
+    assert created.manifest.live
+    assert not context.paths.transaction.exists()
+    assert unit.notices(events)[0].startswith("starting K3s: a backup with --stop was interrupted")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("when", ["stop", "copy", "start"])
+def test_a_signal_does_not_leave_k3s_stopped(
+    number: signal.Signals,
+    when: str,
+    context: Context,
+    data: Path,
+    running: surroundings.Surroundings,
+) -> None:
+    def interrupt(_: Event) -> None:
+        os.kill(os.getpid(), number)
+
+    class Interrupted(k3s.FakeCluster):
+        def stop(self) -> None:
+            super().stop()
+            if when == "stop":
+                interrupt(Notice(""))
+
+        def start(self) -> None:
+            if when == "start":
+                interrupt(Notice(""))
+            super().start()
+
+    if when == "copy":
+        context = replace(context, listener=interrupt)
+    cluster = Interrupted(context, data)
+
+    with pytest.raises(KeyboardInterrupt):
+        create.write(context, create.Request(stop=True), running, cluster)
+
+    assert cluster.calls == ["stop", "start"]
+    assert not context.paths.transaction.exists()
+    assert [] == list(context.paths.backups.iterdir())
+
+
+def test_the_record_remains_if_k3s_cannot_be_started_again(
+    context: Context, data: Path, running: surroundings.Surroundings
+) -> None:
+    class Stuck(k3s.FakeCluster):
+        def start(self) -> None:
+            raise RootlessError("it does not start")
+
+    with pytest.raises(RootlessError, match="it does not start"):
+        create.write(context, create.Request(stop=True), running, Stuck(context, data))
+
+    stop(context)
+    with context.manager() as manager:
+        assert unfinished.stopped(context, manager.unit(UNIT))
+    stopping.stop(context, disable=False)
+    assert not context.paths.transaction.exists()
+
+
+def test_a_start_makes_the_record_obsolete(context: Context, data: Path) -> None:
+    since = datetime.now(UTC) - timedelta(minutes=1)
+    record = Record(Phase.STAGING, None, (), running=True, kind=Kind.BACKUP, stopped=since)
+    records.save(context.paths.transaction, record)
+    with context.manager() as manager:
+        assert unfinished.find(context, manager.unit(UNIT))
+        manager.start(UNIT)
+        assert unfinished.find(context, manager.unit(UNIT)) is None
+        manager.stop(UNIT)
+        assert unfinished.find(context, manager.unit(UNIT)) is None
+    restart.restart(context, None)
+    assert not context.paths.transaction.exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("junk", "not valid JSON"),
+        ('{"kind": "rm"}', "kind: is unknown"),
+        ('{"stopped": "2026-11-27T12:00:00"}', "stopped: has no time zone"),
+        ('{"stopped": "now"}', "stopped: is no time"),
+    ],
+)
+def test_a_damaged_record(text: str, why: str, context: Context) -> None:
+    file = context.paths.transaction
+    records.save(file, Record(Phase.STAGING, None, (), running=True, kind=Kind.BACKUP))
+    if text.startswith("{"):
+        text = json.dumps(json.loads(file.read_text()) | json.loads(text))
+    file.write_text(text)
+
+    with context.manager() as manager, pytest.raises(RootlessError, match=why):
+        unfinished.find(context, manager.unit(UNIT))

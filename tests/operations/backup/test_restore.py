@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from k3s_rootless.backup import record as records
-from k3s_rootless.backup.facts import Backup, Datastore, Phase, Record
+from k3s_rootless.backup.facts import Backup, Datastore, Kind, Phase, Record
 from k3s_rootless.errors import NotRunning, RootlessError, UsageError
 from k3s_rootless.operations import restart
 from k3s_rootless.operations.backup import create, kept, restore, surroundings
@@ -197,6 +198,61 @@ def test_a_restore_that_changed_nothing_is_not_continued(context: Context, data:
 
     with pytest.raises(RootlessError, match="before it replaced anything"):
         restore.resume_with(context, record, FakeCluster(context, data))
+
+
+def interrupted_backup(context: Context) -> Record:
+    """Leave K3s stopped by a backup with --stop that was killed."""
+    with context.manager() as manager:
+        manager.stop(UNIT)
+    now = datetime.now(UTC)
+    record = Record(Phase.STAGING, None, (), running=True, kind=Kind.BACKUP, stopped=now)
+    records.save(context.paths.transaction, record)
+    return record
+
+
+def test_a_k3s_that_a_backup_has_stopped_is_started_after_the_restore(
+    context: Context, backup: Backup, data: Path
+) -> None:
+    interrupted_backup(context)
+    with context.manager() as manager:
+        here = surroundings.read(context, manager)
+    cluster = FakeCluster(context, data, running=False)
+
+    restore.place(context, backup, here, cluster)
+
+    assert cluster.running
+    assert k3s.rows(data) == {"first"}
+    assert record_of(context) is None
+
+
+def test_a_restore_that_cannot_begin_leaves_the_record_of_a_backup(
+    context: Context, backup: Backup, data: Path
+) -> None:
+    record = interrupted_backup(context)
+    with context.manager() as manager:
+        here = surroundings.read(context, manager)
+    backup.path.write_bytes(backup.path.read_bytes()[:-100])
+
+    with pytest.raises(RootlessError):
+        restore.place(context, backup, here, FakeCluster(context, data, running=False))
+
+    assert record_of(context) == record
+    assert k3s.rows(data) == {"second"}
+    assert [] == hidden(data)
+
+
+def test_a_reset_must_be_finished_before_a_restore(
+    context: Context, backup: Backup, data: Path
+) -> None:
+    records.save(
+        context.paths.transaction, Record(Phase.STAGING, None, (), kind=Kind.RESET, data=data)
+    )
+
+    with pytest.raises(RootlessError, match=r"the reset of .* is not finished") as error:
+        restore.restore(context, restore.Request(backup.path, 5, yes=True), lambda _: None)
+
+    assert error.value.hint == "finish it with: k3s-rootless reset"
+    assert k3s.rows(data) == {"second"}
 
 
 @pytest.mark.parametrize("running", [True, False])

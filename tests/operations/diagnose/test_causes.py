@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 
+from k3s_rootless.backup import record as records
+from k3s_rootless.backup.facts import Phase, Record
+from k3s_rootless.cli.display import diagnose
 from k3s_rootless.errors import NotRunning, RootlessError, UsageError
 from k3s_rootless.operations.context import Context
 from k3s_rootless.operations.diagnose import causes, document
@@ -33,6 +36,26 @@ def test_a_ready_k3s_has_no_cause(k3s: K3s) -> None:
     assert (True, "", None, 0) == (answer.ready, answer.missing, answer.cause, answer.code)
     assert answer.earlier is None
     assert [] == k3s.events
+
+
+def test_unfinished_work_is_part_of_the_answer(k3s: K3s) -> None:
+    record = k3s.context.paths.transaction
+    records.save(record, Record(Phase.PLACED, Path("/a"), ()))
+
+    with pytest.raises(NotRunning, match="the restore of `/a` is not finished") as error:
+        judged(k3s)
+    assert "undo: k3s-rootless backup restore --abort" in (error.value.hint or "")
+
+    k3s.says("level=info msg=hello", FATAL)
+    k3s.is_("failed", "failed", Result=("s", "exit-code"))
+    answer = judged(k3s)
+    assert answer.unfinished
+    assert document.document(answer)["unfinished"]["what"] == "backup restore"
+    assert any(line.startswith("unfinished the restore") for line in diagnose.lines(answer))
+
+    record.write_text("junk")
+    assert judged(k3s).unfinished is None
+    assert any("cannot parse" in event.text for event in k3s.events if isinstance(event, Notice))
 
 
 def test_a_fatal_line_is_the_cause_of_a_failure(k3s: K3s) -> None:

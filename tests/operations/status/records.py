@@ -7,11 +7,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from k3s_rootless.backup.records import Age
 from k3s_rootless.cluster.facts import Kubeconfig, Node, Readiness
 from k3s_rootless.errors import BusError
 from k3s_rootless.journal.facts import Cause
 from k3s_rootless.k3s.version import parse
 from k3s_rootless.observation import Known, Unknown
+from k3s_rootless.operations.backup.unfinished import Unfinished
 from k3s_rootless.operations.readiness.milestones import Milestone
 from k3s_rootless.operations.readiness.phases import STARTED
 from k3s_rootless.operations.status.model import Certificate, Kit, Snapshot
@@ -82,6 +84,8 @@ READY = Snapshot(
     nodes=Known((NODE,)),
     usage=Usage(memory=2**30, memory_peak=2**31, cpu=4.5),
     lingers=Known(value=True),
+    unfinished=Known(None),
+    backups=Known(Age(None, None)),
     period=None,
     cause=None,
     milestones=(
@@ -89,6 +93,11 @@ READY = Snapshot(
         Milestone("node ready", START + timedelta(seconds=30), "the node"),
     ),
     certificates=(Certificate("client", Known(NOW + timedelta(days=300))),),
+)
+
+
+UNFINISHED = Unfinished(
+    "backup restore", "a restore is not finished", (("finish", "--continue"), ("undo", "--abort"))
 )
 
 

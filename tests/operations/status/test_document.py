@@ -11,6 +11,7 @@ from typing import Any
 import jsonschema
 import pytest
 
+from k3s_rootless.backup.records import Age
 from k3s_rootless.errors import NotRunning
 from k3s_rootless.observation import Known
 from k3s_rootless.operations.status.document import absence, document, read, without_usage
@@ -48,6 +49,8 @@ UNKNOWN = snapshot_with(
     nodes=SILENT,
     usage=Usage(),
     lingers=SILENT,
+    unfinished=SILENT,
+    backups=SILENT,
     milestones=(),
     certificates=(Certificate("server", SILENT),),
 )
@@ -68,6 +71,8 @@ def valid(content: dict[str, Any]) -> dict[str, Any]:
         stopped(),
         failed(),
         failed(cause=SILENT, period=SILENT),
+        snapshot_with(backups=Known(Age(NOW, "daily", "the scheduled backup failed"))),
+        stopped(unfinished=Known(records.UNFINISHED)),
         failed(state=replace(records.FAILED, restarts=4)),
         snapshot_with(state=BARE),
         snapshot_with(kit=SILENT, cause=Known(replace(records.CAUSE, time=None, check=""))),

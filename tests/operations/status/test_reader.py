@@ -15,9 +15,11 @@ from pathlib import Path
 
 import pytest
 
+from k3s_rootless.backup import record as records
+from k3s_rootless.backup.facts import Phase, Record
 from k3s_rootless.cluster.kubeconfig import read as kubeconfigs
 from k3s_rootless.errors import BusError, NotRunning, PreflightFailed
-from k3s_rootless.observation import Known, Unknown
+from k3s_rootless.observation import Known, Unknown, value_or
 from k3s_rootless.operations.context import Context
 from k3s_rootless.operations.kubeconfig import merge
 from k3s_rootless.operations.status import reader
@@ -56,6 +58,19 @@ def test_all_parts_of_a_ready_k3s_are_known(k3s: K3s) -> None:
     assert ["client", "server"] == [one.owner for one in found.certificates]
     assert all(isinstance(one.until, Known) for one in found.certificates)
     assert (None, None, None) == (found.period, found.cause, found.loop)
+
+
+def test_an_unfinished_restore_is_read(k3s: K3s) -> None:
+    record = k3s.context.paths.transaction
+    records.save(record, Record(Phase.PLACED, Path("/a"), ()))
+
+    found = value_or(read(k3s).unfinished, None)
+
+    assert found
+    assert "the restore of `/a` is not finished" in found.problem
+    assert ["finish", "undo"] == [does for does, _ in found.commands]
+    record.write_text("junk")
+    assert "unfinished work" in {part for part, _ in read(k3s).unknown}
 
 
 def test_a_stale_copy_of_the_kubeconfig_is_pending(k3s: K3s) -> None:

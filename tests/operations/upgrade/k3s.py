@@ -13,7 +13,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from k3s_rootless.backup import archive
+from k3s_rootless.backup import names
 from k3s_rootless.backup import record as records
 from k3s_rootless.backup.facts import Record
 from k3s_rootless.binaries import installed
@@ -210,7 +210,7 @@ def assert_whole(world: World) -> None:
     assert not world.guard.exists()
     assert world.running()
     assert "first" in world.rows()
-    others = [one for one in world.backups() if not one.name.endswith(archive.SUFFIX)]
+    others = [one for one in world.backups() if not one.name.endswith(names.ARCHIVE_SUFFIX)]
     # An empty file that is new counts as one that another process is about to write.
     assert [] == [one for one in others if one.stat().st_size]
 

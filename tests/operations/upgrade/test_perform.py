@@ -8,6 +8,7 @@ import resource
 import signal
 from contextlib import suppress
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,7 @@ from k3s_rootless.operations.releases.use import use
 from k3s_rootless.operations.upgrade import document, perform, plan, resume
 from k3s_rootless.operations.upgrade.perform import Upgraded
 from k3s_rootless.operations.upgrade.plan import Plan
+from k3s_rootless.paths import UNIT
 from tests.backup.cluster import insert_and_die
 from tests.fakes.release_server import LIMITS
 from tests.operations import unit
@@ -410,6 +412,40 @@ def test_up_removes_what_an_upgrade_has_left_that_changed_nothing(
 
     assert world.record is None
     assert any("removed: it had changed nothing" in text for text in unit.notices(events))
+
+
+def stopped_by_a_backup(world: World, *, hours: int) -> None:
+    """Leave K3s stopped by a killed backup with --stop, this many hours after its last start."""
+    with world.context.manager() as manager:
+        manager.stop(UNIT)
+        started = manager.unit(UNIT).started or datetime.now(UTC)
+    since = started + timedelta(hours=hours)
+    record = Record(Phase.STAGING, None, (), running=True, kind=Kind.BACKUP, stopped=since)
+    replacement.begin(world.context.paths.transaction, record)
+
+
+def test_a_k3s_that_a_backup_has_stopped_runs_again_before_an_upgrade(
+    world: World, events: list[Event]
+) -> None:
+    stopped_by_a_backup(world, hours=1)
+
+    # It does not get ready, because no API server answers.
+    with world.context.manager() as manager, pytest.raises(RootlessError):
+        resume.clear(world.context, manager, 0.1)
+
+    assert world.record is None
+    assert world.running()
+    assert any("starting K3s: a backup" in text for text in unit.notices(events))
+
+
+def test_a_k3s_that_the_user_has_stopped_since_a_backup_stays_stopped(world: World) -> None:
+    stopped_by_a_backup(world, hours=-1)
+
+    with world.context.manager() as manager, world.context.locked():
+        resume.clear(world.context, manager, 0.1)
+
+    assert world.record is None
+    assert not world.running()
 
 
 @pytest.mark.parametrize("phase", [Phase.UNDOING, Phase.UNDONE])
