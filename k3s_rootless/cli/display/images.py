@@ -20,8 +20,12 @@ _LISTED_USERS = 3
 
 
 def show_list(report: Report, found: Sequence[Image]) -> None:
-    """Print a table of images, with what keeps each of them."""
-    rows = [(one.text, byte_size.text(one.size), _kept(one)) for one in found]
+    """Print a table of images, one row a name, with what keeps each of them."""
+    rows = [
+        (name, byte_size.text(one.size), _kept(one))
+        for one in found
+        for name in one.names or (one.id,)
+    ]
     if rows:
         report.table(("IMAGE", "SIZE", "KEPT BY"), rows, prose="KEPT BY")
     else:

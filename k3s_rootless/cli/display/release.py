@@ -63,10 +63,15 @@ def show_used(report: Report, used: Used) -> None:
     """Print which release is in use, and when it takes effect."""
     if not used.changed:
         report.answer(f"nothing to do: K3s {used.version} is in use")
+    elif used.replaced is not None:
+        # The unit starts the other k3s until `up` writes it again.
+        report.answer(
+            f"K3s {used.version} is in use; start or restart K3s with it: k3s-rootless up --restart"
+        )
     else:
         report.answer(
             f"K3s {used.version} takes effect at the next start of K3s, also if K3s restarts after"
-            " a failure; restart K3s now with: k3s-rootless up --restart"
+            " a failure; start or restart K3s now with: k3s-rootless up --restart"
         )
     if used.replaced is not None:
         report.answer(
