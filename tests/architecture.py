@@ -146,6 +146,7 @@ PERFORMERS = (
     "backup/objects.py",
     "backup/staging.py",
     "backup/record.py",
+    "backup/record_file.py",
     "backup/copies.py",
     "backup/beside.py",
     "backup/new_content.py",

@@ -5,7 +5,6 @@ While the record exists, no command and no drop-in starts K3s with half of a cha
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from dataclasses import replace as changed
 from datetime import datetime
@@ -13,12 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from k3s_rootless import atomic
+from k3s_rootless.backup import record_file
 from k3s_rootless.backup.facts import Expected, Kind, Phase, Record, Replaced, Switch
-from k3s_rootless.errors import RootlessError
 from k3s_rootless.json_fields import each, field, member, moment, optional, parsing, typed
 
 SCHEMA = "k3s-rootless/transaction/v1"
-_LARGEST = 2**20
 
 
 def load(path: Path) -> Record | None:
@@ -26,15 +24,10 @@ def load(path: Path) -> Record | None:
 
     Raises RootlessError.
     """
-    try:
-        with path.open("rb") as file:
-            data = file.read(_LARGEST)
-    except (FileNotFoundError, NotADirectoryError):
+    content = record_file.load(path)
+    if content is None:
         return None
-    except OSError as error:
-        raise RootlessError(f"cannot read `{path}`: {atomic.reason(error)}") from error
     with parsing(f"`{path}`"):
-        content = typed(json.loads(data), dict)
         return Record(
             phase=member(content, "phase", Phase),
             archive=_path(content, "archive"),
@@ -64,10 +57,7 @@ def save(file: Path, record: Record) -> None:
         "data": record.data and str(record.data),
         "paths": [asdict(one) | {"path": str(one.path)} for one in record.paths],
     }
-    atomic.make_directory(file.parent)
-    atomic.sweep(file.parent, file.name.replace(".", r"\."))
-    data = json.dumps(content, indent=1).encode("ascii")
-    atomic.write(file, data, 0o600)
+    record_file.save(file, content)
 
 
 def advance(file: Path, record: Record, phase: Phase) -> Record:

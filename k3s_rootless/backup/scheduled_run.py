@@ -5,29 +5,21 @@ systemd forgets how a service ended when the user manager ends, which can be at 
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
-from k3s_rootless import atomic
+from k3s_rootless.backup import record_file
 from k3s_rootless.backup.records import Outcome, ScheduledRun
-from k3s_rootless.errors import RootlessError
-from k3s_rootless.json_fields import field, member, moment, parsing, typed
+from k3s_rootless.json_fields import field, member, moment, parsing
 
 SCHEMA = "k3s-rootless/scheduled-backup/v1"
-_LARGEST = 2**16
 
 
 def load(path: Path) -> ScheduledRun | None:
     """Return the record; None if no scheduled backup was begun. Raises RootlessError."""
-    try:
-        with path.open("rb") as file:
-            data = file.read(_LARGEST)
-    except (FileNotFoundError, NotADirectoryError):
+    content = record_file.load(path)
+    if content is None:
         return None
-    except OSError as error:
-        raise RootlessError(f"cannot read `{path}`: {atomic.reason(error)}") from error
     with parsing(f"`{path}`"):
-        content = typed(json.loads(data), dict)
         return ScheduledRun(
             member(content, "outcome", Outcome),
             moment(content, "begun"),
@@ -43,6 +35,4 @@ def save(path: Path, run: ScheduledRun) -> None:
         "begun": run.begun.isoformat(),
         "problem": run.problem,
     }
-    atomic.make_directory(path.parent)
-    atomic.sweep(path.parent, path.name.replace(".", r"\."))
-    atomic.write(path, json.dumps(content, indent=1).encode("ascii"), 0o600)
+    record_file.save(path, content)

@@ -20,6 +20,7 @@ _ALWAYS = frozenset(
         "leases",
         "masterleases",
         "minions",
+        "peerserverleases",
         "ranges",
     )
 )
