@@ -31,6 +31,7 @@ VALUES = {
     "cluster-init": st.sampled_from([("true",), ("false",)]),
     "prefer-bundled-bin": st.just(("true",)),
     "selinux": st.just(("false",)),
+    "tls-san": st.just(("k3s.example", "192.0.2.1")),
     "data-dir": st.sampled_from([("/srv/k3s",), ("/home/é/100% mine; # x",), ("/a/ [Service]",)]),
     "CPUQuota": (
         st.integers(100, 100_000).map(
