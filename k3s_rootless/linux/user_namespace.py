@@ -8,6 +8,10 @@ also join a namespace that exists, if the user owns it.
 from __future__ import annotations
 
 import ctypes
+
+# Loaded before any fork: logging takes a lock around each fork. If another thread loaded it during
+# a fork, the lock would be released without having been taken, with a traceback.
+import logging  # noqa: F401
 import os
 import select
 import signal

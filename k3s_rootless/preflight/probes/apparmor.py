@@ -11,6 +11,10 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+
+# Loaded before any fork: logging takes a lock around each fork. If another thread loaded it during
+# a fork, the lock would be released without having been taken, with a traceback.
+import logging  # noqa: F401
 import os
 import signal
 import time
