@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from k3s_rootless.operations.declared_secrets import declared
@@ -302,6 +302,7 @@ def test_the_password_of_an_address_is_hidden(carrier: str, data: st.DataObject)
 @pytest.mark.parametrize("scheme", ["", "http://", "socks5h://"])
 @EXAMPLES
 @given(secret=secrets(ANYTHING + "\n\x1b"))
+@example(secret="Zq700'\x1b\x1b[Xw9")  # noqa: S106 (not a real one)
 def test_each_output_hides_the_password_of_a_proxy(name: str, scheme: str, secret: str) -> None:
     """The outputs are `env list`, `env get`, `unit show`, `unit diff` and a bundle.
 

@@ -47,7 +47,10 @@ class Redactor:
     def __init__(self, known: Iterable[str] = (), anonymous: Names | None = None) -> None:
         self.counts: Counter[str] = Counter()
         secrets = set(known)
-        self._literals = encodings.literals(secrets | set(map(_plain, secrets)))
+        # In an escaped form of a secret, its other escape characters stay when the sequences that a
+        # terminal would interpret are removed.
+        shorter = {_ESCAPES.sub("", one) for one in secrets}
+        self._literals = encodings.literals(secrets | shorter | set(map(_plain, secrets)))
         self._pseudonyms: Pseudonyms | None = None
         if anonymous is not None:
             self._pseudonyms = Pseudonyms(anonymous)
