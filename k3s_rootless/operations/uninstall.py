@@ -85,13 +85,14 @@ def uninstall(context: Context, request: Request, ask: Ask) -> Uninstalled:
 
     Raises before anything is changed: WouldOverwrite for a unit that is not ours; UsageError if the
     data directory is unknown, is not used by K3s alone, or if no user can answer; RootlessError if
-    the user does not consent.
+    the user does not consent, or if a restore, an upgrade or a rollback is not finished.
     """
     work = _Work(context)
     with ExitStack() as opened:
         manager = work.open_manager(opened)
         if _has_session(context):
             opened.enter_context(context.locked())
+        unfinished.require_removable(context)
         found = uninstall_plan.read(context, manager)
         steps = found.removals(force=request.force)
         releases = work.releases(purge=request.purge)

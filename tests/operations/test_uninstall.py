@@ -15,6 +15,9 @@ import pytest
 import yaml
 
 from k3s_rootless import own_settings
+from k3s_rootless.backup import record as records
+from k3s_rootless.backup.facts import Kind, Phase, Switch
+from k3s_rootless.backup.facts import Record as Transaction
 from k3s_rootless.binaries import installed as installed_releases
 from k3s_rootless.binaries import store
 from k3s_rootless.binaries.facts import Answers, Record
@@ -199,6 +202,19 @@ def test_files_are_removed_without_a_session_and_a_lock(installed: ManagedHost) 
         problem.partition(":")[0] for problem in done.problems
     ]
     assert (context.paths.data / "server/token").exists()
+
+
+def test_an_upgrade_that_is_not_finished_is_ended_first(installed: ManagedHost) -> None:
+    transaction = Transaction(
+        Phase.REPLACING, None, (), kind=Kind.UPGRADE, switch=Switch(VERSIONS[1], VERSIONS[0])
+    )
+    records.save(installed.context.paths.transaction, transaction)
+
+    with pytest.raises(RootlessError, match=r"the upgrade from .* is not finished") as refused:
+        uninstalled(installed, Request(purge=True, yes=True))
+
+    assert "k3s-rootless upgrade --abort" in str(refused.value.hint)
+    assert installed.unit.exists()
 
 
 def test_root_is_refused(installed: ManagedHost) -> None:

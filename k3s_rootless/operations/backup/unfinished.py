@@ -45,6 +45,17 @@ def require_none(context: Context) -> None:
         raise error(record)
 
 
+def require_removable(context: Context) -> None:
+    """Raise RootlessError if files of K3s are replaced at the moment: only that command can end it.
+
+    A reset and a backup that has stopped K3s replace no files.
+    """
+    record = found(context)
+    if record is None or record.only_stopped or record.data is not None:
+        return
+    raise error(record)
+
+
 def found(context: Context) -> Record | None:
     """Return the unfinished transaction, or None. Raises RootlessError."""
     file = context.paths.transaction
