@@ -47,6 +47,8 @@ def cli_page() -> str:
     for name, command in commands():
         context = click.Context(command, info_name=name, terminal_width=100, max_content_width=100)
         context.help_option_names = ["-h", "--help"]
+        # click keeps the option of the first context that a test has made for this command.
+        command._help_option = None  # noqa: SLF001
         parts.append(f"## {name}\n\n```\n{command.get_help(context)}\n```\n")
     return "\n".join(parts)
 

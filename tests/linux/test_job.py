@@ -83,6 +83,10 @@ def terminal(tmp_path: Path) -> Iterator[Terminal]:
     found.close()
 
 
+READABLE = {**os.environ, "PATH": "/usr/bin:/bin"}
+"""Without directories of another user: not being allowed to search one is another failure."""
+
+
 @pytest.mark.parametrize(
     ("words", "status"),
     [
@@ -95,14 +99,19 @@ def terminal(tmp_path: Path) -> Iterator[Terminal]:
     ],
 )
 def test_the_exit_status_is_that_of_the_program(words: tuple[str, ...], status: int) -> None:
-    done = subprocess.run(job(*words), capture_output=True, check=False, cwd=ROOT)
+    done = subprocess.run(job(*words), capture_output=True, check=False, cwd=ROOT, env=READABLE)
 
     assert status == done.returncode
 
 
 def test_a_program_that_cannot_be_run_is_named() -> None:
     done = subprocess.run(
-        job("no-such-program"), capture_output=True, check=False, cwd=ROOT, text=True
+        job("no-such-program"),
+        capture_output=True,
+        check=False,
+        cwd=ROOT,
+        text=True,
+        env=READABLE,
     )
 
     assert "error: cannot run `no-such-program`: no such file or directory\n" == done.stderr
