@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from k3s_rootless import byte_size
-from k3s_rootless.errors import RootlessError, UsageError
+from k3s_rootless.operations import consent
+from k3s_rootless.operations.consent import Ask
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from k3s_rootless.operations.context import Context
     from k3s_rootless.operations.releases.all_releases import Downloaded
-
-Ask = Callable[[str], bool | None]
-"""Ask the user a question; None if no user can answer."""
 
 
 def backups(context: Context) -> Path | None:
@@ -45,14 +43,15 @@ def require(data: Sequence[Path], releases: Downloaded | None, kept: Path | None
     question = f"Permanently remove {'; and '.join(parts)}?"
     if kept is not None:
         question += f" The backups in {kept} are kept."
-    answer = ask(question)
-    if answer is None:
-        raise UsageError(
-            f"cannot ask for confirmation to remove {' and '.join(names)}: there is no terminal",
-            hint="to remove it without a question, add --yes",
-        )
-    if not answer:
-        raise RootlessError("nothing was removed")
+    consent.require(
+        ask,
+        question,
+        unanswered=(
+            f"cannot ask for confirmation to remove {' and '.join(names)}: there is no terminal"
+        ),
+        hint="to remove it without a question, add --yes",
+        refused="nothing was removed",
+    )
 
 
 def _of(releases: Downloaded) -> str:

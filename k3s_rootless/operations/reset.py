@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,10 +12,11 @@ from k3s_rootless import interruption
 from k3s_rootless.backup import beside, replacement
 from k3s_rootless.backup import record as records
 from k3s_rootless.backup.facts import Kind, Phase, Record
-from k3s_rootless.errors import RootlessError, UsageError, error_document
-from k3s_rootless.operations import purge, reset_plan
+from k3s_rootless.errors import RootlessError, error_document
+from k3s_rootless.operations import consent, purge, reset_plan
 from k3s_rootless.operations.backup import create, surroundings, volume_access
 from k3s_rootless.operations.backup.running_cluster import SystemdCluster
+from k3s_rootless.operations.consent import Ask
 from k3s_rootless.service.act import emptying
 
 if TYPE_CHECKING:
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from k3s_rootless.operations.reset_plan import Plan, Request
 
 _WITHOUT_BACKUP = "k3s-rootless reset --no-backup"
-Ask = Callable[[str], bool | None]
-"""Ask the user a question; None if no user can answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,11 +219,10 @@ def _require_consent(found: Plan, ask: Ask) -> None:
         saved = "a backup is created first"
     if found.volumes:
         saved = "a backup that contains them is created first"
-    answer = ask(f"Permanently remove the cluster in {found.data} with all its volumes ({saved})?")
-    if answer is None:
-        raise UsageError(
-            "cannot ask for confirmation of the reset: there is no terminal",
-            hint="to reset the cluster without a question, add --yes",
-        )
-    if not answer:
-        raise RootlessError("nothing was reset")
+    consent.require(
+        ask,
+        f"Permanently remove the cluster in {found.data} with all its volumes ({saved})?",
+        unanswered="cannot ask for confirmation of the reset: there is no terminal",
+        hint="to reset the cluster without a question, add --yes",
+        refused="nothing was reset",
+    )

@@ -27,9 +27,9 @@ from k3s_rootless.service.act import apply
 from k3s_rootless.service.plan import steps as plan_steps
 
 if TYPE_CHECKING:
+    from k3s_rootless.operations.consent import Ask
     from k3s_rootless.operations.context import Context
     from k3s_rootless.operations.purge import Purged
-    from k3s_rootless.operations.purge_consent import Ask
     from k3s_rootless.operations.releases.all_releases import Downloaded
     from k3s_rootless.operations.uninstall_plan import Found
     from k3s_rootless.service.plan.steps import Step

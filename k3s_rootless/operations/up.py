@@ -6,13 +6,13 @@ This module loads few others, so that the checks of the host begin early; see `p
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from k3s_rootless.operations import first_start, installation, k3s_search
 from k3s_rootless.operations.backup import unfinished
 from k3s_rootless.operations.check import checking
+from k3s_rootless.operations.consent import Ask
 from k3s_rootless.operations.launch import perform
 from k3s_rootless.operations.launch.started import Started
 from k3s_rootless.service.plan.steps import Reload
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     from k3s_rootless.preflight.facts import Facts
     from k3s_rootless.service.facts import ControllerReach, UnitState
     from k3s_rootless.service.systemd.user import UserManager
-
-Confirm = Callable[[str], bool | None]
-"""Ask the user a question; None if no user can answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +78,10 @@ def plan(context: Context, request: Request) -> Plan:
     return found
 
 
-def up(context: Context, request: Request, confirm: Confirm) -> Started:
+def up(context: Context, request: Request, ask: Ask) -> Started:
     """Install and start K3s.
 
-    `confirm` asks the user whether a running K3s may be restarted, and whether to download K3s. An
+    `ask` asks the user whether a running K3s may be restarted, and whether to download K3s. An
     interrupted upgrade or rollback is continued or undone first.
 
     Raises the errors of `plan`; UsageError or RootlessError if a restart is not confirmed;
@@ -96,17 +93,17 @@ def up(context: Context, request: Request, confirm: Confirm) -> Started:
         from k3s_rootless.operations.upgrade import resume
 
         resume.before_start(context, request.timeout)
-    _bring_k3s(context, request, confirm)
+    _bring_k3s(context, request, ask)
     with checking.begin(context, request.ignored) as checks, context.manager() as manager:
         directory = first_start.unit_directory(manager, context.paths)
         state = _reloaded(context, manager, directory)
         facts, reach = checks.finish(manager, unit_state=state, load=preload)
         host = Host(directory, state, facts, reach)
-        steps, reached, restart, written = preload().up(context, manager, request, host, confirm)
+        steps, reached, restart, written = preload().up(context, manager, request, host, ask)
     return Started(steps, time.monotonic() - begun, reached, restart, written)
 
 
-def _bring_k3s(context: Context, request: Request, confirm: Confirm) -> None:
+def _bring_k3s(context: Context, request: Request, ask: Ask) -> None:
     """Download K3s on request, or after a question if there is no k3s."""
     offered = request.asks and k3s_search.located(context).path is None
     if request.get is None and not offered:
@@ -115,7 +112,7 @@ def _bring_k3s(context: Context, request: Request, confirm: Confirm) -> None:
     from k3s_rootless.operations.releases import first
 
     if request.get is None:
-        first.offer(context, confirm)
+        first.offer(context, ask)
     else:
         first.bring(context, request.get)
 

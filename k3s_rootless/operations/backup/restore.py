@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +20,7 @@ from k3s_rootless.backup.facts import (
 )
 from k3s_rootless.backup.new_content import Staged
 from k3s_rootless.errors import RootlessError, UsageError
-from k3s_rootless.operations import installation
+from k3s_rootless.operations import consent, installation
 from k3s_rootless.operations.backup import (
     adapting,
     kept,
@@ -33,15 +32,13 @@ from k3s_rootless.operations.backup import (
 )
 from k3s_rootless.operations.backup import document as documents
 from k3s_rootless.operations.backup.running_cluster import SystemdCluster
+from k3s_rootless.operations.consent import Ask
 
 if TYPE_CHECKING:
     from k3s_rootless.operations.backup.adapting import Adapted
     from k3s_rootless.operations.backup.running_cluster import Cluster
     from k3s_rootless.operations.backup.surroundings import Surroundings
     from k3s_rootless.operations.context import Context
-
-Ask = Callable[[str], bool | None]
-"""Ask the user a question; None if no user can answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,14 +286,11 @@ def _unfinished(context: Context) -> Record:
 
 def _require_consent(backup: Backup, ask: Ask) -> None:
     made = backup.manifest.created.strftime("%Y-%m-%d %H:%M UTC")
-    answer = ask(
+    consent.require(
+        ask,
         f"Restore the cluster as it was at {made}? All pods stop, and everything that was written"
-        " to the cluster since then is lost."
+        " to the cluster since then is lost.",
+        unanswered="cannot ask for confirmation of the restore: this is no terminal",
+        hint="confirm it with --yes",
+        refused="nothing was restored",
     )
-    if answer is None:
-        raise UsageError(
-            "cannot ask for confirmation of the restore: this is no terminal",
-            hint="confirm it with --yes",
-        )
-    if not answer:
-        raise RootlessError("nothing was restored")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from k3s_rootless.errors import RootlessError, UsageError
+from k3s_rootless.errors import RootlessError
 from k3s_rootless.node.images import listing
-from k3s_rootless.operations import server_settings
+from k3s_rootless.operations import consent, server_settings
+from k3s_rootless.operations.consent import Ask
 from k3s_rootless.operations.images.client import Client
 from k3s_rootless.paths import UNIT
 
@@ -34,12 +34,10 @@ class Pruned:
         return sum(one.size for one in self.removed)
 
 
-def prune(
-    context: Context, confirm: Callable[[str], bool | None], *, dry_run: bool, yes: bool
-) -> Pruned:
+def prune(context: Context, ask: Ask, *, dry_run: bool, yes: bool) -> Pruned:
     """Remove the images that are not pinned, not preloaded, and without a container.
 
-    `confirm` asks the user, and returns None without a terminal. Raises RootlessError.
+    `ask` asks the user, and returns None without a terminal. Raises RootlessError.
     """
     client = Client.of(context, "images prune")
     pause = server_settings.of(context, context.unit(UNIT)).value("pause-image").text
@@ -47,7 +45,7 @@ def prune(
     if dry_run or not found:
         return Pruned(found, dry_run=dry_run)
     if not yes:
-        _require_consent(found, confirm)
+        _require_consent(found, ask)
     removed = []
     problems = []
     for image in found:
@@ -60,16 +58,13 @@ def prune(
     return Pruned(tuple(removed), problems=tuple(problems))
 
 
-def _require_consent(found: tuple[Image, ...], confirm: Callable[[str], bool | None]) -> None:
+def _require_consent(found: tuple[Image, ...], ask: Ask) -> None:
     names = ", ".join(one.text for one in found)
-    agreed = confirm(
+    consent.require(
+        ask,
         f"Remove {len(found)} images without a container ({names})? K3s must pull or import them"
-        " again when a Pod needs them."
+        " again when a Pod needs them.",
+        unanswered="cannot ask for confirmation without a terminal",
+        hint="remove them without a question: k3s-rootless images prune --yes",
+        refused="no image was removed: the removal was not confirmed",
     )
-    if agreed is None:
-        raise UsageError(
-            "cannot ask for confirmation without a terminal",
-            hint="remove them without a question: k3s-rootless images prune --yes",
-        )
-    if not agreed:
-        raise RootlessError("no image was removed: the removal was not confirmed")

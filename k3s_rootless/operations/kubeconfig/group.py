@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,15 +10,13 @@ from typing import TYPE_CHECKING
 
 from k3s_rootless.cluster.kubeconfig import copies, edited_text, files, lock, precedence, write
 from k3s_rootless.errors import RootlessError, UsageError
+from k3s_rootless.operations.consent import Ask
 
 if TYPE_CHECKING:
     from k3s_rootless.cluster.kubeconfig.edits import Edit
     from k3s_rootless.cluster.kubeconfig.entries import Document
     from k3s_rootless.cluster.kubeconfig.files import UserFile
     from k3s_rootless.operations.context import Context
-
-Confirm = Callable[[str], bool | None]
-"""Ask the user a question; None if no user can answer."""
 
 
 def no_user(_: str) -> bool | None:
@@ -61,7 +59,7 @@ def chosen(context: Context, into: Path | None) -> precedence.Chosen:
 
 
 @contextmanager
-def locked(context: Context, paths: Sequence[Path], confirm: Confirm) -> Iterator[None]:
+def locked(context: Context, paths: Sequence[Path], ask: Ask) -> Iterator[None]:
     """Hold the locks of the files and of our record.
 
     A lock that another program left behind is removed if the user agrees. Raises RootlessError.
@@ -73,14 +71,14 @@ def locked(context: Context, paths: Sequence[Path], confirm: Confirm) -> Iterato
                 held.enter_context(lock.locked((record, *paths)))
                 break
             except lock.LockHeld as error:
-                _require_consent(error, confirm)
+                _require_consent(error, ask)
                 lock.release(error.held)
         yield
 
 
-def _require_consent(error: lock.LockHeld, confirm: Confirm) -> None:
+def _require_consent(error: lock.LockHeld, ask: Ask) -> None:
     question = f"{error.message}. Is no other program changing it, and shall the lock be removed?"
-    if not confirm(question):
+    if not ask(question):
         raise error
 
 

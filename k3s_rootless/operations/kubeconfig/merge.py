@@ -15,8 +15,9 @@ from k3s_rootless.cluster.kubeconfig.facts import NAME, Copy, Entries
 from k3s_rootless.cluster.kubeconfig.merging import Owner
 from k3s_rootless.errors import UsageError, WouldOverwrite
 from k3s_rootless.operations import installed
+from k3s_rootless.operations.consent import Ask
 from k3s_rootless.operations.kubeconfig import source
-from k3s_rootless.operations.kubeconfig.group import Confirm, Group, chosen, locked
+from k3s_rootless.operations.kubeconfig.group import Group, chosen, locked
 
 if TYPE_CHECKING:
     from k3s_rootless.cluster.facts import Kubeconfig
@@ -55,7 +56,7 @@ class Merged:
     dry_run: bool
 
 
-def merge(context: Context, request: Request, confirm: Confirm) -> Merged:
+def merge(context: Context, request: Request, ask: Ask) -> Merged:
     """Write the entries into the file, unless they are there already.
 
     Raises NotRunning if there is no kubeconfig of K3s, WouldOverwrite for entries of another
@@ -63,17 +64,17 @@ def merge(context: Context, request: Request, confirm: Confirm) -> Merged:
     """
     context.require_ordinary_user()
     _, settings = installed.settings(context)
-    return merge_from(context, request, source.load(context, settings.kubeconfig), confirm)
+    return merge_from(context, request, source.load(context, settings.kubeconfig), ask)
 
 
-def merge_from(context: Context, request: Request, found: Kubeconfig, confirm: Confirm) -> Merged:
+def merge_from(context: Context, request: Request, found: Kubeconfig, ask: Ask) -> Merged:
     """Write the entries of a kubeconfig into the file; see `merge`."""
     entries = source.entries(found, request.name)
     target = chosen(context, request.into)
     _require_not_k3s_own(target.file, found.path)
     with ExitStack() as held:
         if not request.dry_run:
-            held.enter_context(locked(context, target.files, confirm))
+            held.enter_context(locked(context, target.files, ask))
         return _merge(context, request, entries, target)
 
 

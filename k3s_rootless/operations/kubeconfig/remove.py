@@ -12,7 +12,8 @@ from k3s_rootless.cluster.kubeconfig import copies, entries, merging
 from k3s_rootless.cluster.kubeconfig.edits import Delete, SetCurrent
 from k3s_rootless.cluster.kubeconfig.merging import Owner
 from k3s_rootless.errors import RootlessError
-from k3s_rootless.operations.kubeconfig.group import Confirm, Group, chosen, locked, no_user
+from k3s_rootless.operations.consent import Ask
+from k3s_rootless.operations.kubeconfig.group import Group, chosen, locked, no_user
 from k3s_rootless.operations.kubeconfig.removed import Removed, RemovedFrom
 
 if TYPE_CHECKING:
@@ -20,13 +21,13 @@ if TYPE_CHECKING:
     from k3s_rootless.operations.context import Context
 
 
-def remove(context: Context, confirm: Confirm, *, dry_run: bool = False) -> Removed:
+def remove(context: Context, ask: Ask, *, dry_run: bool = False) -> Removed:
     """Remove our entries from all recorded files, and from the kubeconfigs of this user.
 
     Raises UsageError, RootlessError.
     """
     context.require_ordinary_user()
-    return _remove(_Work(context, confirm, dry_run), [chosen(context, None).files])
+    return _remove(_Work(context, ask, dry_run), [chosen(context, None).files])
 
 
 def remove_recorded(context: Context) -> Removed:
@@ -39,7 +40,7 @@ class _Work:
     """The progress of a removal."""
 
     context: Context
-    confirm: Confirm
+    ask: Ask
     dry_run: bool
     changed: list[RemovedFrom] = field(default_factory=list)
     kept: list[tuple[Path, str]] = field(default_factory=list)
@@ -53,7 +54,7 @@ class _Work:
         try:
             with ExitStack() as held:
                 if not self.dry_run:
-                    held.enter_context(locked(self.context, paths, self.confirm))
+                    held.enter_context(locked(self.context, paths, self.ask))
                 self._remove(Group.read(paths, self.context.uid))
         except RootlessError as error:
             self.problems.append(error)
@@ -70,7 +71,7 @@ class _Work:
     def forget(self) -> None:
         """Remove the copies that are gone from the record."""
         own = self.context.paths.own
-        with locked(self.context, [], self.confirm):
+        with locked(self.context, [], self.ask):
             left = [
                 one
                 for one in copies.read(own)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from k3s_rootless.errors import RootlessError, UsageError
 from k3s_rootless.finding import Verdict
 from k3s_rootless.k3s import needs
 from k3s_rootless.observation import Known
 from k3s_rootless.operations import (
+    consent,
     first_start,
     installation,
     renewal,
@@ -18,6 +18,7 @@ from k3s_rootless.operations import (
 )
 from k3s_rootless.operations.backup import unfinished
 from k3s_rootless.operations.check import checking, outcome
+from k3s_rootless.operations.consent import Ask
 from k3s_rootless.operations.environment import reading
 from k3s_rootless.operations.kubeconfig import after_start
 from k3s_rootless.operations.launch import perform, until_ready
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from k3s_rootless.finding import Finding
     from k3s_rootless.operations.context import Context
     from k3s_rootless.operations.launch.events import PhaseReached
-    from k3s_rootless.operations.up import Confirm, Host, Request
+    from k3s_rootless.operations.up import Host, Request
     from k3s_rootless.service.facts import Found, UnitState
     from k3s_rootless.service.plan.outage import Outage
     from k3s_rootless.service.plan.steps import Step
@@ -78,7 +79,7 @@ def up(
     manager: UserManager,
     request: Request,
     host: Host,
-    confirm: Confirm,
+    ask: Ask,
 ) -> Result:
     """Check the host, perform the plan, and wait."""
     _check(context, manager, request, host)
@@ -86,7 +87,7 @@ def up(
         unfinished.require_none(context)
         made = _plan(context, manager, request, host)
         if made.outage is not None and not request.restart:
-            _require_consent(made.outage, confirm)
+            _require_consent(made.outage, ask)
         _warn_without_lingering(context)
         _perform(context, manager, request, made)
         unfinished.forget_stop(context)
@@ -155,18 +156,17 @@ def _plan(context: Context, manager: UserManager, request: Request, host: Host) 
     return Plan(steps, found, outage.of(steps, found.state, found.text, desired.version))
 
 
-def _require_consent(stops: Outage, confirm: Confirm) -> None:
+def _require_consent(stops: Outage, ask: Ask) -> None:
     """Raise UsageError if no user can answer, RootlessError if the answer is no."""
     described = stops.describe()
-    answer = confirm(f"{described}. Restart K3s now?")
-    if answer is None:
-        raise UsageError(
-            f"cannot apply the changes: {described}",
-            hint="to allow the restart, run: k3s-rootless up --restart",
-            details={"restart": stops.document()},
-        )
-    if not answer:
-        raise RootlessError("nothing was changed: K3s keeps running")
+    consent.require(
+        ask,
+        f"{described}. Restart K3s now?",
+        unanswered=f"cannot apply the changes: {described}",
+        hint="to allow the restart, run: k3s-rootless up --restart",
+        refused="nothing was changed: K3s keeps running",
+        details={"restart": stops.document()},
+    )
 
 
 def _warn_without_lingering(context: Context) -> None:

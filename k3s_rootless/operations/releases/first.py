@@ -9,14 +9,13 @@ from k3s_rootless.binaries.facts import Limits
 from k3s_rootless.binaries.https import Client
 from k3s_rootless.errors import RootlessError
 from k3s_rootless.operations import k3s_search
+from k3s_rootless.operations.consent import Ask
 from k3s_rootless.operations.releases import resolve, servers
 from k3s_rootless.operations.releases.get import STABLE, Request, get, require_architecture
 from k3s_rootless.operations.releases.published import Published
 from k3s_rootless.operations.releases.use import use
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from k3s_rootless.operations.context import Context
 
 _LOOK_UP = Limits(connect=5.0, read=5.0, document=10.0, pauses=())
@@ -37,9 +36,7 @@ def bring(context: Context, wanted: str, limits: Limits | None = None) -> None:
     context.notice(f"K3s {version} is verified and in use: {got.path}")
 
 
-def offer(
-    context: Context, confirm: Callable[[str], bool | None], limits: Limits | None = None
-) -> None:
+def offer(context: Context, ask: Ask, limits: Limits | None = None) -> None:
     """Ask whether the stable release should be downloaded, and get and use it on consent.
 
     If no server answers, there is no question. Raises the errors of `bring`.
@@ -56,7 +53,7 @@ def offer(
         described += f" ({byte_size.text(size)})"
     source = found.source.downloads
     question = f"K3s is not installed. Download {described} from {source}, verify it and use it?"
-    if confirm(question):
+    if ask(question):
         bring(context, found.version, limits)
 
 

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING
 from k3s_rootless.backup import database, files, names, replacement
 from k3s_rootless.backup import record as records
 from k3s_rootless.backup.facts import Kind, Phase, Record, Replaced, Root
-from k3s_rootless.errors import RootlessError, UsageError
+from k3s_rootless.errors import RootlessError
+from k3s_rootless.operations import consent
 from k3s_rootless.operations.backup import create, transaction, unfinished
 from k3s_rootless.operations.backup.running_cluster import SystemdCluster
+from k3s_rootless.operations.consent import Ask
 from k3s_rootless.operations.releases import get
 from k3s_rootless.operations.upgrade import current, resume, unpacking
 from k3s_rootless.operations.upgrade import plan as plans
@@ -30,8 +32,6 @@ if TYPE_CHECKING:
     from k3s_rootless.operations.context import Context
     from k3s_rootless.operations.upgrade.plan import Plan, Request
 
-Ask = Callable[[str], bool | None]
-"""Ask the user a question; None if no user can answer."""
 Show = Callable[["Plan"], None]
 """Show what an upgrade will do, before anything changes."""
 
@@ -89,14 +89,13 @@ def require_consent(planned: Plan, request: Request, ask: Ask) -> None:
     question = f"Upgrade K3s from {planned.now.text} to {planned.after} now? All pods stop."
     if planned.switch is not None and not planned.backup:
         question += " There is no way back (--no-backup)."
-    answer = ask(question)
-    if answer is None:
-        raise UsageError(
-            "cannot ask for confirmation of the upgrade: this is no terminal",
-            hint="confirm it with --yes",
-        )
-    if not answer:
-        raise RootlessError("nothing was changed")
+    consent.require(
+        ask,
+        question,
+        unanswered="cannot ask for confirmation of the upgrade: this is no terminal",
+        hint="confirm it with --yes",
+        refused="nothing was changed",
+    )
 
 
 def switched(context: Context, planned: Plan, cluster: Cluster) -> Upgraded:

@@ -12,8 +12,10 @@ from k3s_rootless.backup.facts import Backup, Root
 from k3s_rootless.binaries import tags
 from k3s_rootless.errors import RootlessError, UsageError
 from k3s_rootless.k3s import version
+from k3s_rootless.operations import consent
 from k3s_rootless.operations.backup import adapting, restore, transaction, unfinished
 from k3s_rootless.operations.backup.running_cluster import SystemdCluster
+from k3s_rootless.operations.consent import Ask
 from k3s_rootless.operations.launch.reported import same
 from k3s_rootless.operations.releases import get
 from k3s_rootless.operations.upgrade import current, matching, perform, resume, unpacking
@@ -92,7 +94,7 @@ def dry_run(context: Context, request: Request) -> Plan:
 def rollback(
     context: Context,
     request: Request,
-    ask: perform.Ask,
+    ask: Ask,
     show: Show,
     limits: Limits | None = None,
 ) -> RolledBack:
@@ -210,17 +212,14 @@ def _loss(now: Current, backup: Backup) -> Loss:
     return Loss(manifest.created, revisions, written.counted(names_since))
 
 
-def _require_consent(planned: Plan, ask: perform.Ask) -> None:
+def _require_consent(planned: Plan, ask: Ask) -> None:
     """Raise UsageError if no user can answer, RootlessError if the answer is no."""
-    answer = ask(
+    consent.require(
+        ask,
         f"Roll back K3s from {planned.now.text} to {planned.after} now? All pods stop, and"
         f" everything that was written to the cluster since"
-        f" {planned.loss.since:%Y-%m-%d %H:%M:%S} UTC is lost."
+        f" {planned.loss.since:%Y-%m-%d %H:%M:%S} UTC is lost.",
+        unanswered="cannot ask for confirmation of the rollback: this is no terminal",
+        hint="confirm it with --yes",
+        refused="nothing was changed",
     )
-    if answer is None:
-        raise UsageError(
-            "cannot ask for confirmation of the rollback: this is no terminal",
-            hint="confirm it with --yes",
-        )
-    if not answer:
-        raise RootlessError("nothing was changed")

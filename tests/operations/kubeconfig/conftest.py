@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 import yaml
 
+from k3s_rootless.operations.consent import Ask
 from k3s_rootless.operations.context import Context
 from k3s_rootless.operations.events import Event, Notice
 from k3s_rootless.operations.kubeconfig import merge as merging
 from k3s_rootless.operations.kubeconfig import source
-from k3s_rootless.operations.kubeconfig.group import Confirm
 from k3s_rootless.operations.kubeconfig.merge import Merged
 from k3s_rootless.paths import Paths
 from tests.cluster.conftest import Cluster
@@ -86,7 +86,7 @@ class Host:
         path.chmod(0o640)
         return path
 
-    def merge(self, confirm: Confirm = lambda _: None, **options: Any) -> Merged:
+    def merge(self, confirm: Ask = lambda _: None, **options: Any) -> Merged:
         """Merge; by default, no user answers questions."""
         found = source.load(self.context, self.k3s)
         return merging.merge_from(self.context, merging.Request(**options), found, confirm)
