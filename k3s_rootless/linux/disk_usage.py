@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from k3s_rootless.atomic import reason
+from k3s_rootless.linux import open_directory
 
 _BLOCK = 512
 """Bytes of a unit of `st_blocks` on Linux (stat(2))."""
@@ -46,7 +47,7 @@ class Usage:
     def add(self, found: os.stat_result) -> None:
         """Count a file or directory."""
         if found.st_nlink > 1:
-            identity = (found.st_dev, found.st_ino)
+            identity = open_directory.identity(found)
             if identity in self._seen:
                 return
             self._seen.add(identity)

@@ -17,8 +17,8 @@ from pathlib import Path
 
 from k3s_rootless.atomic import reason
 from k3s_rootless.errors import RootlessError
+from k3s_rootless.linux import open_directory
 
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _MOST_SURVIVORS = 50
 
 
@@ -68,7 +68,7 @@ def remove(task: Task, result: Result) -> None:
     """
     directory = task.directory
     try:
-        above = os.open(directory.parent, _DIRECTORY & ~os.O_NOFOLLOW)
+        above = os.open(directory.parent, open_directory.FLAGS & ~os.O_NOFOLLOW)
     except OSError as error:
         raise RootlessError(f"cannot open `{directory.parent}`: {reason(error)}") from error
     try:
@@ -106,12 +106,12 @@ class _Walk:
         Remove the directory itself if it is empty then.
         """
         try:
-            self.here = os.open(name, _DIRECTORY, dir_fd=above)
+            self.here = os.open(name, open_directory.FLAGS, dir_fd=above)
         except OSError as error:
             raise RootlessError(f"cannot open `{self.top}`: {_why_not_opened(error)}") from error
         try:
             self._require_identity()
-            self.mount = mount_id(self.here)
+            self.mount = open_directory.mount_id(self.here)
             self._set_mark()
             self._enter(name, self.task.only)
             while self.levels:
@@ -128,8 +128,7 @@ class _Walk:
             os.close(self.here)
 
     def _require_identity(self) -> None:
-        found = os.fstat(self.here)
-        if self.task.identity not in {None, (found.st_dev, found.st_ino)}:
+        if self.task.identity not in {None, open_directory.identity(os.fstat(self.here))}:
             raise RootlessError(f"cannot remove `{self.top}`: it was replaced by another directory")
 
     def _set_mark(self) -> None:
@@ -151,8 +150,7 @@ class _Walk:
                 os.unlink(self.task.mark, dir_fd=self.here)
 
     def _enter(self, name: str, only: Sequence[str] | None = None) -> None:
-        found = os.fstat(self.here)
-        level = _Level(name, (found.st_dev, found.st_ino), [])
+        level = _Level(name, open_directory.identity(os.fstat(self.here)), [])
         self.levels.append(level)
         try:
             entries = os.listdir(self.here)  # noqa: PTH208 (a descriptor)
@@ -171,7 +169,7 @@ class _Walk:
 
     def _descend(self, name: str) -> None:
         try:
-            below = os.open(name, _DIRECTORY, dir_fd=self.here)
+            below = os.open(name, open_directory.FLAGS, dir_fd=self.here)
         except OSError as error:
             self.result.keep(self._path(name), _why_not_opened(error))
             return
@@ -185,24 +183,20 @@ class _Walk:
         self._enter(name)
 
     def _not_entered(self, descriptor: int) -> str:
-        if mount_id(descriptor) != self.mount:
+        if open_directory.mount_id(descriptor) != self.mount:
             return "another file system is mounted there"
-        found = os.fstat(descriptor)
-        if (found.st_dev, found.st_ino) in self.task.spared:
+        if open_directory.identity(os.fstat(descriptor)) in self.task.spared:
             return "it is your home directory, or contains it"
         return ""
 
     def _ascend(self) -> None:
         left = self.levels.pop()
-        above = os.open("..", _DIRECTORY, dir_fd=self.here)
-        os.close(self.here)
-        self.here = above
-        found = os.fstat(above)
-        if (found.st_dev, found.st_ino) != self.levels[-1].identity:
+        self.here = open_directory.parent(self.here)
+        if open_directory.identity(os.fstat(self.here)) != self.levels[-1].identity:
             raise RootlessError(
                 f"cannot continue in `{self.top}`: `{left.name}` was moved to another directory"
             )
-        self._rmdir(left.name, above)
+        self._rmdir(left.name, self.here)
 
     def _is_directory(self, name: str) -> bool:
         try:
@@ -235,15 +229,6 @@ class _Walk:
         if name:
             parts.append(name)
         return "/".join(parts)
-
-
-def mount_id(descriptor: int) -> str:
-    """Return the mount of an open file. Raises RootlessError."""
-    # proc(5): `mnt_id` distinguishes two mounts even if both show the same file system.
-    for line in Path(f"/proc/self/fdinfo/{descriptor}").read_text("ascii").splitlines():
-        if line.startswith("mnt_id:"):
-            return line
-    raise RootlessError("cannot distinguish mounts: /proc/self/fdinfo contains no mnt_id")
 
 
 def _why_not_opened(error: OSError) -> str:

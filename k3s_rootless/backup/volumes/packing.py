@@ -17,9 +17,8 @@ from k3s_rootless.backup.volumes import headers, sources
 from k3s_rootless.backup.volumes.members import shown
 from k3s_rootless.backup.volumes.records import Kind, Member, Packed, Segments
 from k3s_rootless.errors import RootlessError
-from k3s_rootless.linux.tree_removal import mount_id
+from k3s_rootless.linux import open_directory
 
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _OVERFLOW = 65_534
 """The owner that the kernel shows for an owner that is not mapped; it can be mapped as well."""
@@ -64,8 +63,8 @@ class _Packing:
 
     def run(self, root: int) -> None:
         with self._reported(b"."):
-            self.here = os.open(".", _DIRECTORY, dir_fd=root)
-        self.mount = mount_id(self.here)
+            self.here = os.open(".", open_directory.FLAGS, dir_fd=root)
+        self.mount = open_directory.mount_id(self.here)
         self._enter(b".")
         while self.levels:
             level = self.levels[-1]
@@ -106,11 +105,11 @@ class _Packing:
             self.packed.names.append(shown(name))
         entries = os.listdir(self.here)  # noqa: PTH208 (a descriptor)
         todo = sorted(map(os.fsencode, entries), reverse=True)
-        self.levels.append(_Level(name, (found.st_dev, found.st_ino), todo))
+        self.levels.append(_Level(name, open_directory.identity(found), todo))
 
     def _descend(self, name: bytes) -> None:
-        below = os.open(name, _DIRECTORY, dir_fd=self.here)
-        if mount_id(below) != self.mount:
+        below = os.open(name, open_directory.FLAGS, dir_fd=self.here)
+        if open_directory.mount_id(below) != self.mount:
             os.close(below)
             self._leave_out(self._path(name), "another file system is mounted there")
             return
@@ -120,11 +119,8 @@ class _Packing:
 
     def _ascend(self) -> None:
         left = self.levels.pop()
-        above = os.open("..", _DIRECTORY, dir_fd=self.here)
-        os.close(self.here)
-        self.here = above
-        found = os.fstat(above)
-        if (found.st_dev, found.st_ino) != self.levels[-1].identity:
+        self.here = open_directory.parent(self.here)
+        if open_directory.identity(os.fstat(self.here)) != self.levels[-1].identity:
             raise RootlessError(
                 f"cannot copy the volumes: `{shown(left.name)}` was moved to another directory"
                 " meanwhile",
@@ -138,12 +134,12 @@ class _Packing:
             if not stat.S_ISREG(found.st_mode):
                 self.packed.changed += 1
                 return
-            first = self.links.get((found.st_dev, found.st_ino))
+            first = self.links.get(open_directory.identity(found))
             if first is not None:
                 self._add(_member(path, Kind.HARD_LINK, found, target=first))
                 return
             if found.st_nlink > 1:
-                self.links[found.st_dev, found.st_ino] = path
+                self.links[open_directory.identity(found)] = path
             member = _member(
                 path,
                 Kind.FILE,

@@ -18,8 +18,8 @@ from k3s_rootless.backup.volumes.members import Damaged, Data, Readable, shown
 from k3s_rootless.backup.volumes.order import Order, last_part
 from k3s_rootless.backup.volumes.records import Kind, Member
 from k3s_rootless.errors import RootlessError
+from k3s_rootless.linux import open_directory
 
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _PIECE = 2**20
@@ -71,7 +71,7 @@ class _Unpacking:
         if not self.levels:
             # No other user must be able to replace a volume, whatever the copy contains.
             private = replace(member, mode=member.mode & ~_OTHERS_WRITE)
-            self._push(private, os.open(".", _DIRECTORY, dir_fd=self.root))
+            self._push(private, os.open(".", open_directory.FLAGS, dir_fd=self.root))
             return
         while len(self.levels) > depth + 1:
             self._ascend()
@@ -79,7 +79,7 @@ class _Unpacking:
         match member.kind:
             case Kind.DIRECTORY:
                 os.mkdir(name, 0o700, dir_fd=self.here)
-                self._push(member, os.open(name, _DIRECTORY, dir_fd=self.here))
+                self._push(member, os.open(name, open_directory.FLAGS, dir_fd=self.here))
             case Kind.FILE:
                 self._file(name, member, data)
             case Kind.HARD_LINK:
@@ -108,12 +108,11 @@ class _Unpacking:
     def _push(self, member: Member, descriptor: int) -> None:
         self.close()
         self.here = descriptor
-        found = os.fstat(descriptor)
-        self.levels.append(_Level(member, (found.st_dev, found.st_ino)))
+        self.levels.append(_Level(member, open_directory.identity(os.fstat(descriptor))))
 
     def _ascend(self) -> None:
         left = self.levels.pop()
-        above = os.open("..", _DIRECTORY, dir_fd=self.here)
+        above = os.open("..", open_directory.FLAGS, dir_fd=self.here)
         try:
             self._require_unmoved(above, left.member)
             # Last, because its owner and mode apply from now on.
@@ -125,8 +124,7 @@ class _Unpacking:
         self.here = above
 
     def _require_unmoved(self, above: int, member: Member) -> None:
-        found = os.fstat(above)
-        if (found.st_dev, found.st_ino) != self.levels[-1].identity:
+        if open_directory.identity(os.fstat(above)) != self.levels[-1].identity:
             raise RootlessError(
                 f"cannot unpack the volumes: `{shown(member.path)}` was moved meanwhile"
             )
@@ -144,10 +142,10 @@ class _Unpacking:
 
     def _hard_link(self, name: bytes, member: Member) -> None:
         *above, last = member.target.split(b"/")
-        directory = os.open(".", _DIRECTORY, dir_fd=self.root)
+        directory = os.open(".", open_directory.FLAGS, dir_fd=self.root)
         try:
             for part in above:
-                below = os.open(part, _DIRECTORY, dir_fd=directory)
+                below = os.open(part, open_directory.FLAGS, dir_fd=directory)
                 os.close(directory)
                 directory = below
             found = os.stat(last, dir_fd=directory, follow_symlinks=False)

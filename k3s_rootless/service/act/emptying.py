@@ -17,6 +17,7 @@ from pathlib import Path
 
 from k3s_rootless.atomic import reason
 from k3s_rootless.errors import RootlessError, UsageError
+from k3s_rootless.linux import open_directory
 from k3s_rootless.service.observe import data_directory
 
 DATABASE = "server/db"
@@ -160,7 +161,7 @@ def _parent(top: int, name: str) -> Iterator[tuple[int, str]]:
 
 @contextmanager
 def _below(top: int, name: str) -> Iterator[int]:
-    descriptor = os.open(name, data_directory.OPEN, dir_fd=top)
+    descriptor = os.open(name, open_directory.FLAGS, dir_fd=top)
     try:
         yield descriptor
     finally:
@@ -170,7 +171,7 @@ def _below(top: int, name: str) -> Iterator[int]:
 @contextmanager
 def _opened(directory: Path) -> Iterator[int]:
     try:
-        descriptor = os.open(directory, data_directory.OPEN)
+        descriptor = os.open(directory, open_directory.FLAGS)
     except OSError as error:
         raise RootlessError(f"cannot reset {directory}: {reason(error)}") from error
     try:

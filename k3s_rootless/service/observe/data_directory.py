@@ -16,9 +16,9 @@ from pathlib import Path
 from k3s_rootless.atomic import reason
 from k3s_rootless.errors import UsageError
 from k3s_rootless.k3s import layout
+from k3s_rootless.linux import open_directory
 from k3s_rootless.rootlesskit.names import CHILD_PID, LOCK
 
-OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 PURGING = ".k3s-rootless-purge"
 """The file that a purge creates first and removes last.
 
@@ -42,7 +42,6 @@ MARKERS = (
 )
 """Files that identify a data directory of K3s."""
 _UNPACKED = re.compile(r"[0-9a-f]{64}(?:-tmp)?")
-Identity = tuple[int, int]
 _HINTS = {
     "purge": (
         "run the command without --purge, and remove the directory yourself;"
@@ -52,7 +51,9 @@ _HINTS = {
 }
 
 
-def identify(directory: Path, home: Path, uid: int, action: str = "purge") -> Identity:
+def identify(
+    directory: Path, home: Path, uid: int, action: str = "purge"
+) -> open_directory.Identity:
     """Return device and inode of a data directory that can be purged.
 
     `action` is the verb of the messages.
@@ -64,7 +65,7 @@ def identify(directory: Path, home: Path, uid: int, action: str = "purge") -> Id
         found = os.fstat(descriptor)
         if found.st_uid != uid:
             raise UsageError(f"cannot {action} {directory}: it belongs to uid {found.st_uid}")
-        identity = _identity(found)
+        identity = open_directory.identity(found)
         if identity in home_and_above(home):
             raise UsageError(
                 f"cannot {action} {directory}: it is your home directory, or contains it"
@@ -84,13 +85,13 @@ def unusable(directory: Path, home: Path) -> str:
     The result is empty if K3s can use the directory, or if the directory does not exist yet.
     """
     try:
-        descriptor = os.open(directory, OPEN & ~os.O_NOFOLLOW)
+        descriptor = os.open(directory, open_directory.FLAGS & ~os.O_NOFOLLOW)
     except FileNotFoundError:
         return ""
     except OSError as error:
         return f"it cannot be opened: {reason(error)}"
     try:
-        if _identity(os.fstat(descriptor)) in home_and_above(home):
+        if open_directory.identity(os.fstat(descriptor)) in home_and_above(home):
             return "it is your home directory, or contains it"
         if not _is_usable(descriptor):
             return "it is neither empty nor a data directory of K3s"
@@ -110,7 +111,7 @@ def is_k3s(descriptor: int) -> bool:
     if begun and set(os.listdir(descriptor)) <= {*layout.TOP}:
         return True
     try:
-        data = os.open(layout.UNPACKED, OPEN, dir_fd=descriptor)
+        data = os.open(layout.UNPACKED, open_directory.FLAGS, dir_fd=descriptor)
     except OSError:
         return False
     try:
@@ -123,7 +124,7 @@ def is_k3s(descriptor: int) -> bool:
 @contextmanager
 def _opened(directory: Path, action: str) -> Iterator[int]:
     try:
-        descriptor = os.open(directory, OPEN)
+        descriptor = os.open(directory, open_directory.FLAGS)
     except OSError as error:
         if directory.is_symlink():
             hint = f"use the target of the link: {directory.resolve()}"
@@ -148,7 +149,7 @@ def _is_kind(directory: int, name: str, kind: Callable[[int], bool]) -> bool:
     opened: list[int] = []
     try:
         for part in above:
-            directory = os.open(part, OPEN, dir_fd=directory)
+            directory = os.open(part, open_directory.FLAGS, dir_fd=directory)
             opened.append(directory)
         return kind(os.stat(last, dir_fd=directory, follow_symlinks=False).st_mode)
     except OSError:
@@ -158,7 +159,7 @@ def _is_kind(directory: int, name: str, kind: Callable[[int], bool]) -> bool:
             os.close(descriptor)
 
 
-def home_and_above(home: Path) -> set[Identity]:
+def home_and_above(home: Path) -> set[open_directory.Identity]:
     """Return the identities of the home directory and of all directories above it.
 
     The directories are those of its path, and those of its path with all links resolved.
@@ -166,12 +167,8 @@ def home_and_above(home: Path) -> set[Identity]:
     found = set()
     for path in (home, *home.parents):
         with suppress(OSError):
-            found.add(_identity(path.stat()))
+            found.add(open_directory.identity(path.stat()))
     with suppress(OSError):
         real = home.resolve(strict=True)
-        found |= {_identity(path.stat()) for path in (real, *real.parents)}
+        found |= {open_directory.identity(path.stat()) for path in (real, *real.parents)}
     return found
-
-
-def _identity(status: os.stat_result) -> Identity:
-    return status.st_dev, status.st_ino
