@@ -5,7 +5,8 @@ If the new release does not get ready, the earlier one is used again, with its d
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,7 +31,9 @@ if TYPE_CHECKING:
     from k3s_rootless.operations.backup.running_cluster import Cluster
     from k3s_rootless.operations.backup.surroundings import Surroundings
     from k3s_rootless.operations.context import Context
+    from k3s_rootless.operations.upgrade.current import Current
     from k3s_rootless.operations.upgrade.plan import Plan, Request
+    from k3s_rootless.service.systemd.user import UserManager
 
 Show = Callable[["Plan"], None]
 """Show what an upgrade will do, before anything changes."""
@@ -72,14 +75,29 @@ def upgrade(
             return Upgraded(planned, changed=False)
         show(planned)
         require_consent(planned, request, ask)
-        get.get(context, get.Request(planned.after, request.mirror), limits)
-        if planned.now.here.state.running:
-            unpacking.ahead(context, planned.now.here.data, planned.after)
-        with context.locked():
-            unfinished.require_none(context)
-            planned = replace(planned, now=current.again(context, manager, planned.now))
-            cluster = SystemdCluster(context, manager, request.seconds, patient=True)
-            return switched(context, planned, cluster)
+        fetch(context, planned.now, planned.after, request.mirror, limits)
+        with exclusive(context, manager, planned.now, request.seconds) as (now, cluster):
+            return switched(context, replace(planned, now=now), cluster)
+
+
+def fetch(
+    context: Context, now: Current, release: str, mirror: str | None, limits: Limits | None
+) -> None:
+    """Get the other release, and let it unpack itself, while K3s still runs."""
+    get.get(context, get.Request(release, mirror), limits)
+    if now.here.state.running:
+        unpacking.ahead(context, now.here.data, release)
+
+
+@contextmanager
+def exclusive(
+    context: Context, manager: UserManager, now: Current, seconds: float
+) -> Iterator[tuple[Current, Cluster]]:
+    """Lock, and yield the current release, read again, and the cluster. Raises RootlessError."""
+    with context.locked():
+        unfinished.require_none(context)
+        now = current.again(context, manager, now)
+        yield now, SystemdCluster(context, manager, seconds, patient=True)
 
 
 def require_consent(planned: Plan, request: Request, ask: Ask) -> None:

@@ -17,8 +17,7 @@ from k3s_rootless.operations.backup import adapting, restore, transaction, unfin
 from k3s_rootless.operations.backup.running_cluster import SystemdCluster
 from k3s_rootless.operations.consent import Ask
 from k3s_rootless.operations.launch.reported import same
-from k3s_rootless.operations.releases import get
-from k3s_rootless.operations.upgrade import current, matching, perform, resume, unpacking
+from k3s_rootless.operations.upgrade import current, matching, perform, resume
 from k3s_rootless.operations.upgrade import plan as plans
 from k3s_rootless.operations.upgrade.ending import Ending
 from k3s_rootless.paths import UNIT
@@ -110,14 +109,9 @@ def rollback(
         show(planned)
         if not request.yes:
             _require_consent(planned, ask)
-        get.get(context, get.Request(planned.after, request.mirror), limits)
-        if planned.now.here.state.running:
-            unpacking.ahead(context, planned.now.here.data, planned.after)
-        with context.locked():
-            unfinished.require_none(context)
-            planned = replace(planned, now=current.again(context, manager, planned.now))
-            cluster = SystemdCluster(context, manager, request.seconds, patient=True)
-            return switched(context, planned, cluster)
+        perform.fetch(context, planned.now, planned.after, request.mirror, limits)
+        with perform.exclusive(context, manager, planned.now, request.seconds) as (now, cluster):
+            return switched(context, replace(planned, now=now), cluster)
 
 
 def switched(context: Context, planned: Plan, cluster: Cluster) -> RolledBack:
