@@ -23,7 +23,7 @@ from k3s_rootless import atomic
 from k3s_rootless.backup import manifest as manifests
 from k3s_rootless.backup.facts import Backup, Entry, Manifest
 from k3s_rootless.backup.volumes import order
-from k3s_rootless.backup.volumes.members import Damaged, Readable
+from k3s_rootless.backup.volumes.members import Damaged, Data, Readable
 from k3s_rootless.errors import RootlessError
 from k3s_rootless.printable import printable
 
@@ -159,18 +159,13 @@ class _Content:
     def __init__(self, stream: gzip.GzipFile, entry: Entry) -> None:
         self._stream = stream
         self._entry = entry
-        self._left = entry.size
+        self._data = Data(stream, entry.size)
         self._digest = hashlib.sha256()
 
     def read(self, size: int, /) -> bytes:
         """Return at most `size` bytes, and nothing at the end. Raises EOFError."""
-        if not self._left:
-            return b""
-        piece = self._stream.read(min(size, self._left))
-        if not piece:
-            raise EOFError
+        piece = self._data.read(size)
         self._digest.update(piece)
-        self._left -= len(piece)
         return piece
 
     def require_listed(self) -> None:
