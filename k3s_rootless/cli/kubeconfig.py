@@ -12,6 +12,14 @@ from k3s_rootless.cli.help import Command, Group
 from k3s_rootless.cli.options import json_option
 
 _NAME = "k3s-rootless"
+_context_option = click.option(
+    "--context",
+    "name",
+    metavar="NAME",
+    default=_NAME,
+    show_default=True,
+    help="The name of cluster, user and context.",
+)
 
 
 @click.group("kubeconfig", cls=Group)
@@ -37,14 +45,7 @@ def command() -> None:
     metavar="NAME",
     help="Print the address for another machine: a name or an address of this host.",
 )
-@click.option(
-    "--context",
-    "name",
-    metavar="NAME",
-    default=_NAME,
-    show_default=True,
-    help="The name of cluster, user and context.",
-)
+@_context_option
 @json_option
 def show(*, raw: bool, host: str | None, name: str, as_json: bool) -> None:
     """Print the kubeconfig of K3s, without secrets.
@@ -92,14 +93,7 @@ def path(*, as_json: bool) -> None:
     metavar="FILE",
     help="The file to change. [default: the one that kubectl changes]",
 )
-@click.option(
-    "--context",
-    "name",
-    metavar="NAME",
-    default=_NAME,
-    show_default=True,
-    help="The name of cluster, user and context.",
-)
+@_context_option
 @click.option(
     "--switch/--no-switch",
     default=None,
