@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import resource
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +13,7 @@ from k3s_rootless.binaries.facts import Asset
 from k3s_rootless.binaries.https import Client, Transient
 from k3s_rootless.errors import PeerError, PreflightFailed, RootlessError
 from tests.fakes.release_server import LIMITS, PAGE, Fault, ReleaseServer
+from tests.largest_file import largest_file
 
 DATA = hashlib.shake_128(b"k3s").digest(1_000_000)
 PATH = "/stored/k3s"
@@ -275,16 +273,6 @@ def test_too_little_space_is_known_before_the_download(
         fetch(client, replace(asset, largest=2**50), part)
 
     assert 0 == part.stat().st_size
-
-
-@contextmanager
-def largest_file(size: int) -> Iterator[None]:
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_a_full_disk_gives_its_space_back(client: Client, asset: Asset, part: Path) -> None:

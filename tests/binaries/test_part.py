@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-import resource
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from k3s_rootless.binaries.part import Part, Writer
+from tests.largest_file import largest_file
 
 DATA = hashlib.shake_128(b"part").digest(6_000_000)
 
@@ -72,16 +71,6 @@ def test_no_more_than_some_memory_waits_for_a_slow_disk(tmp_path: Path) -> None:
     _, status = os.waitpid(child, 0)
 
     assert 0 == status
-
-
-@contextmanager
-def largest_file(size: int) -> Iterator[None]:
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.mark.parametrize("more", [0, 10_000_000])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import shlex
 import shutil
 import socket
@@ -22,6 +21,7 @@ from k3s_rootless.errors import RootlessError
 from k3s_rootless.linux import id_mapping
 from tests.backup.volumes import trees
 from tests.fakes.session import PROJECT, as_user
+from tests.largest_file import largest_file
 from tests.linux.test_user_namespace import needs_namespaces, needs_root
 
 USER = 65_534
@@ -187,13 +187,11 @@ def test_a_file_of_a_user_without_a_mapping(
 
 
 def test_a_full_disk(storage: Path, within: InNamespace, tmp_path: Path) -> None:
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (8192, before[1]))
-    try:
-        with pytest.raises(RootlessError, match="cannot copy the volumes: file too large"):
-            within.pack(storage, tmp_path / "a.tar")
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    with (
+        largest_file(8192),
+        pytest.raises(RootlessError, match="cannot copy the volumes: file too large"),
+    ):
+        within.pack(storage, tmp_path / "a.tar")
 
 
 def test_a_tree_of_other_owners_is_removed(storage: Path, within: InNamespace) -> None:

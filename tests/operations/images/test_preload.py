@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import resource
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,18 +9,8 @@ import pytest
 from k3s_rootless.errors import RootlessError, WouldOverwrite
 from k3s_rootless.operations.context import Context
 from k3s_rootless.operations.images import client, preload
+from tests.largest_file import largest_file
 from tests.node.images import archives
-
-
-@contextmanager
-def file_size_limit(size: int) -> Iterator[None]:
-    """Let no file of this process grow beyond a size, as on a full disk."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.fixture
@@ -91,7 +78,7 @@ def test_nothing_is_left_of_an_archive_that_does_not_fit(
 ) -> None:
     path = archive(home, "app.tar", archives.docker("app:1"))
 
-    with file_size_limit(100_000), pytest.raises(RootlessError, match="cannot preload"):
+    with largest_file(100_000), pytest.raises(RootlessError, match="cannot preload"):
         preload.preload(context, path)
 
     assert [] == left(place)

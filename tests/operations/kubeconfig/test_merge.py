@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import stat
 
 import pytest
@@ -16,6 +15,7 @@ from k3s_rootless.errors import (
     WouldOverwrite,
 )
 from k3s_rootless.operations.kubeconfig import document as documents
+from tests.largest_file import largest_file
 from tests.operations.kubeconfig.conftest import THEIRS, Host, document, names
 
 OURS = "k3s-rootless"
@@ -291,13 +291,8 @@ def test_a_target_that_is_no_kubeconfig(host: Host, kind: str) -> None:
 def test_a_full_disk_changes_nothing(host: Host, bytes_: int) -> None:
     """The lock, the record and the kubeconfig have more bytes than the limits allow, in turn."""
     path = host.own()
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (bytes_, before[1]))
-    try:
-        with pytest.raises(RootlessError, match="file too large"):
-            host.merge()
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    with largest_file(bytes_), pytest.raises(RootlessError, match="file too large"):
+        host.merge()
 
     assert THEIRS == path.read_text()
     assert ["config", "k3s.yaml"] == sorted(one.name for one in path.parent.iterdir())
