@@ -5,11 +5,11 @@ A drop-in is written, systemd reloads it, and the loaded unit is compared with t
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from k3s_rootless.errors import RootlessError
+from k3s_rootless.operations import start_record as start_records
 from k3s_rootless.operations.backup import unfinished
 from k3s_rootless.paths import UNIT
 from k3s_rootless.service.act import apply
@@ -148,10 +148,4 @@ def _record_start(context: Context, state: UnitState, drop_ins: Path) -> None:
         return
     if drop_in.restart_pending(state, files.last_changed(drop_ins, state)) is not None:
         return
-    text = start_record.text(state)
-    if text is None:
-        return
-    # Without a record, a restart may be reported as required when it is not. That is no reason to
-    # refuse the change.
-    with suppress(RootlessError):
-        apply.write(record, text, 0o600)
+    start_records.write(context, state)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -17,6 +16,7 @@ from k3s_rootless.operations import (
     renewal,
     rotation,
     server_settings,
+    start_record,
 )
 from k3s_rootless.operations.backup import surroundings, volume_access
 from k3s_rootless.operations.context import WAITING
@@ -26,7 +26,7 @@ from k3s_rootless.preflight.facts import K3sBinary
 from k3s_rootless.rootlesskit import state as rootlesskit
 from k3s_rootless.service.act import apply
 from k3s_rootless.service.drop_ins import drop_in
-from k3s_rootless.service.observe import files, start_record
+from k3s_rootless.service.observe import files
 from k3s_rootless.service.plan import planner
 from k3s_rootless.service.plan.rotation import stopped_for
 from k3s_rootless.service.plan.steps import Reload, Remove, SetMode, WriteFile
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from k3s_rootless.backup.volumes.in_namespace import InNamespace
     from k3s_rootless.k3s.settings import Settings
     from k3s_rootless.operations.context import Context
-    from k3s_rootless.service.facts import UnitState
     from k3s_rootless.service.plan.steps import Step
     from k3s_rootless.service.systemd.user import UserManager
 
@@ -199,22 +198,11 @@ class SystemdCluster:
             patient=self._patient,
         )
         state = self._manager.unit(UNIT)
-        self._record_start(state)
+        # The copies beside the drop-ins are removed later. Without the record, that would look like
+        # a change of the unit since the start.
+        start_record.write(self._context, state)
         if release:
             reported.require(self._context, state, release)
-
-    def _record_start(self, state: UnitState) -> None:
-        """Record the files that K3s was started with.
-
-        The copies beside the drop-ins are removed later. Without the record, that would look like a
-        change of the unit since the start.
-        """
-        text = start_record.text(state)
-        if text is None:
-            return
-        # Without a record, a restart may be reported as required when it is not.
-        with suppress(RootlessError):
-            apply.write(self._context.paths.start_record, text, 0o600)
 
     def _settings(self) -> Settings:
         state = self._manager.unit(UNIT)
