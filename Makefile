@@ -27,8 +27,8 @@ checks: ## run the linters: ruff, mypy, shellcheck, and those of the workflows
 	.venv/bin/check-jsonschema --quiet --builtin-schema vendor.dependabot .github/dependabot.yml
 	.venv/bin/zizmor --offline --quiet .github
 
-unit: environment ## run the tests that need no machine and no D-Bus; skip those that lack root or a program
-	$(PYTEST) --numprocesses=2 -m "not bus and not lab and not vm and not install"
+unit: environment ## run the quick tests, in a minute, without root; `make test` runs all
+	$(PYTEST) --hypothesis-profile="few examples" -m "not thorough and not bus and not lab and not vm and not install"
 
 bus: environment ## run the tests against a private D-Bus daemon
 	$(PYTEST) -m bus

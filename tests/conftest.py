@@ -30,6 +30,7 @@ settings.register_profile(
     print_blob=True,
     suppress_health_check=[HealthCheck.too_slow],
 )
+settings.register_profile("few examples", settings.get_profile("any machine"), max_examples=15)
 settings.load_profile("any machine")
 
 _MACHINES = ("older_vm", "vm", "lab")

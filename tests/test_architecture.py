@@ -47,6 +47,7 @@ def test_the_rule_holds(rule: Rule) -> None:
     assert [] == rule(ROOT)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("rule", "module", "line"),
     [

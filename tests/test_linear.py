@@ -100,6 +100,7 @@ def test_the_parse_tree_shows_linear_time(name: str) -> None:
     assert [] == linear.complaints(EXPRESSIONS[name])
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", EXPRESSIONS)
 def test_no_text_derived_from_the_expression_is_slow(name: str) -> None:
     pattern = EXPRESSIONS[name]

@@ -142,6 +142,7 @@ def test_a_full_disk_changes_nothing(cluster: Cluster, archive: Path) -> None:
     assert before == cluster.snapshot()
 
 
+@pytest.mark.thorough
 def test_a_restore_killed_anywhere_is_continued_or_undone(cluster: Cluster, archive: Path) -> None:
     place = cluster.place / "home"
     saved = cluster.place / "saved"

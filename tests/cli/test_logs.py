@@ -63,6 +63,7 @@ def shown(place: Path, count: int, *args: str) -> tuple[int, int]:
     return int(lines), int(kibibytes)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "args", [(), ("--json",), ("--level", "error", "-n", "5")], ids=["text", "json", "last"]
 )

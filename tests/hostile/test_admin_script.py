@@ -136,6 +136,7 @@ def verdict_of(check: str, **changes: Any) -> Finding:
     return found.of(replace(HEALTHY, **changes))
 
 
+@pytest.mark.thorough
 @needs_root
 @pytest.mark.parametrize("shell", ["dash", "busybox"])
 def test_every_name_gets_its_ids_once_and_loses_them_again(tmp_path: Path, shell: str) -> None:
@@ -157,6 +158,7 @@ def test_every_name_gets_its_ids_once_and_loses_them_again(tmp_path: Path, shell
         assert before == tree.state(), name
 
 
+@pytest.mark.thorough
 @needs_root
 def test_every_path_of_k3s_gets_its_own_profile(tree: ScratchRoot) -> None:
     before = tree.state()
@@ -429,6 +431,7 @@ def outside(tree: ScratchRoot) -> dict[str, tuple[str, int, int, bytes]]:
     }
 
 
+@pytest.mark.thorough
 @needs_root
 @pytest.mark.parametrize(
     ("measured", "sabotage"), SABOTAGES, ids=[sabotage for _, sabotage in SABOTAGES]
@@ -451,6 +454,7 @@ def test_root_refuses_links_and_what_others_can_write(
     assert not (tree.path / "home/alice/1500").exists(), "no record in a directory of the user"
 
 
+@pytest.mark.thorough
 @needs_root
 @pytest.mark.parametrize(
     "sabotage",

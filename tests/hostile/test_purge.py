@@ -476,6 +476,7 @@ def lives(pid: int) -> bool:
         return False
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("moment", ["at once", "while files go"])
 def test_a_purge_whose_parent_is_killed_ends_and_can_be_run_again(
     host: Path, programs: Path, moment: str

@@ -347,6 +347,7 @@ def test_the_last_start_with_a_cause_is_found() -> None:
     assert ("something new", "b" * 32) == (log.cause.title, log.invocation)
 
 
+@pytest.mark.thorough
 def test_many_starts_are_read_in_bounded_memory() -> None:
     tracemalloc.start()
     log = diagnosis.last_start(

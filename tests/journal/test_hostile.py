@@ -27,6 +27,7 @@ def journal(directory: Path, script: str) -> str:
     return str(program)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "message",
     ["x" * TEN_MEGABYTES, '\\"\u00e4' * (TEN_MEGABYTES // 4), [255] * (TEN_MEGABYTES // 2)],
@@ -65,6 +66,7 @@ def diagnosed(program: str) -> tuple[int, str, int]:
     return int(lines), cause, int(kibibytes)
 
 
+@pytest.mark.thorough
 def test_a_hundred_times_the_lines_need_no_more_memory(tmp_path: Path) -> None:
     """An object kept for each line, even a small one, would take 3.4 MiB (36 bytes each)."""
     noise = json.dumps(

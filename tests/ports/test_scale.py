@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.ports import peers, scale
 
 ROOT = Path(__file__).parents[2]
@@ -28,6 +30,7 @@ def taken(directory: Path, count: int) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.thorough
 def test_ten_thousand_services_take_ten_times_as_long_as_a_thousand(tmp_path: Path) -> None:
     small = min(
         (taken(tmp_path / f"small{one}", 1000) for one in range(2)),

@@ -194,6 +194,7 @@ def test_collected_text_is_escaped() -> None:
     assert "\x1b" not in shown
 
 
+@pytest.mark.thorough
 @given(st.text(st.characters(), max_size=80))
 @settings(deadline=None)
 def test_any_text_can_be_rendered(text: str) -> None:

@@ -64,6 +64,7 @@ def rest(document: Document) -> Document:
     return {key: value for key, value in document.items() if value and key not in added}
 
 
+@pytest.mark.thorough
 @given(documents, st.sampled_from(["block", "flow", "json", "indented"]))
 @settings(max_examples=150)
 def test_a_merge_and_a_removal_leave_what_was_there(document: Document, style: str) -> None:

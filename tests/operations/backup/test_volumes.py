@@ -354,6 +354,7 @@ def test_other_settings_of_a_k3s_that_is_starting_put_the_earlier_state_back(
     assert running.calls[0] == "stop"
 
 
+@pytest.mark.thorough
 def test_a_restore_of_volumes_killed_anywhere(alice: Machine, backup: Backup) -> None:
     adapted = adapt(alice, backup)
     first = described(alice.storage)

@@ -14,6 +14,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from k3s_rootless.cluster.kubeconfig import copies, edited_text, merging
 from k3s_rootless.operations.kubeconfig import remove as removing
 from tests.operations.kubeconfig.conftest import THEIRS, Host
@@ -80,6 +82,7 @@ def _is_whole(host: Host, texts: set[str | None]) -> bool:
     return host.config.read_text() in texts
 
 
+@pytest.mark.thorough
 def test_500_kills_leave_the_old_file_or_the_new_one(host: Host) -> None:
     """Five kinds of changes: a new file, new entries, JSON, new certificates, and a removal."""
 

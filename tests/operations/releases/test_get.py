@@ -371,6 +371,7 @@ def test_images_with_a_wrong_checksum_are_not_placed(
     assert [] == list((context.paths.data / "agent/images").iterdir())
 
 
+@pytest.mark.thorough
 def test_killed_anywhere_nothing_half_made_is_used(context: Context, server: ReleaseServer) -> None:
     """A process ends before each of its changes of the file system; each time it continues."""
     data = server.publish()
@@ -412,6 +413,7 @@ get(context, Request(images=True), LIMITS)
 """
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("after", [1, 90_000, 299_999])
 def test_killed_while_data_arrives(context: Context, server: ReleaseServer, after: int) -> None:
     """The server stops sending, then the process is killed, and the next one continues."""

@@ -233,6 +233,7 @@ def test_a_fact_that_could_not_be_read_gives_unknown(field: str) -> None:
         assert "it is dark" in finding.reason
 
 
+@pytest.mark.thorough
 @settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow])
 @given(any_facts())
 def test_every_failure_on_any_host_has_a_reason_and_a_remedy(host: Facts) -> None:

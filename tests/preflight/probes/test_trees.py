@@ -149,6 +149,7 @@ def test_a_label_that_cannot_be_read_is_unknown(tmp_path: Path) -> None:
     assert isinstance(facts(host, tmp_path).confinement, Known | Unknown)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", HOSTS)
 def test_the_script_for_each_host_is_valid_and_covers_its_failures(
     name: str, tmp_path: Path

@@ -61,6 +61,7 @@ def shellcheck(text: str) -> str:
     return done.stdout + done.stderr
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "distribution",
     ["debian", "ubuntu debian", "fedora", "rhel", "opensuse-tumbleweed suse", "arch", ""],
@@ -71,6 +72,7 @@ def test_shellcheck_reports_nothing(distribution: str) -> None:
     assert "" == shellcheck(admin_script.render([finding(one) for one in EVERY_KIND], host))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("kind", EVERY_KIND, ids=repr)
 def test_a_script_for_one_change_is_complete(kind: Measure) -> None:
     assert "" == shellcheck(admin_script.render([finding(kind)], HOST))
@@ -105,6 +107,7 @@ PRINTABLE = st.characters(
 ANYTHING = st.characters(exclude_categories=["Cs"], exclude_characters="\0")
 
 
+@pytest.mark.thorough
 @settings(max_examples=200, deadline=None)
 @given(
     st.text(PRINTABLE, min_size=1, max_size=30),

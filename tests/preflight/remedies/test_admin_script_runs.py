@@ -91,6 +91,7 @@ exit $code
 """
 
 
+@pytest.mark.thorough
 def test_killed_at_any_command_that_changes_a_file_it_loses_nothing(tree: ScratchRoot) -> None:
     """The process group is killed before or after the nth command.
 
