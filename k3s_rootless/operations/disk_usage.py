@@ -31,7 +31,8 @@ _MORE_SECONDS = 5.0
 """The time after which a file system that does not respond is given up on."""
 _PRUNE = "k3s-rootless release prune"
 _IMAGES = "k3s-rootless images prune"
-_VOLUME = "k3s-rootless k3s kubectl delete pvc -n NAMESPACE NAME"
+_VOLUME = "k3s-rootless kubectl delete pvc -n NAMESPACE NAME"
+_RESET = "k3s-rootless reset"
 _PURGE = "k3s-rootless uninstall --purge"
 
 
@@ -107,7 +108,7 @@ def parts(context: Context, data: Path) -> tuple[Part, ...]:
     containerd = data / layout.CONTAINERD
     snapshots = tuple(sorted(containerd.glob(f"{layout.SNAPSHOTTER}*")))
     return (
-        Part("datastore", (data / layout.DATASTORE,), _PURGE),
+        Part("datastore", (data / layout.DATASTORE,), _RESET),
         Part("images", (containerd / layout.IMAGE_CONTENT,), _IMAGES),
         Part("snapshots", snapshots, _IMAGES),
         Part("image archives", (archives,), f"rm {quote(str(archives))}/FILE"),
