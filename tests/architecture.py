@@ -32,6 +32,7 @@ OWNERS = {
     "click": ("cli/",),
     "dbus_next": ("service/systemd/bus.py",),
     "http": ("rest.py",),
+    "isal": ("backup/archive.py",),
     "jinja2": ("templates/rendering.py",),
     "pydantic": ("ports/sources/envelope.py",),
     "pyroute2": ("linux/sockets.py",),

@@ -12,7 +12,7 @@ import io
 import os
 import tarfile
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from k3s_rootless import output_file
 from k3s_rootless.backup import manifest as manifests
@@ -22,7 +22,7 @@ from k3s_rootless.errors import RootlessError
 
 BLOCK = 512
 _LEVEL = 1
-"""The fastest level of gzip. Level 6 takes four times as long for 10 % less."""
+"""A fast level of gzip. Level 6 of zlib takes four times as long for 10 % less."""
 _LARGEST_USTAR = 8 * 2**30
 _PIECE = 2**20
 
@@ -45,16 +45,31 @@ def write(path: Path, manifest: Manifest, folder: Path, *, force: bool) -> int:
 
 def _pack(file: IO[bytes], manifest: Manifest, folder: Path) -> None:
     seconds = int(manifest.created.timestamp())
-    # The header would otherwise contain the name of the temporary file.
-    with gzip.GzipFile(
-        filename="", fileobj=file, mode="wb", compresslevel=_LEVEL, mtime=0
-    ) as stream:
+    with _compressed(file) as stream:
         content = manifests.render(manifest)
         _add(stream, manifests.NAME, len(content), 0o600, seconds, io.BytesIO(content))
         for entry in manifest.entries:
             with (folder / entry.name).open("rb") as source:
                 _add(stream, entry.name, entry.size, entry.mode, entry.modified, source)
         stream.write(bytes(2 * BLOCK))
+
+
+def _compressed(file: IO[bytes]) -> gzip.GzipFile:
+    """Return a stream whose header contains neither the name of the temporary file nor a time."""
+    options: dict[str, Any] = {
+        "filename": "",
+        "fileobj": file,
+        "mode": "wb",
+        "compresslevel": _LEVEL,
+        "mtime": 0,
+    }
+    try:
+        # Five times as fast as zlib, for an archive of the same size.
+        from isal import igzip
+    except ImportError:
+        return gzip.GzipFile(**options)
+    stream: gzip.GzipFile = igzip.IGzipFile(**options)  # type: ignore[no-untyped-call]
+    return stream
 
 
 def _add(
