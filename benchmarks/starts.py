@@ -28,7 +28,7 @@ QUICK = {
     "deployments_delay": 0.1,
     "enforce_controllers": False,
 }
-_FLOOR = """
+FLOOR = """
 import http.client, json, os, ssl, subprocess, sys, tempfile, time, base64, yaml
 def ready():
     try:
@@ -135,7 +135,7 @@ def _ratio(lab: Machine, pairs: int) -> None:
     for _ in range(pairs):
         ours.append(up(lab)[1])
         stop(lab)
-        floor.append(float(lab.user("/opt/k3s-standin/bin/python", "-c", _FLOOR).stdout))
+        floor.append(float(lab.user("/opt/k3s-standin/bin/python", "-c", FLOOR).stdout))
         stop(lab)
     one, other = statistics.median(ours), statistics.median(floor)
     print(

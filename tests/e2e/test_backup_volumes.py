@@ -84,7 +84,7 @@ def created(tool: Tool, *options: str) -> str:
     assert 0 == done.returncode, done.stderr
     found = re.search(r"wrote (\S+)", done.stdout)
     assert found
-    assert "It contains 1 volumes" in done.stderr
+    assert "Volumes in it: 1 " in done.stderr
     assert ("may be inconsistent" in done.stderr) is ("--stop" not in options)
     return found[1]
 

@@ -39,7 +39,7 @@ def _parts(manifest: Manifest) -> Iterator[str]:
     if volumes is None:
         yield "It does not contain volumes"
         return
-    yield f"It contains {len(volumes.names)} volumes ({byte_size.text(volumes.content)})"
+    yield f"Volumes in it: {len(volumes.names)} ({byte_size.text(volumes.content)})"
     if not volumes.consistent:
         yield (
             "The volumes may be inconsistent, because K3s ran meanwhile: files that belong together"
@@ -101,7 +101,7 @@ def _summary(one: Kept) -> str:
 def _contents(manifest: Manifest) -> str:
     if manifest.volumes is None:
         return ""
-    return f", {len(manifest.volumes.names)} volumes ({byte_size.text(manifest.volumes.content)})"
+    return f", volumes: {len(manifest.volumes.names)} ({byte_size.text(manifest.volumes.content)})"
 
 
 def _how(manifest: Manifest) -> str:
