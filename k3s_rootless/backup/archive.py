@@ -55,7 +55,7 @@ def _pack(file: IO[bytes], manifest: Manifest, folder: Path) -> None:
 
 
 def _compressed(file: IO[bytes]) -> gzip.GzipFile:
-    """Return a stream whose header contains neither the name of the temporary file nor a time."""
+    """Return a gzip stream; its header has no name of the temporary file, and no time."""
     options: dict[str, Any] = {
         "filename": "",
         "fileobj": file,
