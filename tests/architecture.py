@@ -35,7 +35,7 @@ OWNERS = {
     "isal": ("backup/archive.py",),
     "jinja2": ("templates/rendering.py",),
     "pydantic": ("ports/sources/envelope.py",),
-    "pyroute2": ("linux/sockets.py",),
+    "pyroute2": ("linux/sockets.py", "linux/nflog.py"),
     "rich": ("cli/display/",),
     "ruamel": ("cluster/kubeconfig/edited_text.py",),
     "subprocess": ("command.py",),

@@ -21,11 +21,22 @@ def join(process: int) -> None:
     """
     # A pidfd joins several namespaces in one call, with the capabilities of the new user namespace
     # (Linux 5.8). os.setns exists since Python 3.12.
+    try:
+        _join(process, _ALL)
+    except OSError as error:
+        raise RootlessError(
+            f"cannot enter K3s's namespaces: {(error.strerror or '').lower()}",
+            hint="check that K3s runs: k3s-rootless status",
+        ) from error
+
+
+def join_network(namespace: int) -> None:
+    """Move this thread into a network namespace; `namespace` is its descriptor. Raises OSError."""
+    _join(namespace, _NETWORK)
+
+
+def _join(descriptor: int, kinds: int) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
-    if libc.setns(process, _ALL) == 0:
-        return
-    reason = os.strerror(ctypes.get_errno()).lower()
-    raise RootlessError(
-        f"cannot enter K3s's namespaces: {reason}",
-        hint="check that K3s runs: k3s-rootless status",
-    )
+    if libc.setns(descriptor, kinds) != 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))

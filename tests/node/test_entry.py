@@ -11,12 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.child_namespaces import GROUP, opened
+
 ROOT = Path(__file__).parents[2]
-GROUP = next(
-    line.split(":", 2)[2]
-    for line in Path("/proc/self/cgroup").read_text().splitlines()
-    if line.count(":") >= 2
-)
 ENTER = """
 import os, sys
 from k3s_rootless.errors import RootlessError
@@ -35,19 +32,13 @@ if ended.signal:
     job.end_by(ended.signal)
 sys.exit(ended.status)
 """
-_OUTER = ("unshare", "--user", "--map-root-user", "--net", "--mount", "--pid", "--fork")
 
 
 @pytest.fixture
 def child() -> Iterator[int]:
     """Yield a process that is the first one of its own namespaces, as rootlesskit's child."""
-    command = [*_OUTER, "--kill-child", "--mount-proc", "sh", "-c", "echo ready; exec sleep 1000"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
-        assert process.stdout
-        if process.stdout.readline() != b"ready\n":
-            pytest.skip("this host allows no user namespaces")
-        yield int(Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text())
-        process.kill()
+    with opened() as found:
+        yield found.pid
 
 
 def entered(
@@ -75,7 +66,7 @@ def test_a_program_is_in_all_namespaces_of_the_child(child: int) -> None:
 def test_a_program_is_root_there_with_the_processes_of_the_namespace(child: int) -> None:
     done = entered(child, "sh", "-c", "id -u; cat /proc/1/comm; exit 3")
 
-    assert (3, b"0\nsleep\n") == (done.returncode, done.stdout)
+    assert (3, b"0\nsh\n") == (done.returncode, done.stdout)
 
 
 def test_a_program_starts_in_the_directory_of_the_caller(child: int, tmp_path: Path) -> None:
