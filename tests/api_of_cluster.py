@@ -45,6 +45,12 @@ class Cluster:
         spec = {"nodeName": "node", "terminationGracePeriodSeconds": 1} | more.pop("spec", {})
         self.state.put("pods", {"metadata": metadata, "spec": spec, **more})
 
+    def add_policy(self, name: str, labels: dict[str, str] | None = None, **more: Any) -> None:
+        """Add a NetworkPolicy for Ingress, in the namespace default."""
+        metadata = {"namespace": "default", "name": name} | more.pop("metadata", {})
+        spec = {"podSelector": {"matchLabels": labels or {}}, "policyTypes": ["Ingress"]}
+        self.state.put("networkpolicies", {"metadata": metadata, "spec": spec | more})
+
     def left(self) -> set[str]:
         return {item["metadata"]["name"] for item in self.state.items("pods")[0]}
 

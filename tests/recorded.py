@@ -39,6 +39,7 @@ _LONGEST = 400
 _VOLATILE = tuple(
     (re.compile(pattern), replacement)
     for pattern, replacement in (
+        (r"\b[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d", "TIME"),
         (r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|\+00:00| UTC)?", "TIME"),
         (r"\b\d{8}T\d{6}Z\b", "TIME"),
         (r"\b\d\d:\d\d:\d\d(?:\.\d+)?\b", "TIME"),

@@ -33,6 +33,7 @@ _COMMANDS = {
     "kubeconfig": "Show the kubeconfig, and merge it into your own",
     "kubectl": "Run the kubectl of K3s on this cluster",
     "ports": "Show which host port reaches which Service",
+    "policies": "Check NetworkPolicies, and show refused packets",
     "logs": "Show the K3s logs of the current start",
     "install": "Install and enable the unit without starting K3s",
     "uninstall": "Stop K3s and remove the files of k3s-rootless",
@@ -53,7 +54,9 @@ _COMMANDS = {
 
 `--help` thus loads no command module; a test compares the summaries with those of the commands.
 """
-_GROUPS = frozenset({"backup", "config", "env", "images", "kubeconfig", "release", "unit"})
+_GROUPS = frozenset(
+    {"backup", "config", "env", "images", "kubeconfig", "policies", "release", "unit"}
+)
 """Commands that have subcommands and do nothing themselves."""
 _PASS_THROUGH = frozenset({"k3s", "kubectl", "shell"})
 """Commands that run another program, to which all options belong."""

@@ -18,7 +18,8 @@ CORDON_MARK = "k3s-rootless/cordoned"
 """The annotation of a node on which k3s-rootless lets no new Pod start."""
 _PODS = "/api/v1/pods"
 _NODES = "/api/v1/nodes?limit=10"
-_ENDED = frozenset({"Succeeded", "Failed"})
+ENDED = frozenset({"Succeeded", "Failed"})
+"""The phases of a Pod that has ended."""
 _MIRROR = "kubernetes.io/config.mirror"
 _DEFAULT_GRACE = 30
 _SECONDS = 10.0
@@ -39,7 +40,7 @@ def running(peer: Peer) -> tuple[Pod, ...]:
     Pods of files (static Pods) are left out: the API server cannot end them. Raises PeerError.
     """
     found = []
-    for item in _items(peer, _PODS, "PodList"):
+    for item in items(peer, _PODS, "PodList"):
         pod = _pod(item)
         if pod is not None:
             found.append(pod)
@@ -48,10 +49,11 @@ def running(peer: Peer) -> tuple[Pod, ...]:
 
 def schedules(peer: Peer) -> tuple[Schedule, ...]:
     """Return for each node whether new Pods can start there. Raises PeerError."""
-    return tuple(_schedule(item) for item in _items(peer, _NODES, "NodeList"))
+    return tuple(_schedule(item) for item in items(peer, _NODES, "NodeList"))
 
 
-def _items(peer: Peer, path: str, kind: str) -> list[Any]:
+def items(peer: Peer, path: str, kind: str) -> list[Any]:
+    """Return the objects of a list. Raises PeerError."""
     answer = peer.get(path, timeout=_SECONDS)
     if answer.status != 200:
         raise PeerError(
@@ -71,7 +73,7 @@ def _pod(item: Any) -> Pod | None:  # noqa: ANN401 (parsed JSON)
         metadata, spec = item["metadata"], item["spec"]
         phase = (item.get("status") or {}).get("phase")
         mirror = _MIRROR in (metadata.get("annotations") or {})
-        if phase in _ENDED or not spec.get("nodeName") or mirror:
+        if phase in ENDED or not spec.get("nodeName") or mirror:
             return None
         owners = metadata.get("ownerReferences") or ()
         grace = spec.get("terminationGracePeriodSeconds")

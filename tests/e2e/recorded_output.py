@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from tests import recorded
+from tests.e2e import policies
 from tests.e2e.conftest import UNIT, Tool
 from tests.e2e.upgrading import OWN, QUICK, bring
 from tests.lab.driver import Lab
@@ -99,6 +100,7 @@ def recordings(tool: Tool) -> Iterator[Recording]:
     yield from _of_origins(tool)
     yield from _of_services(tool)
     yield from _of_images(tool)
+    yield from _of_policies(tool)
     yield from _of_the_end(tool)
     fresh(tool.machine)
     yield from _of_releases(tool)
@@ -244,6 +246,22 @@ def _of_images(tool: Tool) -> Iterator[Recording]:
     yield document(tool, "images-prune", "images", "prune", "--dry-run")
     yield document(tool, "images-preload", "images", "preload", "app.tar")
     tool.machine.root("rm", "-f", f"{HOME}/app.tar").check_returncode()
+
+
+def _of_policies(tool: Tool) -> Iterator[Recording]:
+    """Record a policy, and two packets of one connection that the policy refuses."""
+    policies.add_pods(tool.machine)
+    policies.add_policy(tool.machine)
+    yield text(tool, "policies-status-not-enforced", "policies", "status")
+    policies.add_rules(tool)
+    yield text(tool, "policies-status", "policies", "status")
+    yield document(tool, "policies-status", "policies", "status")
+    for kind, options in (("txt", ()), ("jsonl", ("--json",))):
+        with policies.logging(tool, *options) as (_, seen):
+            policies.send(tool)
+            lines = [seen.wait_for("10.42.0.8").text for _ in range(2)]
+        begin = ["$ k3s-rootless policies log\n"] if kind == "txt" else []
+        yield f"policies-log.{kind}", "".join((*begin, *lines))
 
 
 def _of_releases(tool: Tool) -> Iterator[Recording]:

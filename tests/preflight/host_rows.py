@@ -408,6 +408,23 @@ KERNEL = (
     _modules("kernel.veth", WARN, "pods have no network", ADMIN, "veth"),
     _modules("kernel.vxlan", FAIL, "flannel exited", ADMIN, "vxlan"),
     _modules("kernel.nf_conntrack", FAIL, "kube-proxy", ADMIN, "nf_conntrack"),
+    _modules("kernel.ip_set", PASS, "loaded on demand", None, "ip_set", loadable=True),
+    _modules("kernel.ip_set", WARN, "does not enforce them", ADMIN, "ip_set_hash_net", "xt_set"),
+    _modules("kernel.ip_set", WARN, "not in this kernel: xt_set", ADMIN, "xt_set"),
+    _modules(
+        "kernel.ip_set", UNKNOWN, "whether the kernel has them", None, "xt_set", complete=False
+    ),
+    _modules(
+        "kernel.ip_set",
+        WARN,
+        "no longer be loaded",
+        ADMIN,
+        "ip_set",
+        loadable=True,
+        sysctls=_LOCKED,
+    ),
+    _modules("kernel.nflog", PASS, "loaded on demand", None, "nfnetlink_log", loadable=True),
+    _modules("kernel.nflog", INFO, "cannot be logged", ADMIN, "xt_NFLOG"),
     _modules("kernel.iptables", PASS, "ip_tables", None, *_NFT),
     _modules("kernel.iptables", PASS, "nf_tables", None, *_NFT, loadable=True),
     _modules("kernel.iptables", FAIL, "not in this kernel", ADMIN, *_NFT, "ip_tables"),

@@ -26,6 +26,14 @@ def program(path: Path, mode: int = 0o755) -> Path:
     return write(path, "#!/bin/sh\n", mode)
 
 
+_OF_POLICIES = (
+    "ip_set",
+    "ip_set_hash_ip",
+    "ip_set_hash_net",
+    "nfnetlink_log",
+    "xt_NFLOG",
+    "xt_set",
+)
 _MODULES = (
     "br_netfilter",
     "bridge",
@@ -66,6 +74,7 @@ class Host:
         "tun",
         "veth",
         "vxlan",
+        *_OF_POLICIES,
     )
     module_tree: str = "lib/modules"
     loaded: tuple[str, ...] = ("overlay",)
@@ -269,6 +278,7 @@ HOSTS: Mapping[str, Host] = {
             "tun",
             "veth",
             "vxlan",
+            *_OF_POLICIES,
         ),
         verdicts={
             **_STOCK,
@@ -382,6 +392,7 @@ HOSTS: Mapping[str, Host] = {
             "nft_compat",
             "tun",
             "veth",
+            *_OF_POLICIES,
         ),
         verdicts={
             **_STOCK,
@@ -418,6 +429,7 @@ HOSTS: Mapping[str, Host] = {
             "tun",
             "veth",
             "vxlan",
+            *_OF_POLICIES,
         ),
         files={"proc/sys/kernel/hostname": "DESKTOP-1A2B3C\n"} | _DEBIAN_PING,
         verdicts={
@@ -453,6 +465,7 @@ HOSTS: Mapping[str, Host] = {
             "nft_compat",
             "overlay",
             "veth",
+            *_OF_POLICIES,
         ),
         delegated="cpuset cpu io memory pids",
         verdicts={

@@ -14,6 +14,7 @@ from k3s_rootless.observation import Known
 from k3s_rootless.preflight.checks.judgement import (
     DEGRADED,
     FATAL,
+    INFORMATIVE,
     Checklist,
     Judgement,
     failed,
@@ -144,6 +145,58 @@ def kernel_iptables(_: Facts, seen: Known[Modules]) -> Judgement:
             " kernel has them"
         )
     return failed("not in this kernel", reason, _OTHER_KERNEL, seen.source)
+
+
+def _together(
+    names: tuple[str, ...], why: str, refuse: Callable[..., Judgement]
+) -> Callable[[Facts, Known[Modules]], Judgement]:
+    def judge_modules(facts: Facts, seen: Known[Modules]) -> Judgement:
+        """Check modules that the kernel loads on first use."""
+        missing = [name for name in names if name not in seen.value.present]
+        if not missing:
+            return passed("available", seen.source)
+        without = ", ".join(name for name in missing if name not in seen.value.loadable)
+        if without and not seen.value.complete:
+            return unknown(
+                f"not loaded: {without}; this host does not show whether the kernel has them"
+            )
+        if without:
+            observed = f"not in this kernel: {without}"
+            return refuse(observed, why, source=seen.source, remedy=_OTHER_KERNEL)
+        disabled = facts.sysctls["kernel.modules_disabled"]
+        if isinstance(disabled, Known) and disabled.value == "1":
+            reason = f"modules can no longer be loaded (kernel.modules_disabled is 1); {why}"
+            text = f"load {', '.join(missing)} at boot, before kernel.modules_disabled is set"
+            remedy = Remedy(FixableBy.ADMINISTRATOR, text)
+            return refuse("not loaded", reason, source=seen.source, remedy=remedy)
+        return passed("loaded on demand", seen.source)
+
+    return judge_modules
+
+
+# The kernel loads them on demand: sets by their type ("ip_set_%s"), matches and targets of
+# iptables by their name ("ipt_%s", an alias), nfnetlink_log by the socket ("nfnetlink-subsys-%d").
+for _name, _title, _worst, _refuse, _modules, _why in (
+    (
+        "ip_set",
+        "Kernel modules of network policies",
+        DEGRADED,
+        warned,
+        ("ip_set", "ip_set_hash_ip", "ip_set_hash_net", "xt_set"),
+        "the API server accepts NetworkPolicies, and K3s does not enforce them",
+    ),
+    (
+        "nflog",
+        "Kernel modules of the log of network policies",
+        INFORMATIVE,
+        info,
+        ("nfnetlink_log", "xt_NFLOG"),
+        "packets that NetworkPolicies refuse cannot be logged",
+    ),
+):
+    check.seen(f"kernel.{_name}", _title, _worst, "modules", "sysctls")(
+        _together(_modules, _why, _refuse)
+    )
 
 
 @check.seen("device.tun", "/dev/net/tun", FATAL, "devices")

@@ -27,16 +27,22 @@ CONFIG = {
     "br_netfilter": "BRIDGE_NETFILTER",
     "bridge": "BRIDGE",
     "fuse": "FUSE_FS",
+    "ip_set": "IP_SET",
+    "ip_set_hash_ip": "IP_SET_HASH_IP",
+    "ip_set_hash_net": "IP_SET_HASH_NET",
     "ip_tables": "IP_NF_IPTABLES",
     "iptable_filter": "IP_NF_FILTER",
     "iptable_nat": "IP_NF_NAT",
     "nf_conntrack": "NF_CONNTRACK",
     "nf_tables": "NF_TABLES",
+    "nfnetlink_log": "NETFILTER_NETLINK_LOG",
     "nft_compat": "NFT_COMPAT",
     "overlay": "OVERLAY_FS",
     "tun": "TUN",
     "veth": "VETH",
     "vxlan": "VXLAN",
+    "xt_NFLOG": "NETFILTER_XT_TARGET_NFLOG",
+    "xt_set": "NETFILTER_XT_SET",
 }
 DEVICES = {"tun": "dev/net/tun", "fuse": "dev/fuse", "kmsg": "dev/kmsg"}
 # The last path is that of NixOS (its modprobe reads MODULE_DIR).

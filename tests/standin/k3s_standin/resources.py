@@ -37,6 +37,7 @@ RESOURCES = {
         Resource("pods", "Pod", "v1", namespaced=True),
         Resource("namespaces", "Namespace", "v1", namespaced=False),
         Resource("deployments", "Deployment", "apps/v1", namespaced=True),
+        Resource("networkpolicies", "NetworkPolicy", "networking.k8s.io/v1", namespaced=True),
     )
 }
 

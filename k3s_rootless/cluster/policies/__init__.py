@@ -1,0 +1,1 @@
+"""NetworkPolicies: the objects of the API server, the Pods that they select, and their log."""
