@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-pytest_plugins = ["tests.lab.fixtures", "tests.vm.fixtures"]
+pytest_plugins = ["tests.lab.fixtures", "tests.real_etcd", "tests.vm.fixtures"]
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell ignores SIGINT for background jobs. Programs under test would inherit this and not

@@ -158,13 +158,14 @@ class Slot:
 
     `entry` is the name in the archive of the path itself, and `names` are the entries at or below
     it. Without entries, the path is removed. `volumes` is True for the directory of volumes, which
-    one entry contains.
+    one entry contains. `snapshot` is True for the directory of etcd if the entry is a snapshot.
     """
 
     path: Path
     entry: str = ""
     names: tuple[str, ...] = ()
     volumes: bool = False
+    snapshot: bool = False
 
 
 class Phase(Enum):
@@ -198,7 +199,8 @@ class Replaced:
 
     `new` is True if there is new content for it, and `old` if something was there before. `copied`
     is True if the path stays, and a copy of it is made. `volumes` is True for the directory of
-    volumes: its files belong to subordinate ids.
+    volumes: its files belong to subordinate ids. `snapshot` is True if the new content is a
+    snapshot of etcd, from which K3s writes the path.
     """
 
     path: Path
@@ -206,6 +208,7 @@ class Replaced:
     old: bool = False
     copied: bool = False
     volumes: bool = False
+    snapshot: bool = False
 
 
 @dataclass(frozen=True, slots=True)

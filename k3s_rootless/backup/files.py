@@ -37,10 +37,10 @@ _WITHOUT_VOLUMES = LeftOut(layout.STORAGE, "volumes are included only with --vol
 
 def datastore(data: Path, endpoint: str) -> Datastore:
     """Return where a cluster keeps its objects; `endpoint` is K3s's `datastore-endpoint`."""
+    if (data / layout.ETCD_LOG).exists():
+        return Datastore.ETCD
     if endpoint:
         return Datastore.EXTERNAL
-    if (data / layout.ETCD).exists():
-        return Datastore.ETCD
     if (data / layout.SQLITE).exists():
         return Datastore.SQLITE
     return Datastore.NONE

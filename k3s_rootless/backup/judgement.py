@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from k3s_rootless.backup import names
-from k3s_rootless.backup.facts import Datastore, Judgement, Manifest, Origin, Root
+from k3s_rootless.backup import contents
+from k3s_rootless.backup.facts import Judgement, Manifest, Origin
 from k3s_rootless.k3s import version
 
 _ARCHITECTURES = {"amd64": "x86_64", "arm64": "aarch64", "armv8l": "armv7l"}
@@ -23,11 +23,8 @@ def _refusals(manifest: Manifest, here: Origin) -> Iterator[str]:
             f"it is from a host with the architecture {origin.architecture}, and this host has"
             f" {here.architecture}"
         )
-    database = f"{Root.DATA.value}/{names.DATABASE_DIRECTORY}/{names.DATABASE}"
-    if manifest.datastore is not Datastore.SQLITE or not any(
-        one.name == database for one in manifest.entries
-    ):
-        yield "it contains no SQLite datastore"
+    if not contents.has_datastore(manifest):
+        yield "it contains no datastore"
     if _is_newer(origin.k3s, here.k3s):
         yield (
             f"it is from K3s {origin.k3s}, and K3s {here.k3s} is installed: an older release"

@@ -24,6 +24,9 @@ DATABASE_FILES = (DATABASE, "state.db-wal", DATABASE_INDEX)
 """The files of the datastore in `DATABASE_DIRECTORY`; a log belongs to its database."""
 DATABASE_DIRECTORY = "server/db"
 
+ETCD_SNAPSHOT = "server/db/etcd.snapshot"
+"""The name in an archive of a snapshot of etcd, which K3s turns into the directory of etcd."""
+
 TREES = (layout.TLS, layout.CREDENTIALS, layout.MANIFESTS, "etc/rancher")
 """Directories that belong to a backup as a whole."""
 SINGLE = (layout.SERVER_TOKEN, layout.NODE_PASSWORD)

@@ -96,6 +96,7 @@ def _replaced(value: Any) -> Replaced:  # noqa: ANN401 (untyped JSON)
         field(content, "old", bool),
         field(content, "copied", bool),
         field(content, "volumes", bool),
+        optional(content, "snapshot", bool) or False,
     )
 
 

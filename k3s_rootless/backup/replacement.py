@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import replace as changed
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from k3s_rootless import atomic
@@ -21,9 +21,12 @@ from k3s_rootless.backup import record as records
 from k3s_rootless.backup.facts import Kind, Manifest, Phase, Record, Replaced, Slot
 from k3s_rootless.backup.new_content import NOTHING, Staged
 from k3s_rootless.errors import RootlessError
+from k3s_rootless.k3s import layout
 
 if TYPE_CHECKING:
     from k3s_rootless.backup.volumes.in_namespace import InNamespace
+
+_DATASTORES = frozenset((names.DATABASE, PurePath(layout.ETCD).name))
 
 
 def stage(
@@ -39,7 +42,10 @@ def stage(
 
     `running` is True if K3s runs. Raises RootlessError, and leaves nothing in that case.
     """
-    paths = tuple(Replaced(one.path, bool(one.names), volumes=one.volumes) for one in slots)
+    paths = tuple(
+        Replaced(one.path, bool(one.names), volumes=one.volumes, snapshot=one.snapshot)
+        for one in slots
+    )
     paths += tuple(Replaced(path, new=False, copied=True) for path in staged.copied)
     record = Record(
         Phase.STAGING,
@@ -85,8 +91,8 @@ def discard(file: Path, record: Record, within: InNamespace | None = None) -> No
 def replace(file: Path, record: Record, switch: Callable[[], None] = lambda: None) -> Record:
     """Move the paths away and the new content to them. K3s must be stopped.
 
-    `switch` changes the release of K3s; it can be called again. Also continues this work after a
-    process was killed. Raises RootlessError; `undo` is then possible.
+    `switch` changes the release of K3s, and lets it read a snapshot; it can be called again. Also
+    continues this work after a process was killed. Raises RootlessError; `undo` is then possible.
     """
     if record.phase is Phase.PLACED:
         return record
@@ -144,7 +150,7 @@ def _with_failed(record: Record) -> Record:
     if record.kind is not Kind.UPGRADE or record.phase is not Phase.PLACED or not record.switch:
         return record
     for one in record.paths:
-        if one.path.name == names.DATABASE and record.stopped is not None:
+        if one.path.name in _DATASTORES and record.stopped is not None:
             stamp = record.stopped.strftime("%Y%m%dT%H%M%SZ")
             name = f"failed-upgrade-{record.switch.after}-{stamp}"
             return changed(record, failed=one.path.parent / name)
@@ -189,6 +195,12 @@ def finish(file: Path, record: Record, within: InNamespace | None = None) -> Non
 
 def _replace(one: Replaced) -> None:
     new, old = beside.of(one.path, beside.NEW), beside.of(one.path, beside.OLD)
+    if one.snapshot:
+        # K3s writes the path, from the snapshot in its place.
+        if one.old and not os.path.lexists(old):
+            one.path.rename(old)
+            atomic.sync(one.path.parent)
+        return
     waiting = os.path.lexists(new) if one.new else True
     if one.old and waiting and not os.path.lexists(old):
         one.path.rename(old)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from k3s_rootless.backup import names
+from k3s_rootless.backup import contents, names
 from k3s_rootless.backup.facts import Manifest, Root, Slot
 from k3s_rootless.backup.manifest import VOLUMES, split
 from k3s_rootless.k3s import layout
@@ -41,6 +41,7 @@ def of(
     """
     entries = tuple(one.name for one in manifest.entries)
     found = [_slot(roots, f"{Root.DATA.value}/{name}", entries) for name in _whole()]
+    found.append(_etcd(manifest, roots, entries))
     single = (one for one in entries if is_single(one, roots, configuration))
     found += [_slot(roots, one, (one,)) for one in single]
     if any(one.startswith(f"{_IMAGES}/") for one in entries):
@@ -53,7 +54,8 @@ def of(
 
 def skipped(manifest: Manifest, roots: Mapping[Root, Path], configuration: str) -> tuple[str, ...]:
     """Return the entries of a backup that a restore leaves out."""
-    whole = (*(f"{Root.DATA.value}/{name}" for name in _whole()), _IMAGES, VOLUMES)
+    data = (f"{Root.DATA.value}/{name}" for name in (*_whole(), layout.ETCD))
+    whole = (*data, contents.SNAPSHOT, _IMAGES, VOLUMES)
     return tuple(
         one.name
         for one in manifest.entries
@@ -89,6 +91,13 @@ def _matches(path: str, pattern: str) -> bool:
 def _whole() -> tuple[str, ...]:
     database = (f"{names.DATABASE_DIRECTORY}/{name}" for name in names.DATABASE_FILES)
     return (*database, *names.SINGLE, *names.TREES)
+
+
+def _etcd(manifest: Manifest, roots: Mapping[Root, Path], entries: Iterable[str]) -> Slot:
+    if contents.has_snapshot(manifest):
+        path = roots[Root.DATA] / layout.ETCD
+        return Slot(path, contents.SNAPSHOT, (contents.SNAPSHOT,), snapshot=True)
+    return _slot(roots, f"{Root.DATA.value}/{layout.ETCD}", entries)
 
 
 def _slot(roots: Mapping[Root, Path], entry: str, entries: Iterable[str]) -> Slot:

@@ -29,6 +29,9 @@ AGENT_TOKEN = "server/agent-token"  # noqa: S105
 DATASTORE = "server/db"
 SQLITE = "server/db/state.db"
 ETCD = "server/db/etcd"
+ETCD_LOG = "server/db/etcd/member/wal"
+"""If this directory exists, K3s uses etcd, whatever its settings are (pkg/cluster/managed.go)."""
+ETCD_DATABASE = "server/db/etcd/member/snap/db"
 KINE_SOCKET = "server/kine.sock"
 MANIFESTS = "server/manifests"
 

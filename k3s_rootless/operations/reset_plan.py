@@ -61,7 +61,7 @@ def read(context: Context, here: Surroundings, request: Request) -> Plan:
     if record is not None and record.data is not None and has_moved(record):
         left = Content(emptying.CONTENT)
         return Plan(record.data, left, backup=False, running=record.running, unfinished=True)
-    _require_possible(here, request)
+    _require_possible(here)
     running = _is_started(here.state) or _was_running(context, here, record)
     found = emptying.find(here.data, context.paths.home, context.uid)
     backup = request.backup and emptying.DATABASE in found.moved
@@ -82,7 +82,7 @@ def begun(context: Context) -> Record | None:
     return record
 
 
-def _require_possible(here: Surroundings, request: Request) -> None:
+def _require_possible(here: Surroundings) -> None:
     if not here.state.installed:
         raise installation.absence(here.state)
     if here.datastore is Datastore.EXTERNAL:
@@ -99,14 +99,6 @@ def _require_possible(here: Surroundings, request: Request) -> None:
         raise UsageError(
             f"cannot reset {here.data}: its path contains `..`",
             hint=f"use the path without `..`: {here.data.resolve()}",
-        )
-    if request.backup and here.datastore is Datastore.ETCD:
-        raise RootlessError(
-            "cannot back up the cluster: its datastore is embedded etcd",
-            hint=(
-                "save a snapshot with `k3s etcd-snapshot save`, then run:"
-                " k3s-rootless reset --no-backup"
-            ),
         )
 
 

@@ -68,7 +68,10 @@ def test_the_kind_of_the_datastore(cluster: Cluster) -> None:
     assert files.datastore(cluster.data, "") is Datastore.SQLITE
     assert files.datastore(cluster.data, "mysql://x") is Datastore.EXTERNAL
     (cluster.database.parent / "etcd").mkdir()
+    assert files.datastore(cluster.data, "") is Datastore.SQLITE
+    (cluster.database.parent / "etcd/member/wal").mkdir(parents=True)
     assert files.datastore(cluster.data, "") is Datastore.ETCD
+    assert files.datastore(cluster.data, "mysql://x") is Datastore.ETCD
     assert files.datastore(cluster.place, "") is Datastore.NONE
 
 

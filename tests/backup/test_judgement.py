@@ -56,9 +56,18 @@ def test_origins(changed: dict[str, object], why: str) -> None:
 
 
 def test_a_backup_without_a_datastore() -> None:
-    assert "no SQLite datastore" in judge(manifest("data/server/token"), HERE).refusals[0]
+    assert "no datastore" in judge(manifest("data/server/token"), HERE).refusals[0]
     other = manifest(DATABASE, datastore=Datastore.ETCD)
-    assert "no SQLite datastore" in judge(other, HERE).refusals[0]
+    assert "no datastore" in judge(other, HERE).refusals[0]
+    external = manifest(DATABASE, datastore=Datastore.EXTERNAL)
+    assert "no datastore" in judge(external, HERE).refusals[0]
+
+
+@pytest.mark.parametrize("name", ["etcd.snapshot", "etcd/member/snap/db"])
+def test_a_backup_of_etcd(name: str) -> None:
+    found = manifest(f"data/server/db/{name}", datastore=Datastore.ETCD)
+
+    assert () == judge(found, HERE).refusals
 
 
 def test_warnings() -> None:

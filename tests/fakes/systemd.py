@@ -16,6 +16,7 @@ import json
 import os
 import re
 import signal
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -157,6 +158,8 @@ class Manager:
         unit = self.units[message.body[0]]
         if unit.active == "failed":
             unit.active, unit.sub, unit.result, unit.restarts = "inactive", "dead", "success", 0
+        if unit.transient and unit.active == "inactive":
+            del self.units[unit.name]
         return Message.new_method_return(message)
 
     def get_job(self, message: Message) -> Message:
@@ -172,12 +175,23 @@ class Manager:
 
     def start_transient_unit(self, message: Message) -> Message:
         name = message.body[0]
-        if name in self.units:
+        if name in self.units and self.units[name].load_state != "not-found":
             raise Refusal(
                 f"{NAME}.UnitExists", f"Unit {name} was already loaded or has a fragment file."
             )
-        self.units[name] = Unit(name, self.directory, transient=True)
-        return self._job(message, self.units[name])
+        unit = self.units[name] = Unit(name, self.directory, transient=True)
+        settings = {key: variant.value for key, variant in message.body[2]}
+        unit.once = settings.get("Type") == "oneshot"
+        if unit.once:
+            return self._job(message, unit, self._run_once(settings))
+        return self._job(message, unit)
+
+    def _run_once(self, settings: dict[str, Any]) -> str:
+        """Run the program of a unit of type oneshot; return the result of its job."""
+        given = dict(one.split("=", 1) for one in settings["Environment"])
+        ((_, argv, _),) = settings["ExecStart"]
+        done = subprocess.run(argv, env=self.environment | given, check=False)
+        return "failed" if done.returncode else "done"
 
     def reexecute(self, _: Message) -> bool:
         self.reexecuting = True
@@ -190,13 +204,13 @@ class Manager:
         for unit in self.units.values():
             self._signal_change(unit)
 
-    def _job(self, message: Message, unit: Unit) -> Message:
+    def _job(self, message: Message, unit: Unit, ended: str = "done") -> Message:
         if message.member != "StopUnit":
             unit.require_startable()
         self.jobs += 1
         job, number = f"{ROOT}/job/{self.jobs}", self.jobs
         self.running.add(number)
-        result = self.orders.get("results", {}).get(message.member, "done")
+        result = self.orders.get("results", {}).get(message.member, ended)
         after = self.orders.get("job_after")
         if after is None:
             self._end_job(number, job, unit, JOBS[message.member], result)
@@ -217,7 +231,7 @@ class Manager:
         self.running.discard(number)
         unit.became(verb, result, SLICE, self.orders.get("effective", ""))
         self._signal_change(unit)
-        if unit.transient and verb == "stop":
+        if unit.transient and (verb == "stop" or (unit.once and result == "done")):
             self.units.pop(unit.name, None)
         if self.orders.get("lose_job_removed"):
             return

@@ -58,6 +58,7 @@ class Unit:
         self.file = directory / "units" / name
         self.cgroups = directory / "cgroup"
         self.transient = transient
+        self.once = False
         self.active, self.sub, self.result = "inactive", "dead", "success"
         self.invocation, self.main_pid, self.restarts, self.started = "", 0, 0, 0
         self.control_group = ""

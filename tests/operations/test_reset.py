@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from k3s_rootless.backup import record as records
-from k3s_rootless.backup.facts import Kind, Phase, Record
+from k3s_rootless.backup.facts import Datastore, Kind, Phase, Record
 from k3s_rootless.backup.volumes.in_namespace import InNamespace
 from k3s_rootless.errors import NotRunning, RootlessError, UsageError
 from k3s_rootless.linux.tree_removal import Result, Task, remove
@@ -26,6 +26,7 @@ from tests.fakes.session import Session
 from tests.killing import killed_at_many_points
 from tests.operations import unit
 from tests.operations.backup import k3s
+from tests.real_etcd import EtcdData, copy_member
 
 REQUEST = Request(5, yes=True)
 WITHOUT_BACKUP = Request(5, backup=False, yes=True)
@@ -227,25 +228,41 @@ def test_without_a_unit(context: Context, bus: Session) -> None:
         reset.reset(context, REQUEST, lambda _: None)
 
 
-@pytest.mark.parametrize(
-    ("flags", "why"),
-    [
-        (("--datastore-endpoint=mysql://u:secret@x",), "its datastore is external"),
-        ((), "its datastore is embedded etcd"),
-    ],
-)
-def test_other_datastores(
-    flags: tuple[str, ...], why: str, context: Context, home: Path, bus: Session
-) -> None:
-    data = unit.write(bus, home, *flags)
+def test_an_external_datastore(context: Context, home: Path, bus: Session) -> None:
+    data = unit.write(bus, home, "--datastore-endpoint=mysql://u:secret@x")
     write(data / "server/db/etcd/name", "etcd", 0o600)
 
-    with pytest.raises(RootlessError, match=why):
+    with pytest.raises(RootlessError, match="its datastore is external"):
         reset.reset(context, REQUEST, lambda _: None)
 
-    if not flags:
-        reset.reset(context, WITHOUT_BACKUP, lambda _: None)
-    assert (data / "server/db").exists() == bool(flags)
+    assert (data / "server/db").exists()
+
+
+def test_embedded_etcd_is_backed_up(
+    context: Context, home: Path, bus: Session, etcd_data: EtcdData
+) -> None:
+    data = unit.write(bus, home)
+    copy_member(etcd_data, data / "server/db/etcd")
+
+    done = reset.reset(context, REQUEST, lambda _: None)
+
+    assert done.backup
+    assert Datastore.ETCD is kept.verified(context, done.backup).manifest.datastore
+    assert not (data / "server/db").exists()
+
+
+def test_an_etcd_that_never_ran_cannot_be_backed_up(
+    context: Context, home: Path, bus: Session
+) -> None:
+    data = unit.write(bus, home)
+    write(data / "server/db/etcd/name", "etcd", 0o600)
+
+    with pytest.raises(RootlessError, match="contains no datastore") as error:
+        reset.reset(context, REQUEST, lambda _: None)
+    assert "--no-backup" in (error.value.hint or "")
+
+    reset.reset(context, WITHOUT_BACKUP, lambda _: None)
+    assert not (data / "server/db").exists()
 
 
 def test_a_move_that_fails_is_undone(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from k3s_rootless.backup import moving, names
+from k3s_rootless.backup import contents, moving
 from k3s_rootless.backup.facts import UNKNOWN, Backup, Entry, Expected, Manifest, Root, Slot
 from k3s_rootless.backup.manifest import split
 from k3s_rootless.errors import RootlessError
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from k3s_rootless.operations.backup.surroundings import Surroundings
     from k3s_rootless.operations.context import Context
 
-DATABASE = f"{Root.DATA.value}/{names.DATABASE_DIRECTORY}/{names.DATABASE}"
 _NODE_NAME = "K3S_NODE_NAME"
 _DATA = "data-dir"
 _LARGEST_TEXT = 2**20
@@ -60,7 +59,8 @@ class Adapted:
         return (*kept, *added.values())
 
     def _without_log(self, slot: Slot) -> Slot:
-        if DATABASE in self.contents and slot.entry in {f"{DATABASE}-wal", f"{DATABASE}-shm"}:
+        logs = {f"{contents.SQLITE}-wal", f"{contents.SQLITE}-shm"}
+        if contents.SQLITE in self.contents and slot.entry in logs:
             # The log is already part of the prepared database.
             return Slot(slot.path, slot.entry)
         return slot
@@ -106,12 +106,11 @@ class _Adapting:
         self.lines += changes
         if changes:
             self._require_possible()
-        database = self.folder / names.DATABASE
-        found = volume_objects.move(database, self.backup, self.paths, volumes=volumes)
+        found = volume_objects.move(self.folder, self.backup, self.paths, volumes=volumes)
         self.lines += found.lines
         self.warnings += found.warnings
         if found.changed:
-            self.contents[DATABASE] = database
+            self.contents[contents.SQLITE] = self.folder / contents.SQLITE
         assigned = self._assignments()
         config = None
         added: tuple[Slot, ...] = ()

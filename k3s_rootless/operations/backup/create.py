@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from k3s_rootless import __version__, atomic
-from k3s_rootless.backup import archive, database, files, names, staging
-from k3s_rootless.backup.facts import Entry, LeftOut, Manifest, Parts, Root, Volumes
+from k3s_rootless.backup import archive, database, datastores, etcd_files, files, names, staging
+from k3s_rootless.backup.facts import Datastore, Entry, LeftOut, Manifest, Parts, Root, Volumes
 from k3s_rootless.backup.manifest import VOLUMES
 from k3s_rootless.errors import RootlessError
 from k3s_rootless.k3s import layout
 from k3s_rootless.operations.backup import document as documents
 from k3s_rootless.operations.backup import (
+    etcd_snapshot,
     stopping,
     surroundings,
     unfinished,
@@ -71,7 +72,6 @@ def create(context: Context, request: Request) -> Created:
     with context.manager() as manager, context.locked():
         unfinished.require_none(context)
         here = surroundings.read(context, manager)
-        surroundings.require_sqlite(here)
         cluster = SystemdCluster(context, manager, READY_SECONDS)
         interrupted = unfinished.stopped(context, here.state)
         if interrupted and not request.stop:
@@ -90,7 +90,11 @@ def create(context: Context, request: Request) -> Created:
 def write(
     context: Context, request: Request, here: Surroundings, stopped: Cluster | None
 ) -> Created:
-    """Copy the files and write the archive; `stopped` is stopped while the files are copied."""
+    """Copy the files and write the archive; `stopped` is stopped while the files are copied.
+
+    Raises RootlessError.
+    """
+    surroundings.require_datastore(here)
     now = datetime.now(UTC)
     path = _path(context, request, now)
     parts = Parts(request.volumes, request.images)
@@ -109,7 +113,7 @@ def write(
         size = archive.write(path, manifest, folder, force=request.force)
         try:
             # After the archive is complete: the check can change the copy of a write-ahead log.
-            database.check(folder / Root.DATA.value / names.DATABASE_DIRECTORY / names.DATABASE)
+            datastores.check(folder, here.datastore)
         except RootlessError:
             path.unlink()
             raise
@@ -162,7 +166,7 @@ class _Copying:
             here.configuration,
             self.parts,
         )
-        entries = [*self._database(), *self._files(collected)]
+        entries = [*self._datastore(), *self._files(collected)]
         copied = {one.name for one in entries}
         gone = (
             LeftOut(str(one.path), "it was removed while the backup was created")
@@ -174,8 +178,7 @@ class _Copying:
         # After the datastore: each volume in the datastore has its directory by now.
         if self.parts.volumes:
             volumes = self._volumes(entries, left_out)
-        target = self.folder / Root.DATA.value / names.DATABASE_DIRECTORY
-        revision = database.revision(target / names.DATABASE)
+        revision = datastores.revision(self.folder, here.datastore)
         return Manifest(
             created=now,
             tool=__version__,
@@ -193,6 +196,15 @@ class _Copying:
             found = staging.copy(source, self.folder)
             if found is not None:
                 yield found
+
+    def _datastore(self) -> tuple[Entry, ...]:
+        if self.here.datastore is Datastore.SQLITE:
+            return self._database()
+        if self.live:
+            self.context.notice("saving a snapshot of etcd while K3s runs")
+            return (etcd_snapshot.save(self.context, self.here.data, self.folder),)
+        self.context.notice("copying the datastore of the stopped K3s")
+        return etcd_files.copy_stopped(self.here.data, self.folder)
 
     def _database(self) -> tuple[Entry, ...]:
         source = self.here.data / names.DATABASE_DIRECTORY

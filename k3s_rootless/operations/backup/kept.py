@@ -9,15 +9,13 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from k3s_rootless import atomic
-from k3s_rootless.backup import database, names, staging, verify
-from k3s_rootless.backup.facts import Backup, Datastore, Entry, Manifest, Root
+from k3s_rootless.backup import contents, datastores, names, staging, verify
+from k3s_rootless.backup.facts import Backup, Entry, Manifest
 from k3s_rootless.errors import RootlessError
 from k3s_rootless.operations.backup import document as documents
 
 if TYPE_CHECKING:
     from k3s_rootless.operations.context import Context
-
-_DATABASE = f"{Root.DATA.value}/{names.DATABASE_DIRECTORY}/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,17 +71,17 @@ def unpacked(
     judge: Callable[[Manifest], None],
     wanted: Callable[[Entry], bool] = lambda _: False,
 ) -> Backup:
-    """Read a backup as `verified` does, and keep its database and other `wanted` files.
+    """Read a backup as `verified` does, and keep its datastore and other `wanted` files.
 
-    They are in `folder`: the database, with its log, as `state.db`, and the other files under their
-    names in the archive.
+    They are in `folder`, under their names in the archive.
     """
     found = verify.read(path, lambda entry: _target(folder, entry, wanted), judge)
-    if found.manifest.datastore is Datastore.SQLITE:
-        try:
-            database.check(folder / names.DATABASE)
-        except RootlessError as error:
-            raise RootlessError(f"cannot use `{path}`: {error.message}") from error
+    if not contents.has_datastore(found.manifest):
+        raise RootlessError(f"cannot use `{path}`: it contains no datastore")
+    try:
+        datastores.check(folder, found.manifest.datastore)
+    except RootlessError as error:
+        raise RootlessError(f"cannot use `{path}`: {error.message}") from error
     return found
 
 
@@ -136,14 +134,11 @@ def _age(one: Kept) -> tuple[float, str]:
 def _target(
     folder: Path, entry: Entry, wanted: Callable[[Entry], bool]
 ) -> Iterator[IO[bytes] | None]:
-    name = entry.name.removeprefix(_DATABASE)
-    if not entry.name.startswith(_DATABASE) or name not in names.DATABASE_FILES:
-        name = entry.name
-        if not wanted(entry):
-            yield None
-            return
+    if entry.name not in contents.CHECKED and not wanted(entry):
+        yield None
+        return
     try:
-        path = folder / name
+        path = folder / entry.name
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with path.open("xb") as file:
             yield file

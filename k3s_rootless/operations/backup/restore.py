@@ -111,10 +111,10 @@ def check(context: Context, path: Path, here: Surroundings, folder: Path) -> Bac
         if found.refusals:
             raise RootlessError(f"cannot restore `{path}`: {'; '.join(found.refusals)}")
 
-    if here.datastore in {Datastore.ETCD, Datastore.EXTERNAL}:
+    if here.datastore is Datastore.EXTERNAL:
         raise RootlessError(
-            f"cannot restore `{path}`: the datastore of this cluster is {here.datastore.value},"
-            " and the backup contains SQLite"
+            f"cannot restore `{path}`: the datastore of this cluster is external, and a backup is"
+            " of SQLite or embedded etcd"
         )
 
     context.notice(f"reading {path}")

@@ -18,7 +18,7 @@ from k3s_rootless.operations import (
     server_settings,
     start_record,
 )
-from k3s_rootless.operations.backup import surroundings, volume_access
+from k3s_rootless.operations.backup import cluster_reset, surroundings, volume_access
 from k3s_rootless.operations.context import WAITING
 from k3s_rootless.operations.launch import perform, reported, until_ready
 from k3s_rootless.paths import UNIT
@@ -64,6 +64,12 @@ class Cluster(Protocol):
     def require(self, expected: Expected) -> None:
         """Raise RootlessError if the settings of the next start are not the expected ones."""
 
+    def read_snapshot(self, snapshot: Path, expected: Expected) -> None:
+        """Write etcd from a snapshot; K3s is stopped, and the call can be repeated.
+
+        Raises RootlessError, also if the settings are not the expected ones.
+        """
+
     def volume_access(self) -> InNamespace:
         """Return the way to the files of volumes."""
 
@@ -96,7 +102,8 @@ class SystemdCluster:
         return self._manager.unit(UNIT).running
 
     def stop(self) -> None:
-        """Stop the unit."""
+        """Stop the unit, and a K3s that reads a snapshot."""
+        cluster_reset.stop(self._manager)
         steps = planner.down(self._manager.unit(UNIT), disable=False)
         perform.perform(self._context, self._manager, steps)
         settings = self._settings()
@@ -172,6 +179,18 @@ class SystemdCluster:
                     f"the restored settings make {given} the {what}, instead of {wanted}",
                     hint="see where they come from: k3s-rootless config list",
                 )
+
+    def read_snapshot(self, snapshot: Path, expected: Expected) -> None:
+        """Run K3s once, with the settings that the restored drop-ins make."""
+        context, manager = self._context, self._manager
+        self._reload("the drop-ins of K3s may have changed")
+        self.require(expected)
+        state = manager.unit(UNIT)
+        left = installation.left_behind(context, state, manager.environment)
+        for one in planner.cleared(state, left):
+            perform.step(context, manager, one)
+        context.notice("K3s restores the snapshot of etcd, and exits")
+        cluster_reset.run(context, manager, self._settings().data, snapshot, self._seconds)
 
     def volume_access(self) -> InNamespace:
         """Return the way into a user namespace, a new one or that of this K3s."""

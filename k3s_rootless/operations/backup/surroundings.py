@@ -76,20 +76,18 @@ def read(context: Context, manager: UserManager) -> Surroundings:
     )
 
 
-def require_sqlite(here: Surroundings) -> None:
-    """Raise RootlessError if the datastore is not an SQLite file."""
-    if here.datastore is Datastore.SQLITE:
-        return
-    hint = {
-        Datastore.ETCD: f"save a snapshot: k3s etcd-snapshot save --data-dir {here.data}",
-        Datastore.EXTERNAL: "back up that database with its own programs",
-        Datastore.NONE: "start K3s first: k3s-rootless up",
-    }[here.datastore]
+def require_datastore(here: Surroundings) -> None:
+    """Raise RootlessError if there is no datastore, or if it is not on this host."""
+    if here.datastore is Datastore.EXTERNAL:
+        raise RootlessError(
+            "cannot back up the cluster: its datastore is external",
+            hint="back up that database with its own programs",
+        )
     if here.datastore is Datastore.NONE:
-        why = f"{here.data} contains no datastore"
-    else:
-        why = f"its datastore is {here.datastore.value}, and only SQLite is supported"
-    raise RootlessError(f"cannot back up the cluster: {why}", hint=hint)
+        raise RootlessError(
+            f"cannot back up the cluster: {here.data} contains no datastore",
+            hint="start K3s first: k3s-rootless up",
+        )
 
 
 def node_name(settings: Settings) -> str:

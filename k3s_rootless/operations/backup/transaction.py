@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from k3s_rootless.backup import beside, replacement
 from k3s_rootless.backup import record as records
-from k3s_rootless.backup import replacement
 from k3s_rootless.backup.facts import Kind, Phase, Record, Replaced, Slot
 from k3s_rootless.errors import NotReady, RootlessError
 
@@ -305,10 +305,16 @@ def _let_run(record: Record, cluster: Cluster) -> bool:
 
 
 def _switching(record: Record, cluster: Cluster) -> Callable[[], None]:
-    switch = record.switch
-    if switch is None:
-        return lambda: None
-    return lambda: cluster.switch(switch)
+    """Return what follows once the files are replaced, before K3s may start."""
+
+    def switch() -> None:
+        if record.switch is not None:
+            cluster.switch(record.switch)
+        for one in record.paths:
+            if one.snapshot:
+                cluster.read_snapshot(beside.of(one.path, beside.NEW), record.expected)
+
+    return switch
 
 
 def _switching_back(record: Record, cluster: Cluster) -> Callable[[], None]:

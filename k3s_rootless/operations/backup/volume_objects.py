@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from k3s_rootless.backup import moving, objects, persistent_volumes
-from k3s_rootless.backup.facts import Backup
+from k3s_rootless.backup import contents, datastores, moving, objects, persistent_volumes
+from k3s_rootless.backup.facts import Backup, Datastore
 from k3s_rootless.errors import RootlessError
 
 if TYPE_CHECKING:
@@ -29,13 +29,15 @@ class Moved:
     changed: bool
 
 
-def move(database: Path, backup: Backup, paths: Paths, *, volumes: bool) -> Moved:
-    """Replace the paths of PersistentVolumes in a copy of the datastore.
+def move(folder: Path, backup: Backup, paths: Paths, *, volumes: bool) -> Moved:
+    """Replace the paths of PersistentVolumes in a copy of the datastore in `folder`.
 
-    `volumes` is True if the volumes of the backup are restored, and if each PersistentVolume must
+    The files of etcd are only read, so that its PersistentVolumes must keep their paths. `volumes`
+    is True if the volumes of the backup are restored, and if each PersistentVolume must
     have data here. Raises RootlessError, also for the PersistentVolumes without data.
     """
-    stored = objects.below(database, persistent_volumes.PREFIX)
+    kind = backup.manifest.datastore
+    stored = datastores.below(folder, kind, persistent_volumes.PREFIX)
     values = {row: value for row, _, value in stored}
     found, warnings = _readable(backup, stored, must_change=bool(paths.pairs))
     restored = volumes and backup.manifest.volumes is not None
@@ -49,9 +51,13 @@ def move(database: Path, backup: Backup, paths: Paths, *, volumes: bool) -> Move
         f"the PersistentVolume {one.name} belongs to the node {', '.join(one.nodes)}"
         for one in verdict.of_other_nodes
     ]
-    if paths.pairs:
-        warnings += _other_objects(database, paths)
-    _change(database, backup, verdict.moved, values)
+    if kind is Datastore.SQLITE:
+        database = folder / contents.SQLITE
+        if paths.pairs:
+            warnings += _other_objects(database, paths)
+        _change(database, backup, verdict.moved, values)
+    elif verdict.moved:
+        raise _immovable(backup, verdict.moved)
     lines = (
         f"the PersistentVolume {_shown(one)} instead of {one.volume.path}" for one in verdict.moved
     )
@@ -114,6 +120,15 @@ def _existing(paths: tuple[str, ...]) -> Iterator[tuple[str, bool]]:
             yield path, True
 
 
+def _immovable(backup: Backup, moved: tuple[MovedVolume, ...]) -> RootlessError:
+    return _refusal(
+        backup,
+        "these PersistentVolumes have other paths here, and only those in SQLite can be changed:"
+        f"{_listed(moved)}",
+        hint="restore it for the same user, into the same data directory",
+    )
+
+
 def _without_data(backup: Backup, missing: tuple[MovedVolume, ...]) -> RootlessError:
     return _refusal(
         backup,
@@ -126,13 +141,17 @@ def _without_data(backup: Backup, missing: tuple[MovedVolume, ...]) -> RootlessE
 
 
 def _list(missing: tuple[MovedVolume, ...]) -> str:
-    shown = [f"\n  {_shown(one)}" for one in missing[:_MOST_SHOWN]]
-    if len(missing) > len(shown):
-        shown.append(f"\n  and {len(missing) - len(shown)} more")
     return (
         "these PersistentVolumes have no data, neither in the backup nor on this host:"
-        f"{''.join(shown)}"
+        f"{_listed(missing)}"
     )
+
+
+def _listed(volumes: tuple[MovedVolume, ...]) -> str:
+    shown = [f"\n  {_shown(one)}" for one in volumes[:_MOST_SHOWN]]
+    if len(volumes) > len(shown):
+        shown.append(f"\n  and {len(volumes) - len(shown)} more")
+    return "".join(shown)
 
 
 def _refusal(backup: Backup, why: str, hint: str | None = None) -> RootlessError:

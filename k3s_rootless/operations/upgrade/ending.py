@@ -8,15 +8,24 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from k3s_rootless import __version__
-from k3s_rootless.backup import archive, database, files, names, replacement, staging
+from k3s_rootless.backup import (
+    archive,
+    datastores,
+    etcd_files,
+    files,
+    names,
+    replacement,
+    staging,
+)
 from k3s_rootless.backup.facts import Datastore, Kind, Manifest, Record, Root, Source
 from k3s_rootless.binaries import store
 from k3s_rootless.binaries.facts import Passage
 from k3s_rootless.errors import RootlessError
+from k3s_rootless.k3s import layout
 from k3s_rootless.operations.context import WAITING
 
 if TYPE_CHECKING:
@@ -24,6 +33,8 @@ if TYPE_CHECKING:
 
     from k3s_rootless.operations.backup.surroundings import Surroundings
     from k3s_rootless.operations.context import Context
+
+_ETCD_LOG = PurePath(layout.ETCD_LOG).relative_to(layout.ETCD)
 
 
 class Ending:
@@ -108,7 +119,11 @@ def completed(context: Context, here: Surroundings, record: Record) -> Path:
         manifest = _manifest(context, here, record, stopped, folder)
         archive.write(path, manifest, folder, force=True)
         # After the archive is complete: the check can change the copy of a write-ahead log.
-        database.check(folder / Root.DATA.value / names.DATABASE_DIRECTORY / names.DATABASE)
+        try:
+            datastores.check(folder, manifest.datastore)
+        except RootlessError:
+            path.unlink()
+            raise
     if record.archive is not None and record.archive != path:
         record.archive.unlink(missing_ok=True)
     return path
@@ -124,18 +139,24 @@ def _manifest(
     sources = [one for one in collected.sources if not _inside(one.path, changed)]
     sources += _copies(here, record)
     entries = [one for source in sources if (one := staging.copy(source, folder))]
-    target = folder / Root.DATA.value / names.DATABASE_DIRECTORY / names.DATABASE
-    revision = database.revision(target)
+    datastore = _datastore(here)
     return Manifest(
         created=stopped,
         tool=__version__,
         origin=replace(here.origin, k3s=record.switch.before if record.switch else None),
-        datastore=Datastore.SQLITE,
+        datastore=datastore,
         live=False,
-        revision=revision,
+        revision=datastores.revision(folder, datastore),
         entries=staging.with_index(folder, entries),
         left_out=collected.left_out,
     )
+
+
+def _datastore(here: Surroundings) -> Datastore:
+    """Return which datastore was copied: the new release may use another one by now."""
+    if (replacement.copy_of(here.data / layout.ETCD) / _ETCD_LOG).is_dir():
+        return Datastore.ETCD
+    return Datastore.SQLITE
 
 
 def _copies(here: Surroundings, record: Record) -> Iterator[Source]:
@@ -151,7 +172,7 @@ def _copies(here: Surroundings, record: Record) -> Iterator[Source]:
 
 
 def _files(copy: Path, name: str) -> Iterator[Source]:
-    if copy.is_symlink():
+    if copy.is_symlink() or etcd_files.is_allocated(copy):
         return
     if copy.is_file():
         yield Source(copy, name)

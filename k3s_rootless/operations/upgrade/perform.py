@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 
 from k3s_rootless.backup import database, files, names, replacement
 from k3s_rootless.backup import record as records
-from k3s_rootless.backup.facts import Kind, Phase, Record, Replaced, Root
+from k3s_rootless.backup.facts import Datastore, Kind, Phase, Record, Replaced, Root
 from k3s_rootless.errors import RootlessError
+from k3s_rootless.k3s import layout
 from k3s_rootless.operations import consent
 from k3s_rootless.operations.backup import create, transaction, unfinished
 from k3s_rootless.operations.backup.running_cluster import SystemdCluster
@@ -158,17 +159,21 @@ def changed_paths(here: Surroundings, *, data: bool) -> tuple[Replaced, ...]:
     if data:
         directory = here.data / names.DATABASE_DIRECTORY
         paths += [directory / name for name in names.DATABASE_FILES]
-        paths += [here.data / name for name in (*names.SINGLE, *names.TREES)]
+        paths += [here.data / name for name in (layout.ETCD, *names.SINGLE, *names.TREES)]
     return tuple(Replaced(path, new=False, copied=True) for path in paths)
 
 
 def _stopped(context: Context, record: Record, here: Surroundings, cluster: Cluster) -> Record:
-    """Copy the datastore while K3s runs, and then stop it. Raises RootlessError."""
+    """Copy the datastore while K3s runs, and then stop it. Raises RootlessError.
+
+    The files of etcd are copied after the stop: only etcd can read them while it runs.
+    """
     file = context.paths.transaction
     replacement.begin(file, record)
     try:
         database_file = here.data / names.DATABASE_DIRECTORY / names.DATABASE
-        if record.running and record.archive is not None:
+        is_sqlite = here.datastore is Datastore.SQLITE
+        if is_sqlite and record.running and record.archive is not None:
             database.copy_live(database_file, replacement.copy_of(database_file))
         return stop(context, record, cluster)
     except BaseException:

@@ -8,12 +8,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from k3s_rootless.backup import names
+from k3s_rootless.backup import etcd_files, names
 from k3s_rootless.backup.facts import Datastore, Switch
 from k3s_rootless.binaries import installed, tags
 from k3s_rootless.binaries.https import Client
 from k3s_rootless.errors import PreflightFailed, RootlessError, UnsupportedHost
-from k3s_rootless.k3s import changes, features, version
+from k3s_rootless.k3s import changes, features, layout, version
+from k3s_rootless.operations.backup import etcd_snapshot
 from k3s_rootless.operations.backup.running_cluster import SystemdCluster
 from k3s_rootless.operations.releases import resolve, servers
 from k3s_rootless.operations.releases.get import STABLE
@@ -79,7 +80,7 @@ def make(
     _require_upwards(context, before, target)
     _require_usable(target)
     if request.backup:
-        _require_sqlite(now, target)
+        require_datastore(context, now, target)
         _require_space(context, now)
     SystemdCluster(context, manager, 0).unit_steps(target.text)
     return Plan(
@@ -144,23 +145,34 @@ def _require_usable(target: Version) -> None:
         raise RootlessError(f"cannot upgrade to K3s {target}: it is not a release")
 
 
-def _require_sqlite(now: Current, target: Version) -> None:
+def require_datastore(context: Context, now: Current, target: Version) -> None:
+    """Raise an error if the datastore cannot be backed up."""
     datastore = now.here.datastore
-    if datastore is Datastore.SQLITE:
-        return
+    if datastore is Datastore.ETCD and now.here.in_use:
+        _require_snapshot(context)
     if datastore is Datastore.NONE:
         raise RootlessError(
             f"cannot upgrade: {now.here.data} contains no datastore, so K3s was never started",
             hint=f"start it with this release: k3s-rootless up --get {target}",
         )
-    raise PreflightFailed(
-        f"cannot upgrade with a backup: the datastore is {datastore.value}, and only SQLite is"
-        " supported",
-        hint=(
-            "save it with its own programs, then upgrade without a way back: k3s-rootless upgrade"
-            f" {target} --no-backup"
-        ),
-    )
+    if datastore is Datastore.EXTERNAL:
+        raise PreflightFailed(
+            "cannot upgrade with a backup: the datastore is external",
+            hint=(
+                "save it with its own programs, then upgrade without a way back: k3s-rootless"
+                f" upgrade {target} --no-backup"
+            ),
+        )
+
+
+def _require_snapshot(context: Context) -> None:
+    try:
+        etcd_snapshot.require_possible(context)
+    except RootlessError as error:
+        raise PreflightFailed(
+            f"cannot upgrade with a backup while K3s runs: {error.message}",
+            hint="stop K3s first, so that the files of etcd can be copied: k3s-rootless down",
+        ) from error
 
 
 def _require_space(context: Context, now: Current) -> None:
@@ -180,7 +192,9 @@ def _require_space(context: Context, now: Current) -> None:
 
 
 def datastore_size(data: Path) -> int:
-    """Return the size of the SQLite datastore in bytes."""
+    """Return the size of the datastore in bytes."""
+    if (data / layout.ETCD_LOG).is_dir():
+        return etcd_files.size(data)
     directory = data / names.DATABASE_DIRECTORY
     paths = (directory / name for name in names.DATABASE_FILES)
     return sum(path.stat().st_size for path in paths if path.exists())

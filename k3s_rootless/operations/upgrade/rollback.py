@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from k3s_rootless.backup import database, moving, names, staging, written
-from k3s_rootless.backup.facts import Backup, Root
+from k3s_rootless.backup.facts import Backup, Datastore, Root
 from k3s_rootless.binaries import tags
 from k3s_rootless.errors import RootlessError, UsageError
 from k3s_rootless.k3s import version
@@ -199,7 +199,8 @@ def _loss(now: Current, backup: Backup) -> Loss:
     manifest = backup.manifest
     names_since: tuple[str, ...] = ()
     revisions = None
-    if manifest.revision is not None:
+    stores = {manifest.datastore, now.here.datastore}
+    if manifest.revision is not None and stores == {Datastore.SQLITE}:
         file = now.here.data / names.DATABASE_DIRECTORY / names.DATABASE
         names_since = database.written_since(file, manifest.revision)
         revisions = len(names_since)

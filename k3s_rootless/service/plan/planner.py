@@ -121,7 +121,7 @@ def restart(state: UnitState, leftovers: tuple[Path, ...] = ()) -> tuple[Step, .
         cause = "it failed"
     steps.append(ResetFailed(state.name, cause))
     if leftovers:
-        return (*steps, *_cleared(state, leftovers), Start(state.name, "it was requested"))
+        return (*steps, *cleared(state, leftovers), Start(state.name, "it was requested"))
     return (*steps, Restart(state.name, "it was requested"))
 
 
@@ -275,7 +275,8 @@ def _stale(desired: DesiredUnit, found: Found, *, written: bool) -> str | None:
     return None
 
 
-def _cleared(state: UnitState, leftovers: tuple[Path, ...]) -> tuple[Step, ...]:
+def cleared(state: UnitState, leftovers: tuple[Path, ...]) -> tuple[Step, ...]:
+    """Return the steps that remove what a killed K3s left; empty if it left nothing."""
     if not leftovers:
         return ()
     clear = ClearState(leftovers, "a K3s that was killed left them, and no process uses them")
@@ -287,11 +288,11 @@ def _cleared(state: UnitState, leftovers: tuple[Path, ...]) -> tuple[Step, ...]:
 
 def _running(found: Found, *, changed: bool) -> tuple[Step, ...]:
     state = found.state
-    cleared = _cleared(state, found.leftovers)
-    if state.active_state == "failed" or (state.failed and cleared):
+    removal = cleared(state, found.leftovers)
+    if state.active_state == "failed" or (state.failed and removal):
         return (
             ResetFailed(state.name, "it failed"),
-            *cleared,
+            *removal,
             Start(state.name, "it is not running"),
         )
     if state.sub_state.startswith("auto-restart"):
@@ -302,7 +303,7 @@ def _running(found: Found, *, changed: bool) -> tuple[Step, ...]:
             Restart(state.name, "systemd is about to restart it after a failure"),
         )
     if state.active_state in {"inactive", "", "deactivating"}:
-        return (*cleared, Start(state.name, "it is not running"))
+        return (*removal, Start(state.name, "it is not running"))
     if changed:
         return (Restart(state.name, "the running K3s was started before these changes"),)
     if pending_changes.outdated(state.started, found.written):

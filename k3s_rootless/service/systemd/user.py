@@ -169,10 +169,16 @@ class UserManager:
         """
         self._runner.run(self._with.reexecute())
 
-    def start_transient(self, name: str, settings: Mapping[str, tuple[str, Any]]) -> UnitState:
-        """Start a transient unit and return its state.
+    def start_transient(
+        self,
+        name: str,
+        settings: Mapping[str, tuple[str, Any]],
+        seconds: float = JOB_SECONDS,
+    ) -> UnitState:
+        """Start a transient unit and return its state; a unit of type oneshot has then ended.
 
-        `settings` maps each property to its D-Bus signature and its value.
+        `settings` maps each property to its D-Bus signature and its value. `seconds` limits the
+        wait. Raises SystemdError, BusError.
         """
         body = [
             name,
@@ -181,9 +187,7 @@ class UserManager:
             [],
         ]
         self._runner.run(
-            self._with.run_job(
-                "StartTransientUnit", "ssa(sv)a(sa(sv))", body, JOB_SECONDS, once=True
-            )
+            self._with.run_job("StartTransientUnit", "ssa(sv)a(sa(sv))", body, seconds, once=True)
         )
         return self.unit(name)
 

@@ -7,6 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from k3s_rootless.backup import copies
 from k3s_rootless.backup.facts import UNKNOWN, Expected, Switch
 from k3s_rootless.backup.volumes.in_namespace import InNamespace
 from k3s_rootless.errors import NotReady, RootlessError
@@ -91,6 +92,19 @@ class FakeCluster:
         if self.settings is not None and expected not in {self.settings, UNKNOWN}:
             raise RootlessError("other settings")
 
+    def read_snapshot(self, snapshot: Path, expected: Expected) -> None:
+        """Write etcd from a snapshot, as K3s does."""
+        del expected
+        assert self.held
+        assert not self.running
+        self.calls.append("read snapshot")
+        copies.remove(self.data / "server/db/etcd")
+        write(self.data / "server/db/etcd/name", "node-1", 0o600)
+        database = self.data / "server/db/etcd/member/snap/db"
+        database.parent.mkdir(parents=True)
+        database.write_bytes(snapshot.read_bytes()[:-32])
+        (database.parent.parent / "wal").mkdir()
+
     def volume_access(self) -> InNamespace:
         """Return a way into a namespace."""
         assert self.access
@@ -101,13 +115,16 @@ class FakeCluster:
         assert not self.held
         self.calls.append("start")
         self.running = True
-        write(self.data / "server/db/state.db-shm", "", 0o600)
         write(self.data / "server/manifests/coredns.yaml", "packaged", 0o600)
+        if (self.data / "server/db/etcd").exists():
+            write(self.data / "server/db/etcd/config", "", 0o600)
+            return
+        write(self.data / "server/db/state.db-shm", "", 0o600)
         os.utime(self.data / "server/db/state.db")
 
     def wait(self, release: str = "") -> None:
         """Wait."""
         assert not release
         self.calls.append("wait")
-        if not self.ready and rows(self.data) == {"first"}:
+        if not self.ready and (self.data / "server/token").read_text() == "first":
             raise NotReady("K3s was not ready within 5 s")

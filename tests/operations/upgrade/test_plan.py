@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from k3s_rootless.backup.facts import Datastore
 from k3s_rootless.binaries import installed, store
 from k3s_rootless.errors import (
     NotRunning,
@@ -19,7 +20,7 @@ from k3s_rootless.errors import (
 from k3s_rootless.operations.backup import create
 from k3s_rootless.operations.context import Context
 from k3s_rootless.operations.releases.use import use
-from k3s_rootless.operations.upgrade import plan
+from k3s_rootless.operations.upgrade import current, plan
 from k3s_rootless.operations.upgrade.plan import Plan
 from tests.fakes.release_server import LIMITS, ReleaseServer
 from tests.operations.upgrade.k3s import BEFORE, NEW, OLD, SKIPPING, World
@@ -144,16 +145,36 @@ def test_a_release_that_runs_but_is_not_in_use(world: World) -> None:
     assert installed.linked(world.own, installed.LINK) == NEW
 
 
-def test_embedded_etcd_needs_its_own_backup(world: World) -> None:
-    (world.data / "server/db/etcd").mkdir()
+def test_embedded_etcd_and_its_changes(world: World) -> None:
+    (world.data / "server/db/etcd/member/wal").mkdir(parents=True)
 
-    with pytest.raises(PreflightFailed, match="embedded etcd") as error:
-        make(world.context)
-    made = make(world.context, backup=False)
+    made = make(world.context)
+
+    assert made.switch
+    assert made.backup
+    assert plan.datastore_size(world.data) == 0
+
+
+def test_a_running_etcd_of_an_early_release_cannot_be_backed_up(world: World) -> None:
+    (world.data / "server/db/etcd/member/wal").mkdir(parents=True)
+    text = world.unit.read_text()
+    world.unit.write_text(text.replace(OLD, "v1.25.16+k3s4"))
+
+    with pytest.raises(PreflightFailed, match="cannot upgrade with a backup while K3s runs") as no:
+        make(world.context, "v1.26.15+k3s1")
+
+    assert "k3s-rootless down" in (no.value.hint or "")
+
+
+def test_an_external_datastore_needs_its_own_backup(world: World) -> None:
+    with world.context.manager() as manager:
+        made = current.read(world.context, manager)
+    external = replace(made, here=replace(made.here, datastore=Datastore.EXTERNAL))
+
+    with pytest.raises(PreflightFailed, match="the datastore is external") as error:
+        plan.require_datastore(world.context, external, made.release)
 
     assert "--no-backup" in (error.value.hint or "")
-    assert made.switch
-    assert not made.backup
 
 
 def test_a_k3s_that_was_never_started(world: World) -> None:

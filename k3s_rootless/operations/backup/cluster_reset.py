@@ -1,0 +1,120 @@
+"""Let K3s write its etcd from a snapshot: one run of `k3s server --cluster-reset`, which exits.
+
+The run is a transient unit of its own with the settings of the unit: the guard of a transaction
+still prevents starts of the unit, and a reset of the machine leaves nothing that systemd could
+start again. K3s enters its namespaces first, and then needs neither containerd nor cgroups (K3s
+pkg/cli/server). The run can be repeated: K3s moves an earlier etcd away, and ignores that it has
+already done a reset if there is a snapshot (pkg/cluster/managed.go).
+
+Observed with v1.36.3: rootless K3s does the whole reset twice. After the server has exited with
+status 0, the process that was its parent, rootlesskit's child, continues as a server.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from k3s_rootless.backup import copies
+from k3s_rootless.errors import RootlessError
+from k3s_rootless.journal import diagnosis
+from k3s_rootless.journal.facts import Query
+from k3s_rootless.journal.sources import journald
+from k3s_rootless.k3s import layout
+from k3s_rootless.paths import UNIT
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from k3s_rootless.operations.context import Context
+    from k3s_rootless.service.facts import UnitState
+    from k3s_rootless.service.systemd.user import UserManager
+
+RESET_UNIT = "k3s-rootless-cluster-reset.service"
+_LEFT = re.compile(r"(?:etcd-old|tls)-\d{9,11}")
+"""Copies that K3s makes of an earlier etcd and of its certificates."""
+_ENDED = frozenset({"inactive", "failed", ""})
+_MICROSECONDS = 1_000_000
+_LOG = f"journalctl --user -u {RESET_UNIT}"
+
+
+def run(context: Context, manager: UserManager, data: Path, snapshot: Path, seconds: float) -> None:
+    """Write etcd in the data directory from a snapshot; an etcd that is there is removed.
+
+    `seconds` limits the time. K3s must be stopped. Raises RootlessError with the reason of K3s.
+    """
+    stop(manager)
+    copies.remove(data / layout.ETCD)
+    before = set(_copies_of_k3s(data))
+    settings = _settings(manager.unit(UNIT), snapshot, seconds)
+    try:
+        state = manager.start_transient(RESET_UNIT, settings, seconds)
+    except BaseException:
+        with suppress(RootlessError):
+            stop(manager)
+        raise
+    if state.failed or not (data / layout.ETCD_DATABASE).exists():
+        raise _failure(context, manager, state)
+    for path in _copies_of_k3s(data):
+        if path not in before:
+            copies.remove(path)
+
+
+def stop(manager: UserManager) -> None:
+    """Stop a run that an interrupted command has left. Raises RootlessError."""
+    state = manager.unit(RESET_UNIT)
+    if state.active_state not in _ENDED:
+        manager.stop(RESET_UNIT)
+    if state.failed:
+        manager.reset_failed(RESET_UNIT)
+
+
+def _settings(unit: UnitState, snapshot: Path, seconds: float) -> Mapping[str, tuple[str, Any]]:
+    argv = [
+        *unit.argv,
+        "--cluster-reset",
+        f"--cluster-reset-restore-path={snapshot}",
+    ]
+    if not unit.argv:
+        raise RootlessError("cannot restore the snapshot of etcd: the unit has no command")
+    environment = unit.environment or {}
+    settings: dict[str, tuple[str, Any]] = {
+        "Description": ("s", "k3s-rootless: K3s restores a snapshot of etcd"),
+        "Type": ("s", "oneshot"),
+        "ExecStart": ("a(sasb)", [[argv[0], argv, False]]),
+        "Environment": ("as", [f"{name}={value}" for name, value in environment.items()]),
+        "EnvironmentFiles": ("a(sb)", [[path, flag] for path, flag in unit.environment_files]),
+        "UnsetEnvironment": ("as", list(unit.unset)),
+        "Delegate": ("b", True),
+        # If this process is killed, systemd ends the run after this time.
+        "TimeoutStartUSec": ("t", int(seconds * _MICROSECONDS)),
+    }
+    if unit.working_directory is not None:
+        settings["WorkingDirectory"] = ("s", str(unit.working_directory))
+    return settings
+
+
+def _copies_of_k3s(data: Path) -> Iterator[Path]:
+    for name in (layout.DATASTORE, str(Path(layout.TLS).parent)):
+        with suppress(FileNotFoundError):
+            yield from (one for one in (data / name).iterdir() if _LEFT.fullmatch(one.name))
+
+
+def _failure(context: Context, manager: UserManager, state: UnitState) -> RootlessError:
+    why = "it wrote no datastore"
+    if state.failed:
+        why = f"its result is {state.result}"
+    if state.invocation:
+        query = Query(uid=context.uid, invocation=state.invocation)
+        with suppress(RootlessError):
+            cause = diagnosis.first_cause(journald.collect(query, unit=RESET_UNIT))
+            if cause is not None:
+                why = cause.line or cause.title
+    with suppress(RootlessError):
+        stop(manager)
+    return RootlessError(
+        f"K3s cannot restore the snapshot of etcd: {why}", hint=f"read its log: {_LOG}"
+    )
