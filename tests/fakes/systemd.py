@@ -172,11 +172,16 @@ class Manager:
 
     def start_transient_unit(self, message: Message) -> Message:
         name = message.body[0]
-        if name in self.units:
+        if name in self.units and self.units[name].load_state != "not-found":
             raise Refusal(
                 f"{NAME}.UnitExists", f"Unit {name} was already loaded or has a fragment file."
             )
-        self.units[name] = Unit(name, self.directory, transient=True)
+        _, _, properties, others = message.body
+        for other, given in ((name, properties), *others):
+            self.units[other] = Unit(other, self.directory, transient=True)
+            self.units[other].given = {key: (one.signature, one.value) for key, one in given}
+            if other != name:
+                self.units[other].became("start", "done", SLICE, "")
         return self._job(message, self.units[name])
 
     def reexecute(self, _: Message) -> bool:

@@ -23,6 +23,9 @@ from k3s_rootless.service.systemd.client import RELOAD_SECONDS, SYSTEMD, Convers
 JOB_SECONDS = 90.0
 _NO_SUCH_UNIT = f"{SYSTEMD}.NoSuchUnit"
 
+Settings = Mapping[str, tuple[str, Any]]
+"""The properties of a transient unit, each with its D-Bus signature and its value."""
+
 
 class UserManager:
     """One connection to the user manager, for use as a context manager."""
@@ -169,17 +172,16 @@ class UserManager:
         """
         self._runner.run(self._with.reexecute())
 
-    def start_transient(self, name: str, settings: Mapping[str, tuple[str, Any]]) -> UnitState:
+    def start_transient(
+        self, name: str, settings: Settings, beside: Mapping[str, Settings] | None = None
+    ) -> UnitState:
         """Start a transient unit and return its state.
 
-        `settings` maps each property to its D-Bus signature and its value.
+        `beside` are units that are created in the same call. They start only if this unit requires
+        them.
         """
-        body = [
-            name,
-            "fail",
-            [[key, Variant(kind, value)] for key, (kind, value) in settings.items()],
-            [],
-        ]
+        others = [[other, _properties(of)] for other, of in (beside or {}).items()]
+        body = [name, "fail", _properties(settings), others]
         self._runner.run(
             self._with.run_job(
                 "StartTransientUnit", "ssa(sv)a(sa(sv))", body, JOB_SECONDS, once=True
@@ -200,3 +202,7 @@ class UserManager:
                 name=result,
                 hint=hint,
             )
+
+
+def _properties(settings: Settings) -> list[list[Any]]:
+    return [[key, Variant(kind, value)] for key, (kind, value) in settings.items()]
