@@ -15,6 +15,8 @@ from pathlib import Path
 from k3s_rootless.k3s import layout
 
 UNIT = "k3s-rootless.service"
+FOREGROUND = "k3s-rootless-run.service"
+"""The transient unit of `run`."""
 BACKUP_TIMER = "k3s-rootless-backup.timer"
 OUR_DROP_IN = re.compile(r"\d\d-k3s-rootless-[a-z]+\.conf")
 """The names of our own drop-ins; other programs may have drop-ins in the same directory."""
@@ -96,6 +98,11 @@ class Paths:
         It is removed together with the runtime directory of the session.
         """
         return self.runtime / "k3s-rootless.lock"
+
+    @property
+    def foreground(self) -> Path:
+        """The file that exists while `run` runs K3s; the process of `run` holds a lock on it."""
+        return self.runtime / "k3s-rootless-run.lock"
 
     @property
     def start_record(self) -> Path:

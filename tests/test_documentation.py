@@ -172,7 +172,7 @@ def test_each_command_in_a_page_is_one(page: Path) -> None:
     known = dict(commands())
     text = page.read_text("utf-8")
     for line in re.findall(r"k3s-rootless ([a-z0-9]+(?: [^`\n#|]*)?)", text):
-        arguments = line.split()
+        arguments = line.partition(" -- ")[0].split()
         command = known.get(f"k3s-rootless {' '.join(arguments[:2])}") or known.get(
             f"k3s-rootless {arguments[0]}"
         )

@@ -25,6 +25,7 @@ _COMMANDS = {
     "up": "Install and start K3s, and wait until it is ready",
     "down": "Stop K3s",
     "restart": "Restart K3s, and wait until it is ready",
+    "run": "Run K3s in this terminal until Ctrl-C",
     "status": "Show whether K3s is running and ready",
     "k3s": "Run any K3s sub-command where it must run",
     "shell": "Run a shell or COMMAND inside the namespaces of K3s",

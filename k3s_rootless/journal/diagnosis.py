@@ -17,12 +17,13 @@ from k3s_rootless.journal.catalogue import Weight
 from k3s_rootless.journal.facts import Cause, Entry, StartLog
 from k3s_rootless.journal.panics import Frames
 from k3s_rootless.journal.recognition import normal, recognise
-from k3s_rootless.paths import UNIT
+from k3s_rootless.paths import FOREGROUND, UNIT
 
 __all__ = ["StartReader", "first_cause", "last_start", "normal", "read_start", "recognise"]
 
 _BOUND = re.compile(r"Bound parent port [^:\s]{0,64}:(\d{1,5})")
 _MOST_STARTS = 8
+_UNITS = frozenset({UNIT, FOREGROUND})
 _STOPS = "Stopping "
 _END = ": Main process exited, "
 """systemd's message about the end of a unit's main process (its log_unit_exit; v247 to v262)."""
@@ -94,7 +95,7 @@ class StartReader:
             self.api_ready = True
         if entry.identifier == "systemd" and _END in written:
             self._ended = True
-        if entry.identifier == "systemd" and entry.unit == UNIT and written.startswith(_STOPS):
+        if entry.identifier == "systemd" and entry.unit in _UNITS and written.startswith(_STOPS):
             # systemd logs this for the job of a stop or restart, not if K3s ends by itself.
             self._stopped = True
         if self._killed is None and recognition.reports_kill(entry, written):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from k3s_rootless.errors import PreflightFailed, RootlessError
 from k3s_rootless.operations.events import Listener, Notice, ignore
-from k3s_rootless.paths import Paths
+from k3s_rootless.paths import FOREGROUND, UNIT, Paths
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -83,6 +83,19 @@ class Context:
             return state
         with self.manager() as manager:
             return manager.unit(name)
+
+    def k3s_unit(self, manager: UserManager | None = None) -> UnitState:
+        """Return the state of the unit that runs K3s: that of `run`, or else the installed unit.
+
+        `manager` is an open connection to query; without it, this is a single query. Raises
+        RootlessError.
+        """
+        query = self.unit if manager is None else manager.unit
+        if self.paths.foreground.exists():
+            found = query(FOREGROUND)
+            if not found.at_rest:
+                return found
+        return query(UNIT)
 
     def manager_environment(self) -> Mapping[str, str]:
         """Return the environment that the user manager passes to each unit.

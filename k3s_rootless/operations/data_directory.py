@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from k3s_rootless.errors import RootlessError
 from k3s_rootless.operations import server_settings
-from k3s_rootless.paths import UNIT
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,6 +32,6 @@ def present(context: Context) -> Path:
 
 def _state(context: Context) -> UnitState | None:
     try:
-        return context.unit(UNIT)
+        return context.k3s_unit()
     except RootlessError:
         return None

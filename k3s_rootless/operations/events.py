@@ -27,6 +27,7 @@ Event = Union[
     "events.StepBegins",
     "events.StartAhead",
     "events.Waiting",
+    "events.Logged",
     "events.PhaseReached",
     "events.Died",
     "events.WaitOver",

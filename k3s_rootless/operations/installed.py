@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from k3s_rootless import background
-from k3s_rootless.paths import UNIT
 
 if TYPE_CHECKING:
     from k3s_rootless.k3s.settings import Settings
@@ -18,7 +17,7 @@ def settings(context: Context) -> tuple[UnitState, Settings]:
 
     Raises NotRunning if K3s is not installed, RootlessError.
     """
-    querying = background.begin(lambda: context.unit(UNIT))
+    querying = background.begin(context.k3s_unit)
     # Imported here: meanwhile, the user manager is queried in another process.
     from k3s_rootless.operations import server_settings
 

@@ -13,7 +13,6 @@ from k3s_rootless.errors import NotRunning, RootlessError, UsageError
 from k3s_rootless.journal import lines
 from k3s_rootless.journal.facts import Entry, Query
 from k3s_rootless.journal.sources import containerd_log, journald
-from k3s_rootless.paths import UNIT
 from k3s_rootless.printable import json_time
 
 if TYPE_CHECKING:
@@ -153,7 +152,7 @@ def _query(context: Context, request: Request) -> Query:
 
 def _invocation(context: Context, *, previous: bool) -> str:
     with context.manager() as manager:
-        current = manager.unit(UNIT).invocation
+        current = context.k3s_unit(manager).invocation
     if current and not previous:
         return current
     earlier = [one for one in journald.invocations(context.uid) if one != current]
@@ -238,7 +237,7 @@ def _containerd_file(context: Context) -> tuple[UnitState | None, Path]:
     from k3s_rootless.operations import server_settings
 
     try:
-        state = context.unit(UNIT)
+        state = context.k3s_unit()
     except RootlessError as error:
         context.notice(
             f"{error.message}; reading the log of all starts in the default data directory"

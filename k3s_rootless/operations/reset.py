@@ -17,6 +17,7 @@ from k3s_rootless.operations import consent, purge, reset_plan
 from k3s_rootless.operations.backup import create, surroundings, volume_access
 from k3s_rootless.operations.backup.running_cluster import SystemdCluster
 from k3s_rootless.operations.consent import Ask
+from k3s_rootless.operations.foreground import active
 from k3s_rootless.service.act import emptying
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ def reset(context: Context, request: Request, ask: Ask) -> Done:
     Finishes an interrupted reset without a question. Raises UsageError or RootlessError before
     anything is changed; NotReady if K3s does not get ready.
     """
+    active.require_none(context, "reset the cluster")
     with context.manager() as manager, context.locked():
         cluster = SystemdCluster(context, manager, request.seconds)
         withdraw(context, cluster)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from k3s_rootless.operations import first_start, gently, installation, rotation
 from k3s_rootless.operations.backup import unfinished
+from k3s_rootless.operations.foreground import active
 from k3s_rootless.operations.kubeconfig import after_start
 from k3s_rootless.operations.launch import perform, until_ready
 from k3s_rootless.operations.launch.started import Started
@@ -35,6 +36,7 @@ def restart(
     with context.manager() as manager:
         with context.locked():
             unfinished.require_none(context)
+            active.require_none(context, "restart the unit")
             directory = first_start.unit_directory(manager, context.paths)
             state = installation.observed(manager, directory)
             if not state.installed:

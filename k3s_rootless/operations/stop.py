@@ -43,10 +43,12 @@ def stop(context: Context, *, disable: bool, grace: float | None = None) -> Stop
     Raises NotRunning if K3s is not installed, RootlessError.
     """
     with context.manager() as manager, context.locked():
-        state = manager.unit(UNIT)
+        state = context.k3s_unit(manager)
         if state.load_state == "not-found":
             raise installation.absence(state)
         steps = planner.down(state, disable=disable)
+        if state.in_foreground:
+            steps = (*steps, *planner.down(manager.unit(UNIT), disable=disable))
         if state.running and grace is None:
             context.notice(gently.KILLED)
         with gently.ended(context, state, grace):

@@ -20,6 +20,7 @@ from k3s_rootless.errors import (
 )
 from k3s_rootless.operations import purge, purge_consent, uninstall_plan
 from k3s_rootless.operations.backup import unfinished
+from k3s_rootless.operations.foreground import active
 from k3s_rootless.operations.kubeconfig import document as kubeconfig_document
 from k3s_rootless.operations.kubeconfig.removed import Removed
 from k3s_rootless.operations.releases import all_releases
@@ -93,6 +94,8 @@ def uninstall(context: Context, request: Request, ask: Ask) -> Uninstalled:
         if _has_session(context):
             opened.enter_context(context.locked())
         unfinished.require_removable(context)
+        if manager is not None:
+            active.require_none(context, "uninstall K3s")
         found = uninstall_plan.read(context, manager)
         steps = found.removals(force=request.force)
         releases = work.releases(purge=request.purge)

@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 
 from k3s_rootless.observation import Observed
+from k3s_rootless.paths import FOREGROUND
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +167,11 @@ class UnitState:
         return self.load_state not in {"not-found", "masked"}
 
     @property
+    def in_foreground(self) -> bool:
+        """True if this is the transient unit of `run`."""
+        return self.name == FOREGROUND
+
+    @property
     def running(self) -> bool:
         """True if the process of the unit runs.
 
@@ -174,6 +180,11 @@ class UnitState:
         return self.active_state in {"active", "reloading"} and self.sub_state.startswith(
             ("running", "reload")
         )
+
+    @property
+    def at_rest(self) -> bool:
+        """True if no process of the unit is left, and systemd will not start one."""
+        return self.active_state in {"inactive", "failed", ""}
 
     @property
     def failed(self) -> bool:

@@ -179,8 +179,14 @@ class Manager:
             raise Refusal(
                 f"{NAME}.UnitExists", f"Unit {name} was already loaded or has a fragment file."
             )
-        unit = self.units[name] = Unit(name, self.directory, transient=True)
-        settings = {key: variant.value for key, variant in message.body[2]}
+        _, _, properties, others = message.body
+        for other, given in ((name, properties), *others):
+            self.units[other] = Unit(other, self.directory, transient=True)
+            self.units[other].given = {key: (one.signature, one.value) for key, one in given}
+            if other != name:
+                self.units[other].became("start", "done", SLICE, "")
+        unit = self.units[name]
+        settings = {key: value for key, (_, value) in unit.given.items()}
         unit.once = settings.get("Type") == "oneshot"
         if unit.once:
             return self._job(message, unit, self._run_once(settings))

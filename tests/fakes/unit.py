@@ -10,6 +10,8 @@ from typing import Any
 
 NAME = "org.freedesktop.systemd1"
 NOT_SET = 2**64 - 1
+_SHOWN = ("Environment", "MemoryMax", "TasksMax")
+"""The properties of a transient unit that have the same form when they are read."""
 NEXT_RUN = 1_800_000_000_000_000
 """When each timer elapses next, in microseconds."""
 
@@ -59,6 +61,8 @@ class Unit:
         self.cgroups = directory / "cgroup"
         self.transient = transient
         self.once = False
+        self.given: dict[str, tuple[str, Any]] = {}
+        """Properties of a transient unit, as the caller has set them."""
         self.active, self.sub, self.result = "inactive", "dead", "success"
         self.invocation, self.main_pid, self.restarts, self.started = "", 0, 0, 0
         self.control_group = ""
@@ -174,6 +178,7 @@ class Unit:
             "MemoryCurrent": ("t", NOT_SET),
             "CPUUsageNSec": ("t", NOT_SET),
             **self._of_a_timer(),
+            **self._of_a_transient_unit(),
         }
 
     def _of_a_timer(self) -> dict[str, tuple[str, Any]]:
@@ -181,3 +186,11 @@ class Unit:
             return {}
         next_run = NEXT_RUN if self.active == "active" else 0
         return {"NextElapseUSecRealtime": ("t", next_run), "LastTriggerUSec": ("t", 0)}
+
+    def _of_a_transient_unit(self) -> dict[str, tuple[str, Any]]:
+        found = {name: self.given[name] for name in _SHOWN if name in self.given}
+        if "ExecStart" in self.given:
+            _, ((program, argv, _),) = self.given["ExecStart"]
+            command = [[program, argv, False, 0, 0, 0, 0, 0, 0, 0]]
+            found["ExecStart"] = ("a(sasbttttuii)", command)
+        return found

@@ -52,6 +52,14 @@ def show_up(report: Report, started: Started) -> None:
     report.document(document.of_up(started))
 
 
+def show_foreground(report: Report, started: Started) -> None:
+    """Print that K3s is ready, and how to use and stop it; its own lines follow."""
+    report.answer(f"K3s is ready ({started.seconds:.1f} s); stop it with Ctrl-C\n")
+    if started.kubeconfig is not None:
+        for line in _next_steps(started.kubeconfig):
+            report.verbatim(line)
+
+
 def show_restart(report: Report, started: Started) -> None:
     """Print the state of K3s after `restart`."""
     if started.ready is None:

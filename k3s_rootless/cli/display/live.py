@@ -19,7 +19,7 @@ _EXITED, _SIGNALLED = 1, frozenset({2, 3})
 
 def prepare(report: Report) -> None:
     """Load the drawing modules if a start will be drawn."""
-    if report.on_terminal(stderr=True):
+    if report.draws and report.on_terminal(stderr=True):
         from k3s_rootless.cli.display import drawing  # noqa: F401
 
 
@@ -29,7 +29,7 @@ class Progress:
     def __init__(self, report: Report, wait: Waiting) -> None:
         self._report = report
         self._drawing: Drawing | None = None
-        if report.on_terminal(stderr=True):
+        if report.draws and report.on_terminal(stderr=True):
             # Imported here because only a terminal needs rich, which takes 40 ms.
             from k3s_rootless.cli.display.drawing import Drawing
 

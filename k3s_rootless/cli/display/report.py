@@ -45,6 +45,8 @@ class Report:
 
     def __init__(self, *, json_for: str | None = None) -> None:
         self.json_for = json_for
+        self.draws = True
+        """False if the progress of a start is printed as lines, also on a terminal."""
         self._progress: Progress | None = None
         self._download: Download | None = None
         if json_for is not None:
@@ -71,6 +73,8 @@ class Report:
                 self.findings(findings, to_stderr=True)
             case events.StepBegins(does, cause):
                 self.notice(f"{does}: {cause}")
+            case events.Logged(text):
+                click.echo(safe(text), err=True)
             case _:
                 self._handle_wait(event)
 

@@ -78,6 +78,8 @@ def _unit(snapshot: Snapshot) -> Iterator[str]:
 def _state(snapshot: Snapshot, state: UnitState) -> str:
     since = state.started if state.running else state.changed
     enabled = state.file_state or "not enabled"
+    if state.in_foreground:
+        enabled = "in the foreground (k3s-rootless run)"
     line = f"unit         {state.active_state} ({state.sub_state}), {enabled}"
     line += _since(since, snapshot.time)
     if state.result != "success":

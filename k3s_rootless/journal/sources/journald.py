@@ -64,6 +64,9 @@ def arguments(query: Query, *, unit: str = UNIT, journalctl: str = "journalctl")
     Raises UsageError.
     """
     of_unit = [f"--user-unit={unit}"]
+    if query.invocation is not None:
+        # The invocation ID names one start of one unit, that of `run` included.
+        of_unit = []
     if query.unowned is not None:
         of_unit = [
             f"--since=@{query.unowned.since.timestamp():.6f}",

@@ -51,7 +51,7 @@ def run(context: Context, manager: UserManager, data: Path, snapshot: Path, seco
     before = set(_copies_of_k3s(data))
     settings = _settings(manager.unit(UNIT), snapshot, seconds)
     try:
-        state = manager.start_transient(RESET_UNIT, settings, seconds)
+        state = manager.start_transient(RESET_UNIT, settings, seconds=seconds)
     except BaseException:
         with suppress(RootlessError):
             stop(manager)

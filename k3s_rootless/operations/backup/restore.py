@@ -33,6 +33,7 @@ from k3s_rootless.operations.backup import (
 from k3s_rootless.operations.backup import document as documents
 from k3s_rootless.operations.backup.running_cluster import SystemdCluster
 from k3s_rootless.operations.consent import Ask
+from k3s_rootless.operations.foreground import active
 
 if TYPE_CHECKING:
     from k3s_rootless.operations.backup.adapting import Adapted
@@ -79,6 +80,7 @@ def restore(context: Context, request: Request, ask: Ask) -> Restored:
     If K3s does not get ready, the earlier state is put back. Raises RootlessError, before anything
     is changed if the backup cannot be used here.
     """
+    active.require_none(context, "restore a backup")
     with context.manager() as manager, context.locked():
         cluster = SystemdCluster(context, manager, request.seconds, patient=True)
         _discard_unchanged(context, cluster)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from k3s_rootless.k3s.features import child_to_parent_port
 from k3s_rootless.observation import Known, Observed, Unknown
-from k3s_rootless.paths import UNIT
+from k3s_rootless.paths import FOREGROUND, UNIT
 from k3s_rootless.ports.sources import holders
 from k3s_rootless.preflight.records import Offer, Unit, UsedPort
 
@@ -31,7 +31,7 @@ def used_ports(
             owner.user or f"uid {owner.uid}",
             owner.program,
             owner.pid,
-            ours=owner.unit == UNIT,
+            ours=owner.unit in {UNIT, FOREGROUND},
             foreign=owner.uid != uid,
         )
         for listener, owner in owners.items()

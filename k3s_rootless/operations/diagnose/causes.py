@@ -18,7 +18,6 @@ from k3s_rootless.operations.diagnose.answer import Answer
 from k3s_rootless.operations.readiness import conditions
 from k3s_rootless.operations.readiness.start import Start
 from k3s_rootless.operations.readiness.wait import first_missing
-from k3s_rootless.paths import UNIT
 from k3s_rootless.service.observe.files import release_of
 
 if TYPE_CHECKING:
@@ -47,7 +46,7 @@ def of_unit(context: Context, since: str | None, *, stopped_too: bool) -> Answer
     and `stopped_too` is not set; RootlessError.
     """
     with context.manager() as manager:
-        state = manager.unit(UNIT)
+        state = context.k3s_unit(manager)
     open_work = _unfinished(context, state)
     broken = verdict.of_unit(ending.of(state))
     if broken is None:

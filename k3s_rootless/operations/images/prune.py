@@ -10,7 +10,6 @@ from k3s_rootless.node.images import listing
 from k3s_rootless.operations import consent, server_settings
 from k3s_rootless.operations.consent import Ask
 from k3s_rootless.operations.images.client import Client
-from k3s_rootless.paths import UNIT
 
 if TYPE_CHECKING:
     from k3s_rootless.node.images.facts import Image
@@ -40,7 +39,7 @@ def prune(context: Context, ask: Ask, *, dry_run: bool, yes: bool) -> Pruned:
     `ask` asks the user, and returns None without a terminal. Raises RootlessError.
     """
     client = Client.of(context, "images prune")
-    pause = server_settings.of(context, context.unit(UNIT)).value("pause-image").text
+    pause = server_settings.of(context, context.k3s_unit()).value("pause-image").text
     found = listing.removable(client.used(certain=True), pause)
     if dry_run or not found:
         return Pruned(found, dry_run=dry_run)

@@ -19,16 +19,22 @@ if TYPE_CHECKING:
 
 
 def kubeconfig(
-    context: Context, manager: UserManager, reached: Sequence[PhaseReached] | None, *, by_us: bool
+    context: Context,
+    manager: UserManager,
+    reached: Sequence[PhaseReached] | None,
+    *,
+    by_us: bool,
+    name: str = UNIT,
 ) -> Path | None:
     """Refresh the copies of the kubeconfig, and return its path.
 
     None if the wait ended before K3s had written it. `by_us` is True if this run started K3s;
-    otherwise, the path is returned only if there are copies. Raises RootlessError.
+    otherwise, the path is returned only if there are copies. `name` is the unit. Raises
+    RootlessError.
     """
     written = any(one.phase.key == phases.KUBECONFIG.key for one in reached or ())
     if not written or not (by_us or refresh.has_copies(context)):
         return None
-    settings = server_settings.of(context, manager.unit(UNIT), manager.environment)
+    settings = server_settings.of(context, manager.unit(name), manager.environment)
     refresh.refresh(context, settings.kubeconfig)
     return settings.kubeconfig

@@ -76,6 +76,21 @@ def _of_start(context: Context, state: UnitState, invocation: str, when: str) ->
     return RootlessError(f"K3s failed to start: it exited {when}, and {how}", hint=_HINT)
 
 
+def after_ready(context: Context, state: UnitState) -> RootlessError | None:
+    """Return the error for a K3s that ended after it was ready; None if a stop was requested."""
+    try:
+        log = history.settled(context, state, state.invocation)
+    except RootlessError as error:
+        context.notice(error.message)
+        log = StartLog(None)
+    if log.stopped:
+        return None
+    cause = verdict.of_log(log, ending.of(state))
+    if cause is not None:
+        return _named("K3s exited", evidence.with_evidence(context, cause, state))
+    return RootlessError(f"K3s exited, and systemd reports the result `{state.result}`", hint=_HINT)
+
+
 def refused(context: Context, state: UnitState, error: RootlessError) -> RootlessError:
     """Return the error for a start that systemd refused.
 

@@ -83,3 +83,10 @@ class Died:
 @dataclass(frozen=True, slots=True)
 class WaitOver:
     """The wait is over, with any result."""
+
+
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """A line that K3s wrote, while it runs in the foreground."""
+
+    text: str

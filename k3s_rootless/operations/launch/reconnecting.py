@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, TypeVar
 
 from k3s_rootless.errors import BusError
 from k3s_rootless.operations.readiness.phases import KEYS
-from k3s_rootless.paths import UNIT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,12 +22,16 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
 
 
 class ReconnectingManager:
-    """A user manager that is reconnected until `deadline` (time.monotonic); see wait.Watched."""
+    """A user manager that is reconnected until `deadline` (time.monotonic); see wait.Watched.
 
-    def __init__(self, context: Context, manager: UserManager, deadline: float) -> None:
+    `name` is the unit that is watched.
+    """
+
+    def __init__(self, context: Context, manager: UserManager, deadline: float, name: str) -> None:
         self._context = context
         self._manager = manager
         self._deadline = deadline
+        self._name = name
         self.journal: Followed[Cause | None] | None = None
         self.progress: Followed[float] | None = None
 
@@ -67,14 +70,14 @@ class ReconnectingManager:
         pause = _FIRST_PAUSE
         while True:
             try:
-                self._manager.reopen(UNIT)
+                self._manager.reopen(self._name)
                 return query()
             except BusError as error:
                 left = self._deadline - time.monotonic()
                 if left <= 0:
                     raise BusError(
-                        "lost the connection to the user manager while K3s was starting, and cannot"
-                        f" reconnect: {error.message}",
+                        "lost the connection to the user manager, and cannot reconnect:"
+                        f" {error.message}",
                         hint="log in again, then run: k3s-rootless status",
                     ) from error
                 time.sleep(min(pause, left))

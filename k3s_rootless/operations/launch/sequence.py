@@ -20,6 +20,7 @@ from k3s_rootless.operations.backup import unfinished
 from k3s_rootless.operations.check import checking, outcome
 from k3s_rootless.operations.consent import Ask
 from k3s_rootless.operations.environment import reading
+from k3s_rootless.operations.foreground import active
 from k3s_rootless.operations.kubeconfig import after_start
 from k3s_rootless.operations.launch import perform, until_ready
 from k3s_rootless.operations.launch.events import ChecksFailed, StartAhead
@@ -69,6 +70,7 @@ class Result(NamedTuple):
 
 def plan(context: Context, manager: UserManager, request: Request, host: Host) -> Plan:
     """Check the host, and return the plan. Changes nothing."""
+    active.require_none(context, "start the unit")
     _check(context, manager, request, host)
     with context.locked():
         return _plan(context, manager, request, host)
@@ -82,6 +84,7 @@ def up(
     ask: Ask,
 ) -> Result:
     """Check the host, perform the plan, and wait."""
+    active.require_none(context, "start the unit")
     _check(context, manager, request, host)
     with context.locked():
         unfinished.require_none(context)
@@ -118,10 +121,11 @@ def _check(context: Context, manager: UserManager, request: Request, host: Host)
 
         foreseen = first_start.foreseen(manager.unit(UNIT), host.directory)
         conflicts.report(context, foreseen, manager.environment)
-    _require_ready(context, checking.judge(host.facts), request.ignored)
+    require_ready(context, checking.judge(host.facts), request.ignored)
 
 
-def _require_ready(context: Context, findings: Sequence[Finding], ignored: Sequence[str]) -> None:
+def require_ready(context: Context, findings: Sequence[Finding], ignored: Sequence[str]) -> None:
+    """Report a summary of the findings. Raises PreflightFailed if the host is not ready."""
     failed = outcome.failures(findings, ignored)
     blocking = tuple(finding for finding in failed if not outcome.fixed_by_up(finding))
     unknown = outcome.unknown(findings, ignored)
@@ -185,10 +189,10 @@ def _perform(context: Context, manager: UserManager, request: Request, made: Pla
     for step in made.steps:
         perform.step(context, manager, step)
         if isinstance(step, Reexecute):
-            _require_effective(context, manager, request.ignored)
+            require_effective(context, manager, request.ignored)
 
 
-def _require_effective(context: Context, manager: UserManager, ignored: Sequence[str]) -> None:
+def require_effective(context: Context, manager: UserManager, ignored: Sequence[str]) -> None:
     """Check that the controllers are effective after the user manager was re-executed."""
     facts, _ = checking.begin(context).finish(manager)
     failed = outcome.failures(checking.judge(facts), ignored)

@@ -54,7 +54,8 @@ def until_ready(  # noqa: PLR0913 (each is a fact about the start or the wait)
     longest = seconds
     if patient:
         longest = seconds * len(KEYS)  # each phase is progress
-    lasting = ReconnectingManager(context, manager, time.monotonic() + longest)
+    name = UNIT if state is None else state.name
+    lasting = ReconnectingManager(context, manager, time.monotonic() + longest, name)
     state = state or lasting.unit(UNIT)
     with Directories() as notified:
         awaited = conditions.of(Start.of(context, state, version), until, notified)
@@ -78,7 +79,8 @@ def until_ready(  # noqa: PLR0913 (each is a fact about the start or the wait)
                 course.died(outcome)
         except KeyboardInterrupt:
             context.listener(WaitOver())
-            context.notice(_KEEPS_STARTING)
+            if state.name == UNIT:
+                context.notice(_KEEPS_STARTING)
             raise
         finally:
             context.listener(WaitOver())

@@ -11,7 +11,6 @@ from k3s_rootless.errors import NotReady, NotRunning, PreflightFailed, RootlessE
 from k3s_rootless.k3s import layout
 from k3s_rootless.node.facts import Surroundings
 from k3s_rootless.operations import server_settings
-from k3s_rootless.paths import UNIT
 from k3s_rootless.rootlesskit import state as rootlesskit
 from k3s_rootless.service.observe import files
 
@@ -25,7 +24,7 @@ _DEFAULT_SNAPSHOTTER = "overlayfs"
 
 def read(context: Context) -> tuple[UnitState, Surroundings]:
     """Return the state of the unit, and what is known of its K3s. Raises RootlessError."""
-    state = context.unit(UNIT)
+    state = context.k3s_unit()
     settings = server_settings.of(context, state)
     found = Surroundings(
         program=_program(context, state),

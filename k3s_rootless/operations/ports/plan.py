@@ -11,7 +11,6 @@ from k3s_rootless.finding import Verdict
 from k3s_rootless.observation import Unknown
 from k3s_rootless.operations import server_settings
 from k3s_rootless.operations.ports import sources
-from k3s_rootless.paths import UNIT
 from k3s_rootless.ports.facts import Running
 from k3s_rootless.ports.rules import prediction, remarks
 from k3s_rootless.ports.sources.manifests import Manifests
@@ -71,7 +70,7 @@ def plan(context: Context, files: Sequence[str], namespace: str, standard_input:
 def _read(context: Context) -> tuple[Sources, Running]:
     """Read the sources; without a running K3s, the sockets of the host still show conflicts."""
     try:
-        state = context.unit(UNIT)
+        state = context.k3s_unit()
         start = sources.start_of(context, state)
         running = sources.running(start)
         if state.running:

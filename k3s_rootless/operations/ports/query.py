@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from k3s_rootless import background
 from k3s_rootless import command as programs
-from k3s_rootless.paths import UNIT
 from k3s_rootless.ports.rules.question import Question
 
 if TYPE_CHECKING:
@@ -50,7 +49,7 @@ def preload() -> None:
 
 
 def _state(context: Context) -> UnitState:
-    querying = background.begin(lambda: context.unit(UNIT))
+    querying = background.begin(context.k3s_unit)
     try:
         preload()
         return querying.result()

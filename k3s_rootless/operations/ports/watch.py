@@ -18,7 +18,6 @@ from k3s_rootless.observation import Known, Unknown
 from k3s_rootless.operations.ports import answer as answers
 from k3s_rootless.operations.ports import changes, gather, sources
 from k3s_rootless.operations.ports.followed_services import FollowedServices
-from k3s_rootless.paths import UNIT
 from k3s_rootless.ports.facts import PortMap
 
 if TYPE_CHECKING:
@@ -56,13 +55,13 @@ def turns(context: Context, *, everything: bool = False) -> Generator[Turn, None
     """
     with context.manager() as manager:
         watch = _Watch(context, everything=everything)
-        state = manager.unit(UNIT)
+        state = context.k3s_unit(manager)
         sources.require_running(state)
-        manager.watch(UNIT)
+        manager.watch(state.name)
         while True:
             yield watch.turn(state)
             if manager.wait_change(INTERVAL):
-                state = manager.unit(UNIT)
+                state = manager.unit(state.name)
 
 
 class _Watch:

@@ -13,7 +13,6 @@ from k3s_rootless.k3s import layout
 from k3s_rootless.operations import data_directory
 from k3s_rootless.operations.backup import unfinished
 from k3s_rootless.operations.context import WAITING
-from k3s_rootless.paths import UNIT
 from k3s_rootless.rootlesskit import state as rootlesskit
 
 if TYPE_CHECKING:
@@ -77,7 +76,7 @@ def _busy(context: Context, data: Path) -> str:
     if rootlesskit.is_held(data / layout.ROOTLESS):
         return "K3s is running"
     try:
-        state = context.unit(UNIT)
+        state = context.k3s_unit()
     except RootlessError as error:
         return f"it is not known whether K3s is running: {error.message}"
     return "" if state.active_state in _STOPPED else "K3s is running"

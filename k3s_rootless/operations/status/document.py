@@ -14,7 +14,6 @@ from k3s_rootless.operations.backup import age
 from k3s_rootless.operations.readiness import milestones
 from k3s_rootless.operations.status.model import READY, Certificate, Snapshot
 from k3s_rootless.operations.status.reader import Reader
-from k3s_rootless.paths import UNIT
 from k3s_rootless.printable import json_time
 
 if TYPE_CHECKING:
@@ -106,7 +105,7 @@ def _unit(snapshot: Snapshot) -> dict[str, Any] | None:
     if state is None:
         return None
     return {
-        "name": UNIT,
+        "name": state.name,
         "active_state": state.active_state,
         "sub_state": state.sub_state,
         "file_state": state.file_state,

@@ -55,6 +55,8 @@ def files(context: Context, state: UnitState | None) -> UnitFiles:
     """Read the unit and its drop-ins; without a `state`, the unit that `up` writes."""
     if state is None:
         paths = [context.paths.user_units / UNIT]
+    elif state.in_foreground:
+        paths = []  # systemd writes the file of a transient unit
     else:
         paths = [path for path in (state.fragment, *state.drop_ins) if path is not None]
     found = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 _RESTART = "k3s-rootless restart"
 _MERGE = "k3s-rootless kubeconfig merge"
+_COMMANDS = {"restart": "k3s-rootless down, and then `k3s-rootless run` again"}
+"""How to apply changes to a K3s in the foreground, which cannot be restarted."""
 
 
 def of(snapshot: Snapshot, changed: datetime | None, *, as_started: bool) -> tuple[Pending, ...]:
@@ -28,12 +31,15 @@ def of(snapshot: Snapshot, changed: datetime | None, *, as_started: bool) -> tup
     `changed` is when the unit or a drop-in was last written, added or removed. `as_started` is True
     if K3s is known to run with the current files of its unit.
     """
-    return (
+    found = (
         *_of_files(snapshot, changed, as_started=as_started),
         *_of_settings(snapshot),
         *_of_release(snapshot),
         *_of_copies(snapshot),
     )
+    if snapshot.state is None or not snapshot.state.in_foreground:
+        return found
+    return tuple(replace(one, command=_COMMANDS.get(one.what, one.command)) for one in found)
 
 
 def _of_files(

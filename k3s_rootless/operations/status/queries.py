@@ -201,9 +201,10 @@ def _unfinished(check: Check) -> Observed[Unfinished | None]:
 def _backups(check: Check) -> Observed[Age]:
     paths = check.context.paths
     directory = paths.user_units
-    if check.state is not None and check.state.fragment is not None:
+    found = check.state
+    if found is not None and found.fragment is not None and not found.in_foreground:
         # The directory of the user's own units, which XDG_CONFIG_HOME can move.
-        directory = check.state.fragment.parent
+        directory = found.fragment.parent
     return Known(age.read(check.context, directory), str(paths.backups))
 
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from k3s_rootless.errors import BusError, RootlessError
 from k3s_rootless.operations.status.open_queries import OpenQueries
-from k3s_rootless.paths import UNIT
 from k3s_rootless.service.observe import process
 
 if TYPE_CHECKING:
@@ -103,4 +102,4 @@ class Reader:
         return self._observer.snapshot(state, problem)
 
     def _unit(self) -> UnitState:
-        return self._context.unit(UNIT)
+        return self._context.k3s_unit()

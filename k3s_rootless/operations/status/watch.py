@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Union
 from k3s_rootless.background import Followed
 from k3s_rootless.errors import BusError, NotRunning, RootlessError
 from k3s_rootless.operations.status.reader import Reader
-from k3s_rootless.paths import UNIT
 
 if TYPE_CHECKING:
     from k3s_rootless.operations.context import Context
@@ -88,10 +87,10 @@ class FollowedUnit:
 
     def _query(self, answer: Followed[Answer]) -> None:
         with self._context.manager() as manager:
-            manager.watch(UNIT)
+            manager.watch(self._context.k3s_unit(manager).name)
             while True:
                 self._query_began = time.monotonic()
-                self._put(answer, manager.unit(UNIT))
+                self._put(answer, self._context.k3s_unit(manager))
                 # Also queried without a signal: a re-executed user manager may have lost its
                 # subscribers.
                 manager.wait_change(2 * INTERVAL)

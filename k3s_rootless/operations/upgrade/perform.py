@@ -21,6 +21,7 @@ from k3s_rootless.operations import consent
 from k3s_rootless.operations.backup import create, transaction, unfinished
 from k3s_rootless.operations.backup.running_cluster import SystemdCluster
 from k3s_rootless.operations.consent import Ask
+from k3s_rootless.operations.foreground import active
 from k3s_rootless.operations.releases import get
 from k3s_rootless.operations.upgrade import current, resume, unpacking
 from k3s_rootless.operations.upgrade import plan as plans
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
 Show = Callable[["Plan"], None]
 """Show what an upgrade will do, before anything changes."""
+_ACTION = "upgrade K3s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,7 @@ class Upgraded:
 def dry_run(context: Context, request: Request, limits: Limits | None = None) -> Plan:
     """Return what `upgrade` would do now. Raises the errors of `plan.make`."""
     unfinished.require_none(context)
+    active.require_none(context, _ACTION)
     with context.manager() as manager:
         return plans.make(context, manager, request, limits)
 
@@ -68,6 +71,7 @@ def upgrade(
     Raises the errors of `plan.make`, UsageError without consent, RootlessError with the cause if
     the new release does not get ready and the earlier one is used again.
     """
+    active.require_none(context, _ACTION)
     with context.manager() as manager:
         with context.locked():
             resume.clear(context, manager, request.seconds)

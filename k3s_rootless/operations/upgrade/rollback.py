@@ -16,6 +16,7 @@ from k3s_rootless.operations import consent
 from k3s_rootless.operations.backup import adapting, restore, transaction, unfinished
 from k3s_rootless.operations.backup.running_cluster import SystemdCluster
 from k3s_rootless.operations.consent import Ask
+from k3s_rootless.operations.foreground import active
 from k3s_rootless.operations.launch.reported import same
 from k3s_rootless.operations.upgrade import current, matching, perform, resume
 from k3s_rootless.operations.upgrade import plan as plans
@@ -81,11 +82,13 @@ class RolledBack:
 
 Show = Callable[[Plan], None]
 """Show what a rollback will do, before anything changes."""
+_ACTION = "go back to another release"
 
 
 def dry_run(context: Context, request: Request) -> Plan:
     """Return what `rollback` would do now. Raises UsageError, RootlessError."""
     unfinished.require_none(context)
+    active.require_none(context, _ACTION)
     with context.manager() as manager:
         return _plan(context, manager, request)
 
@@ -102,6 +105,7 @@ def rollback(
     Raises UsageError without consent, RootlessError if it is not possible, or if the earlier
     release does not get ready and the later one is used again.
     """
+    active.require_none(context, _ACTION)
     with context.manager() as manager:
         with context.locked():
             resume.clear(context, manager, request.seconds)

@@ -23,6 +23,9 @@ from k3s_rootless.service.systemd.client import RELOAD_SECONDS, SYSTEMD, Convers
 JOB_SECONDS = 90.0
 _NO_SUCH_UNIT = f"{SYSTEMD}.NoSuchUnit"
 
+Settings = Mapping[str, tuple[str, Any]]
+"""The properties of a transient unit, each with its D-Bus signature and its value."""
+
 
 class UserManager:
     """One connection to the user manager, for use as a context manager."""
@@ -172,20 +175,19 @@ class UserManager:
     def start_transient(
         self,
         name: str,
-        settings: Mapping[str, tuple[str, Any]],
+        settings: Settings,
+        *,
+        beside: Mapping[str, Settings] | None = None,
         seconds: float = JOB_SECONDS,
     ) -> UnitState:
         """Start a transient unit and return its state; a unit of type oneshot has then ended.
 
-        `settings` maps each property to its D-Bus signature and its value. `seconds` limits the
-        wait. Raises SystemdError, BusError.
+        `settings` maps each property to its D-Bus signature and its value. `beside` are units that
+        are created in the same call. They start only if this unit requires them. `seconds` limits
+        the wait. Raises SystemdError, BusError.
         """
-        body = [
-            name,
-            "fail",
-            [[key, Variant(kind, value)] for key, (kind, value) in settings.items()],
-            [],
-        ]
+        others = [[other, _properties(of)] for other, of in (beside or {}).items()]
+        body = [name, "fail", _properties(settings), others]
         self._runner.run(
             self._with.run_job("StartTransientUnit", "ssa(sv)a(sa(sv))", body, seconds, once=True)
         )
@@ -204,3 +206,7 @@ class UserManager:
                 name=result,
                 hint=hint,
             )
+
+
+def _properties(settings: Settings) -> list[list[Any]]:
+    return [[key, Variant(kind, value)] for key, (kind, value) in settings.items()]

@@ -66,7 +66,6 @@ def test_each_filter_is_one_argument() -> None:
     )
 
     assert [
-        "--user-unit=other.service",
         "--output=json",
         "--all",
         (

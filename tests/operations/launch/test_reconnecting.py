@@ -26,7 +26,7 @@ def test_a_user_manager_that_returns_is_reconnected(
     unit.write(bus, home)
     with context.manager() as manager:
         manager.watch(UNIT)
-        lasting = ReconnectingManager(context, manager, time.monotonic() + HANGS)
+        lasting = ReconnectingManager(context, manager, time.monotonic() + HANGS, UNIT)
         before = lasting.unit(UNIT)
         bus.kill_bus()
         again = threading.Timer(0.3, bus.restart_bus)
@@ -46,7 +46,7 @@ def test_a_user_manager_that_does_not_return_is_an_error_at_the_deadline(
     unit.write(bus, home)
     with context.manager() as manager:
         manager.watch(UNIT)
-        lasting = ReconnectingManager(context, manager, time.monotonic() + 0.2)
+        lasting = ReconnectingManager(context, manager, time.monotonic() + 0.2, UNIT)
         bus.kill_bus()
         with pytest.raises(BusError) as lost:
             lasting.unit(UNIT)
@@ -76,7 +76,7 @@ def test_a_start_is_stuck_from_the_phase_that_its_journal_names(
         ready.set()
 
     with context.manager() as manager:
-        lasting = ReconnectingManager(context, manager, time.monotonic())
+        lasting = ReconnectingManager(context, manager, time.monotonic(), UNIT)
         assert not lasting.stuck(phase)
         first: Cause | None = None
         lasting.journal = Followed("journal", first, follow)

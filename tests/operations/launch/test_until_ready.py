@@ -157,7 +157,7 @@ def test_a_user_manager_that_does_not_return_ends_the_wait(
         followed(replace(context, listener=listen), manager, "node", seconds=1)
 
     assert str(lost.value).startswith(
-        "lost the connection to the user manager while K3s was starting, and cannot reconnect:"
+        "lost the connection to the user manager, and cannot reconnect:"
     )
     (notice,) = unit.notices(events)
     assert notice.startswith("lost the connection to the user manager (")

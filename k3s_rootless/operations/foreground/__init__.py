@@ -1,0 +1,1 @@
+"""K3s in the foreground, in a terminal."""

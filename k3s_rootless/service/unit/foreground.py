@@ -1,0 +1,97 @@
+"""The transient units of `run`: K3s in the foreground, and the watch that stops it.
+
+The watch is a process that waits for a lock. The process of `run` holds this lock, so the kernel
+ends the wait when that process ends, even by SIGKILL. systemd then stops K3s, because its unit is
+bound to the watch. Such a watch needs no other property of the process: neither its terminal nor
+its control group, which a scope would have to change.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from k3s_rootless.service.facts import UnitState
+
+WATCH = "k3s-rootless-run-watch.service"
+STOP_SECONDS = 60
+"""Time limit for the stop of K3s; systemd then kills its processes.
+
+K3s's own unit has no limit, but the user waits at a terminal.
+"""
+_INFINITY = 2**64 - 1
+_UNLIMITED = ("LimitNPROC", "LimitCORE", "LimitNOFILE", "TasksMax")
+"""The limits that K3s's own unit sets to infinity."""
+
+Properties = dict[str, tuple[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Programs:
+    """The paths of the programs that the units run besides K3s."""
+
+    flock: str
+    true: str
+    remove: str
+
+
+def server(planned: UnitState, lock: Path, programs: Programs) -> Properties:
+    """Return the properties of the unit that runs K3s, with their D-Bus signatures.
+
+    The unit removes the file `lock` when K3s has stopped.
+    """
+    limits = {name: value for name, value in planned.limits.items() if value is not None}
+    directory: Properties = {}
+    if planned.working_directory is not None:
+        directory = {"WorkingDirectory": ("s", str(planned.working_directory))}
+    return {
+        "Description": ("s", "K3s in the foreground, started by k3s-rootless run"),
+        "Type": ("s", "simple"),
+        "ExecStart": ("a(sasb)", [_command(planned.argv)]),
+        "ExecStopPost": ("a(sasb)", [_command((programs.remove, "-f", str(lock)))]),
+        "Environment": ("as", _assignments(planned)),
+        "EnvironmentFiles": ("a(sb)", [list(one) for one in planned.environment_files]),
+        "UnsetEnvironment": ("as", list(planned.unset)),
+        **directory,
+        "Delegate": ("b", True),
+        "KillMode": ("s", "mixed"),
+        "TimeoutStopUSec": ("t", STOP_SECONDS * 1_000_000),
+        **{name: ("t", limits.get(name, _INFINITY)) for name in (*_UNLIMITED, *limits)},
+        "BindsTo": ("as", [WATCH]),
+        "After": ("as", [WATCH]),
+        # The unit disappears after its end. `run` keeps it as long as it is connected to the bus,
+        # so that it can read how K3s ended.
+        "CollectMode": ("s", "inactive-or-failed"),
+        "AddRef": ("b", True),
+    }
+
+
+def watch(lock: Path, programs: Programs) -> Properties:
+    """Return the properties of the unit that ends when the lock is free."""
+    return {
+        "Description": ("s", "Stops K3s when k3s-rootless run ends"),
+        "Type": ("s", "exec"),
+        "ExecStart": (
+            "a(sasb)",
+            [_command((programs.flock, "--shared", str(lock), programs.true))],
+        ),
+        "CollectMode": ("s", "inactive-or-failed"),
+    }
+
+
+def literal(word: str) -> str:
+    """Return a word of a command in which systemd expands no variable."""
+    return word.replace("$", "$$")
+
+
+def _command(argv: Iterable[str]) -> list[Any]:
+    words = list(argv)
+    return [words[0], words, False]
+
+
+def _assignments(planned: UnitState) -> list[str]:
+    return [f"{name}={value}" for name, value in (planned.environment or {}).items()]
