@@ -41,6 +41,9 @@ _VOLATILE = tuple(
     for pattern, replacement in (
         (r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|\+00:00| UTC)?", "TIME"),
         (r"\b\d{8}T\d{6}Z\b", "TIME"),
+        (r"\b20\d\d-\d\d-\d\d\b", "TIME"),
+        (r"\btls-\d+\b", "TIME"),
+        (r"-ca@\d+\b", "-ca@TIME"),
         (r"\b\d\d:\d\d:\d\d(?:\.\d+)?\b", "TIME"),
         (r"\bs=[0-9a-f]{32};\S+", "CURSOR"),
         (r"\b[0-9a-f]{32,64}\b", "ID"),
@@ -70,6 +73,7 @@ _VOLATILE_KEYS = {
     "removed",
     "restarts",
     "script",
+    "serial",
     "seconds",
     "seconds_between_restarts",
     "size",
