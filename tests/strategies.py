@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,6 +27,7 @@ from k3s_rootless.preflight.probes.host import SYSCTLS
 from k3s_rootless.preflight.probes.kernel import CONFIG
 from k3s_rootless.preflight.records import (
     Caller,
+    CertificateEnds,
     Cluster,
     Confinement,
     Machine,
@@ -52,6 +53,7 @@ T = TypeVar("T")
 
 UID = 1000
 FIVE = frozenset({"cpu", "cpuset", "io", "memory", "pids"})
+NOW = datetime(2026, 11, 27, tzinfo=UTC)
 DEFAULT = frozenset({"cpu", "memory", "pids"})
 """Controllers that systemd 257 delegates by default."""
 
@@ -206,6 +208,7 @@ HEALTHY = Facts(
     token=Known(Token(Origin(Source.DEFAULT), fits=True)),
     target=Known(Target("/home/alice/.kube/k3s.yaml"), "access"),
     kubeconfigs=Known((), "/home/alice/.rancher/k3s/server/cred"),
+    certificates=Known(CertificateEnds(NOW), "/home/alice/.rancher/k3s/server/tls"),
     cluster=Known(Cluster((), ()), "/home/alice/.rancher/k3s/server/db/state.db"),
     # An answer that is older than the releases of the other rows.
     offers=Known((Offer("v1.20.0+k3s1", datetime(2026, 1, 2, tzinfo=UTC)),), "channels.json"),
@@ -258,6 +261,7 @@ def observed(known: st.SearchStrategy[T]) -> st.SearchStrategy[Observed[T]]:
 
 
 _TEXTS = st.text(max_size=12)
+_TIMES = st.integers(-800, 8000).map(lambda days: NOW + timedelta(days=days))
 _PATHS = (
     st.sampled_from(["/usr/bin/k3s", "/home/it's mine/k3s", "/a b/$(reboot)", "/x;y", "/\n", "-rf"])
     | _TEXTS
@@ -451,6 +455,14 @@ def any_facts() -> st.SearchStrategy[Facts]:
                     max_size=2,
                 ).map(tuple),
                 st.lists(_CIDRS, max_size=2).map(tuple),
+            )
+        ),
+        certificates=observed(
+            st.builds(
+                CertificateEnds,
+                st.just(NOW),
+                st.dictionaries(_TEXTS, _TIMES, max_size=2),
+                st.dictionaries(_TEXTS, _TIMES, max_size=2),
             )
         ),
         offers=observed(

@@ -184,13 +184,18 @@ class Phase(Enum):
 
 
 class Kind(Enum):
-    """What a transaction does. A backup only stops K3s, and starts it again."""
+    """What a transaction does.
+
+    A backup only stops K3s, and starts it again. A rotation also removes certificates, which any
+    start of K3s issues again.
+    """
 
     RESTORE = "restore"
     UPGRADE = "upgrade"
     ROLLBACK = "rollback"
     RESET = "reset"
     BACKUP = "backup"
+    ROTATION = "rotation"
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,6 +268,8 @@ class Record:
         """What the transaction is, for messages."""
         if self.kind is Kind.BACKUP:
             return "backup with --stop"
+        if self.kind is Kind.ROTATION:
+            return "rotation of the certificates"
         if self.kind is Kind.RESET:
             return f"reset of `{self.data}`"
         if self.switch is None:
@@ -276,8 +283,8 @@ class Record:
 
     @property
     def only_stopped(self) -> bool:
-        """True if nothing was changed except that K3s was stopped: any start of K3s ends this."""
-        return self.kind is Kind.BACKUP
+        """True if any start of K3s ends this: K3s was only stopped, or lacks certificates."""
+        return self.kind in {Kind.BACKUP, Kind.ROTATION}
 
     @property
     def is_continued_by_up(self) -> bool:

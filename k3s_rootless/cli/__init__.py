@@ -40,6 +40,7 @@ _COMMANDS = {
     "uninstall": "Stop K3s and remove the files of k3s-rootless",
     "unit": "Show the systemd unit of K3s and its drop-ins",
     "config": "Show or change K3s server flags and resource limits",
+    "certs": "List and rotate the certificates of K3s",
     "backup": "Create, verify and restore backups of the cluster",
     "reset": "Replace the cluster by an empty one",
     "linger": "Keep K3s running after logout (lingering)",
@@ -56,7 +57,7 @@ _COMMANDS = {
 `--help` thus loads no command module; a test compares the summaries with those of the commands.
 """
 _GROUPS = frozenset(
-    {"backup", "config", "env", "images", "kubeconfig", "policies", "release", "unit"}
+    {"backup", "certs", "config", "env", "images", "kubeconfig", "policies", "release", "unit"}
 )
 """Commands that have subcommands and do nothing themselves."""
 _PASS_THROUGH = frozenset({"k3s", "kubectl", "shell"})

@@ -95,7 +95,7 @@ def list_(*, as_json: bool) -> None:
 
     session = begin("config-list", as_json=as_json)
     answer = settings_list.read(session)
-    _show_list(session.report, answer, settings_list.notes(answer.resolved))
+    _show_list(session.report, answer, settings_list.notes(answer))
     session.report.document(document.list_document(answer))
 
 

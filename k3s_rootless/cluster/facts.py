@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -75,6 +76,15 @@ class Node:
     reason: str = ""
     since: datetime | None = None
     reported: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NodeMarks:
+    """The labels of a node, and the values of its taints by key and effect."""
+
+    name: str
+    labels: Mapping[str, str]
+    taints: Mapping[tuple[str, str], str]
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,8 @@ KUBECONFIG = ".kube/k3s.yaml"
 TOP = ("agent", "cni", "data", "etc", "kubelet", "logs", "rootless", "server", "storage")
 """Entries of the data directory that K3s creates in rootless mode (its pkg/rootless/mounts.go)."""
 
+AGENT = "agent"
+"""The files of the agent, the certificates of the kubelet among them."""
 UNPACKED = "data"
 """K3s unpacks its files to `data/<SHA-256 of the content>` (cmd/k3s/main.go, extract)."""
 UNPACKING_LOCK = "data/.lock"

@@ -7,7 +7,7 @@ pkg/cli/cmds/const_linux.go; Kubernetes pkg/kubelet/apis/well_known_labels.go), 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from k3s_rootless.k3s import features, host_name, layout
@@ -149,6 +149,32 @@ def _taint(text: str, _: Version | None) -> str:
     return text
 
 
+def parts_of_taint(text: str) -> tuple[str, str, str]:
+    """Return key, value and effect of a taint; the value is empty if there is none."""
+    rest, _, effect = text.rpartition(":")
+    key, _, value = rest.partition("=")
+    return key, value, effect
+
+
+def contradiction(name: str, values: Iterable[str]) -> str:
+    """Return why the values of a setting cannot be set together; empty if they can.
+
+    The kubelet exits if two taints have the same key and effect, and uses the last of two labels
+    with the same key (Kubernetes pkg/util/taints).
+    """
+    seen: dict[tuple[str, ...], str] = {}
+    for one in values:
+        subject: tuple[str, ...] = (one,)
+        if name == "node-label":
+            subject = (one.partition("=")[0],)
+        if name == "node-taint":
+            key, _, effect = parts_of_taint(one)
+            subject = (key, effect)
+        if seen.setdefault(subject, one) != one:
+            return f"`{seen[subject]}` and `{one}` contradict each other"
+    return ""
+
+
 def _require_key(key: str) -> None:
     prefix, slash, name = key.rpartition("/")
     if not _NAME.fullmatch(name) or (slash and not _PREFIX.fullmatch(prefix)):
@@ -203,6 +229,8 @@ def _require_kept(path: str) -> None:
 _AT_REGISTRATION = (
     "K3s sets it only when its node registers for the first time; an existing node does not change"
 )
+NODE_MARKS = ("node-label", "node-taint")
+"""Settings that an existing node does not get."""
 OPTIONS = {
     option.name: option
     for option in (

@@ -12,10 +12,13 @@ from k3s_rootless.service.observe import own_kubeconfigs
 from k3s_rootless.service.plan.steps import RotateCertificates
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+    from k3s_rootless.k3s.settings import Settings
     from k3s_rootless.operations.context import Context
     from k3s_rootless.service.facts import UnitState
+
+_COMMAND = ("certificate", "rotate")
 
 
 def needed(
@@ -38,13 +41,24 @@ def needed(
     program = binary or next(iter(state.argv), "")
     if cause is None or not program.startswith("/"):
         return None
+    return step(inherited, state, settings, (program, *_COMMAND), cause)
+
+
+def step(
+    inherited: Mapping[str, str],
+    state: UnitState,
+    settings: Settings,
+    words: Sequence[str],
+    cause: str,
+) -> RotateCertificates:
+    """Return the step that runs `words`, a `k3s certificate rotate`, for the unit's K3s."""
     sources = unit_environment.sources(inherited, state)
     resolved = {name: precedence.resolve(name, sources).value for name in sources.names()}
     environ = {name: value for name, value in resolved.items() if value is not None}
 
     return RotateCertificates(
         unit=state.name,
-        argv=(program, "certificate", "rotate", "--data-dir", str(settings.data)),
+        argv=(*words, "--data-dir", str(settings.data)),
         # K3s looks for the file in its environment only for this command.
         environ={**environ, config_file.VARIABLE: settings.config},
         state=settings.rootlesskit_state,

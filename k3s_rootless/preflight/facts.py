@@ -12,6 +12,7 @@ from k3s_rootless.k3s.version import Version
 from k3s_rootless.observation import Observed, Unknown
 from k3s_rootless.preflight.records import (
     Caller,
+    CertificateEnds,
     Cluster,
     Confinement,
     Machine,
@@ -130,8 +131,8 @@ class Facts:
     device to 0 or the errno of opening it. `programs` maps a name to its path on the unit's PATH,
     or to None. `server` has the settings of K3s in the unit, or K3s's defaults. `target` is the
     kubeconfig that K3s writes, `kubeconfigs` are K3s's own, and `cluster` has what the datastore
-    keeps of earlier settings. `offers` is the last known answer of K3s's channels, or
-    empty.
+    keeps of earlier settings. `certificates` has the ends of K3s's certificates. `offers` is the
+    last known answer of K3s's channels, or empty.
     """
 
     uid: int
@@ -172,6 +173,7 @@ class Facts:
     target: Observed[Target]
     kubeconfigs: Observed[tuple[OwnKubeconfig, ...]]
     cluster: Observed[Cluster]
+    certificates: Observed[CertificateEnds]
     offers: Observed[tuple[Offer, ...]]
     distribution: str = ""
     gid: int = 0

@@ -203,6 +203,18 @@ class Machine:
 
 
 @dataclass(frozen=True, slots=True)
+class CertificateEnds:
+    """The ends of K3s's certificates, by the paths of their files, and the present time.
+
+    A start of K3s renews those of `renewed` near their ends; nothing renews the `authorities`.
+    """
+
+    now: datetime
+    renewed: Mapping[str, datetime] = field(default_factory=dict)
+    authorities: Mapping[str, datetime] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Token:
     """The result of comparing the given token with that of the datastore, without the tokens.
 

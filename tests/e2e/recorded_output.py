@@ -166,9 +166,24 @@ def _of_the_first_start(tool: Tool) -> Iterator[Recording]:
     yield document(tool, "df", "df")
     yield document(tool, "backup-schedule", "backup", "schedule", "daily")
     tool("backup", "schedule", "off")
+    yield from _of_certificates(tool)
     yield document(tool, "reset", "reset", "--yes")
     tool.machine.root("rm", "-rf", f"{HOME}/{_BACKUPS}")
     tool.machine.root("sh", "-c", f"rm -f {HOME}/*.tar.gz {HOME}/app.yaml /tmp/support.tar.gz")
+
+
+def _of_certificates(tool: Tool) -> Iterator[Recording]:
+    """Record the certificates, and authorities that are the present ones again."""
+    yield text(tool, "certs-list", "certs", "list")
+    yield document(tool, "certs-list", "certs", "list")
+    yield text(tool, "certs-rotate", "certs", "rotate", "--dry-run")
+    yield document(tool, "certs-rotate", "certs", "rotate", "--yes", "--service", "admin")
+    tls = f"{HOME}/.rancher/k3s/server/tls"
+    stage = f"umask 077; mkdir -p ca/tls; cd ca/tls; cat {tls}/server-ca.crt {tls}/server-ca.crt"
+    stage += f" > server-ca.crt; cp {tls}/server-ca.key ."
+    tool.machine.user("sh", "-c", stage).check_returncode()
+    yield document(tool, "certs-rotate-ca", "certs", "rotate-ca", "--path", "ca", "--dry-run")
+    tool.machine.root("sh", "-c", f"rm -rf {HOME}/ca {HOME}/.rancher/k3s/server/tls-*")
 
 
 def _of_the_kubeconfig(tool: Tool) -> Iterator[Recording]:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from k3s_rootless.k3s.options import OPTIONS, REFUSED
+from k3s_rootless.k3s.options import OPTIONS, REFUSED, contradiction
 from tests.standin.k3s_standin.known_flags import SWITCHES, VALUES
 from tests.strategies import version
 
@@ -102,3 +102,19 @@ def test_an_accepted_value_fits_on_one_line_and_is_read_back(name: str, text: st
     assert value.isprintable()
     assert not set(value) & set("\\\"'$")
     assert value == OPTIONS[name].read(value, None)
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "expected"),
+    [
+        ("node-label", ("a=b", "c=d", "a=b"), False),
+        ("node-label", ("a=b", "a=c"), True),
+        ("node-taint", ("a=b:NoSchedule", "a=b:NoExecute"), False),
+        ("node-taint", ("a=b:NoSchedule", "a:NoSchedule"), True),
+        ("disable", ("traefik", "coredns"), False),
+    ],
+)
+def test_values_that_contradict_each_other_are_found(
+    name: str, values: tuple[str, ...], *, expected: bool
+) -> None:
+    assert expected is bool(contradiction(name, values))

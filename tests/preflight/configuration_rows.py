@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,17 @@ from k3s_rootless.k3s.issued import OwnKubeconfig
 from k3s_rootless.k3s.origin import Origin, Source, Variable
 from k3s_rootless.k3s.settings import Inputs, Settings
 from k3s_rootless.observation import Known, Unknown
-from k3s_rootless.preflight.records import Cluster, Registered, Surroundings, Target, Token, Unit
+from k3s_rootless.preflight.records import (
+    CertificateEnds,
+    Cluster,
+    Registered,
+    Surroundings,
+    Target,
+    Token,
+    Unit,
+)
 from tests.preflight.row import FAIL, PASS, UNKNOWN, USER, WARN, Row, row
-from tests.strategies import HOST, k3s, version
+from tests.strategies import HOST, NOW, k3s, version
 
 HOME = Path("/home/alice")
 _OWN = HOME / ".config/k3s/config.yaml"
@@ -221,6 +230,44 @@ CERTIFICATES = (
 )
 
 
+def _ends(
+    verdict: Verdict,
+    expected: str,
+    fixable_by: FixableBy | None,
+    leaf: int,
+    authority: int = 3650,
+    **changes: Any,
+) -> Row:
+    """Return a row for certificates that end after so many days."""
+    found = CertificateEnds(
+        NOW,
+        {"server/tls/client-admin.crt": NOW + timedelta(days=leaf)},
+        {"server/tls/server-ca.crt": NOW + timedelta(days=authority)},
+    )
+    return row(
+        "config.expiry", verdict, expected, fixable_by, certificates=Known(found, "tls"), **changes
+    )
+
+
+_ACTIVE: dict[str, Any] = {
+    "unit": Known(Unit("loaded", delegate=True, active_state="active"), "systemd")
+}
+ENDS = (
+    row("config.expiry", PASS, "not created yet", None),
+    row("config.expiry", UNKNOWN, "dark", None, certificates=Unknown("dark")),
+    _ends(PASS, "valid until 2027-11-22", None, 360),
+    _ends(PASS, "the next start renews them", None, 119),
+    _ends(PASS, "the next start renews them", None, -1),
+    _ends(PASS, "valid until", None, 121, **_ACTIVE),
+    _ends(WARN, "client-admin.crt ends on 2027-03-26", USER, 119, **_ACTIVE),
+    _ends(WARN, "client-admin.crt has ended on 2026-11-26", USER, -1, **_ACTIVE),
+    _ends(PASS, "valid until", None, 119, k3s=k3s("v1.32.4+k3s1"), **_ACTIVE),
+    _ends(WARN, "(90 days before)", USER, 89, k3s=k3s("v1.32.4+k3s1"), **_ACTIVE),
+    _ends(WARN, "server-ca.crt ends on", USER, 360, authority=364),
+    _ends(FAIL, "server-ca.crt has ended on", USER, 360, authority=-1),
+)
+
+
 def _cluster(
     check: str,
     verdict: Verdict,
@@ -312,4 +359,4 @@ LIMITS = (
     _limited("unit.files", WARN, "too many open files", USER, {"LimitNOFILE": 1024}),
     _limited("unit.files", PASS, "4096", None, {"LimitNOFILE": 4096}),
 )
-ROWS = (*FILES, *TOKEN, *KUBECONFIGS, *CERTIFICATES, *CLUSTER, *LIMITS)
+ROWS = (*FILES, *TOKEN, *KUBECONFIGS, *CERTIFICATES, *ENDS, *CLUSTER, *LIMITS)

@@ -23,6 +23,8 @@ _SHORT = {
     phases.NODE_READY: "node ready",
 }
 _ACTIONS = {
+    "authorities": "replacement of a certificate authority",
+    "certificates": "renewal of certificates",
     "merge": "refresh of a kubeconfig",
     "reload": "reload",
     "restart": "restart",

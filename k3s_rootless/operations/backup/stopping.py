@@ -1,4 +1,4 @@
-"""Stop K3s while a backup is created, so that it is started again also after an interruption."""
+"""Stop K3s for a backup or a rotation, so that it is started again also after an interruption."""
 
 from __future__ import annotations
 
@@ -19,13 +19,15 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def stopped(context: Context, cluster: Cluster, now: datetime) -> Iterator[None]:
+def stopped(
+    context: Context, cluster: Cluster, now: datetime, kind: Kind = Kind.BACKUP
+) -> Iterator[None]:
     """Stop K3s during the block, and start it again, also if a signal interrupts the block.
 
     If this process is killed, the record remains. Raises RootlessError.
     """
     file = context.paths.transaction
-    record = Record(Phase.STAGING, None, (), running=True, kind=Kind.BACKUP, stopped=now)
+    record = Record(Phase.STAGING, None, (), running=True, kind=kind, stopped=now)
     with interruption.delayed() as signals:
         replacement.begin(file, record)
         try:
@@ -59,7 +61,10 @@ def remembered(context: Context) -> Iterator[None]:
 
 
 def start_again(context: Context, cluster: Cluster) -> None:
-    """Start a K3s that an interrupted backup has stopped. Raises RootlessError."""
-    context.notice("starting K3s: a backup with --stop was interrupted after it had stopped K3s")
+    """Start a K3s that an interrupted command has stopped. Raises RootlessError."""
+    record = unfinished.found(context)
+    if record is not None:
+        what = record.name
+        context.notice(f"starting K3s: a {what} was interrupted after it had stopped K3s")
     cluster.start()
     replacement.close(context.paths.transaction)

@@ -31,6 +31,7 @@ CONTINUES = {
     Kind.ROLLBACK: "k3s-rootless upgrade --continue",
     Kind.RESET: "k3s-rootless reset",
     Kind.BACKUP: "k3s-rootless up",
+    Kind.ROTATION: "k3s-rootless certs rotate",
 }
 """The commands that end a transaction. Nothing undoes a reset, or must be undone after a backup."""
 COMMANDS = {
@@ -39,6 +40,7 @@ COMMANDS = {
     Kind.ROLLBACK: "rollback",
     Kind.RESET: "reset",
     Kind.BACKUP: "backup create",
+    Kind.ROTATION: "certs rotate",
 }
 """The commands that begin a transaction."""
 _VERBS = {Kind.RESTORE: "restore", Kind.UPGRADE: "upgrade", Kind.ROLLBACK: "roll back"}

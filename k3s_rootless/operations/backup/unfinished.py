@@ -107,7 +107,7 @@ def find(context: Context, state: UnitState | None) -> Unfinished | None:
 
 
 def stopped(context: Context, state: UnitState) -> bool:
-    """Return whether a backup has stopped K3s and was interrupted before it started K3s again.
+    """Return whether a command has stopped K3s and was interrupted before it started K3s again.
 
     False if K3s was started since. Raises RootlessError if the record is damaged.
     """
@@ -116,7 +116,7 @@ def stopped(context: Context, state: UnitState) -> bool:
 
 
 def forget_stop(context: Context) -> None:
-    """Remove the record of a backup that has stopped K3s, since the user decided about K3s.
+    """Remove the record of a command that has only stopped K3s, since the user decided about K3s.
 
     Raises RootlessError.
     """
@@ -140,7 +140,7 @@ def _forget(context: Context) -> None:
 
 
 def _is_in_effect(record: Record, state: UnitState) -> bool:
-    """Return whether K3s is stopped since a backup has stopped it."""
+    """Return whether K3s is stopped since the command of the record has stopped it."""
     if state.running or state.active_state in {"activating", "reloading"}:
         return False
     if state.started is None or record.stopped is None:
@@ -159,9 +159,12 @@ def _commands(record: Record) -> tuple[tuple[str, str], ...]:
     # Imported here, as in `found`.
     from k3s_rootless.operations.backup.transaction import ABORTS, CONTINUES
 
-    if record.only_stopped:
-        return (("start K3s", CONTINUES[record.kind]),)
+    start = ("start K3s", "k3s-rootless up")
     finish = ("finish", CONTINUES[record.kind])
+    if start[1] == finish[1]:
+        return (start,)
+    if record.only_stopped:
+        return (finish, start)
     if record.kind in ABORTS:
         return (finish, ("undo", ABORTS[record.kind]))
     return (finish,)

@@ -8,10 +8,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from k3s_rootless import command
+from k3s_rootless.cluster.certificates import files
 from k3s_rootless.k3s.settings import Settings
 from k3s_rootless.linux import sockets
 from k3s_rootless.observation import Known, Observed, Unknown
@@ -32,6 +34,7 @@ from k3s_rootless.preflight.probes import (
     trial,
 )
 from k3s_rootless.preflight.records import (
+    CertificateEnds,
     Confinement,
     Offer,
     Problem,
@@ -181,6 +184,11 @@ def _token(at: UnitInputs) -> Observed[Token]:
     return configuration.token(at.settings.data, given, at.settings.directory)
 
 
+def _certificates(at: UnitInputs) -> Observed[CertificateEnds]:
+    found = files.ends(at.settings.data, at.context.uid)
+    return translate.certificate_ends(found, datetime.now(UTC))
+
+
 HOST: tuple[Probe[HostInputs], ...] = (
     Probe("cgroup", lambda at: host.cgroup_mode(at.root)),
     Probe("sysctls", lambda at: host.sysctls(at.root), unknown=_sysctls_unknown),
@@ -241,6 +249,7 @@ OF_UNIT: tuple[Probe[UnitInputs], ...] = (
         lambda at: own_kubeconfigs.read(at.settings.data, at.context.uid),
         after=("unit",),
     ),
+    Probe("certificates", _certificates, after=("unit",)),
     Probe("cluster", lambda at: datastore.cluster(at.settings.data), after=("unit",)),
 )
 """The probes that start after systemd has answered.

@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from k3s_rootless.k3s import certificates
+from k3s_rootless.k3s.certificates import Renewal
 from k3s_rootless.k3s.features import child_to_parent_port
 from k3s_rootless.observation import Known, Observed, Unknown
 from k3s_rootless.paths import FOREGROUND, UNIT
 from k3s_rootless.ports.sources import holders
-from k3s_rootless.preflight.records import Offer, Unit, UsedPort
+from k3s_rootless.preflight.records import CertificateEnds, Offer, Unit, UsedPort
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from k3s_rootless.binaries.facts import Answers
+    from k3s_rootless.cluster.certificates.facts import Ends
     from k3s_rootless.k3s.settings import Settings
     from k3s_rootless.linux.facts import Listener
     from k3s_rootless.service.facts import UnitState
@@ -43,6 +48,23 @@ def used_ports(
 def offers(answers: Answers) -> tuple[Offer, ...]:
     """Return the last known answer of K3s's channels in the form that the checks use."""
     return tuple(Offer(one.latest, answers.date_of(one)) for one in answers.channels if one.latest)
+
+
+def certificate_ends(found: Observed[Ends], now: datetime) -> Observed[CertificateEnds]:
+    """Return the ends of K3s's certificates in the form that the checks use."""
+    if isinstance(found, Unknown):
+        return found
+    renewed: dict[str, datetime] = {}
+    authorities: dict[str, datetime] = {}
+    for one in found.value.files:
+        if isinstance(one.ends, Unknown):
+            return Unknown(f"{one.name}: {one.ends.reason}")
+        match certificates.purpose(one.name).renewal:
+            case Renewal.START | Renewal.EACH_START:
+                renewed[one.name] = one.ends.value
+            case Renewal.NEVER:
+                authorities[one.name] = one.ends.value
+    return Known(CertificateEnds(now, renewed, authorities), found.source)
 
 
 def unit(found: Observed[UnitState]) -> Observed[Unit]:

@@ -17,7 +17,7 @@ from k3s_rootless.errors import RootlessError, UsageError
 from k3s_rootless.k3s import options, version
 from k3s_rootless.linux import sockets
 from k3s_rootless.operations import change_drop_in, first_start, installation, rotation
-from k3s_rootless.operations.configuration import own, settings_list
+from k3s_rootless.operations.configuration import node_drift, own, settings_list
 from k3s_rootless.paths import UNIT
 from k3s_rootless.service.act import apply
 from k3s_rootless.service.drop_ins import configuration
@@ -121,6 +121,8 @@ def _change_unit(context: Context, changes: Mapping[str, Sequence[str]], *, forc
             _renew_certificates(context, manager, state)
         base = settings_list.base_argv(context, directory, state)
         resolved = settings_list.next_start(context, state, manager.environment, configured, base)
+    for one in node_drift.read(context, state, resolved, set(changes)):
+        context.notice(one.describe())
     rows = tuple(settings_list.setting(name, state, resolved, configured, base) for name in changes)
     cause = settings_list.restart_cause(context, state, directory)
     return Changed(state, changed, cause, rows)
@@ -173,6 +175,9 @@ def _checked(
                 checked.append(_checked_limit(context, LIMITS[name], value))
         except ValueError as error:
             raise UsageError(f"cannot set {name} to `{value}`: {error}") from None
+    problem = options.contradiction(name, checked)
+    if problem:
+        raise UsageError(f"cannot set {name}: {problem}")
     return tuple(dict.fromkeys(checked))
 
 

@@ -29,6 +29,7 @@ def list_document(answer: Answer) -> dict[str, Any]:
             {"name": one.name, "path": str(one.origin.path), "line": one.origin.line}
             for one in answer.resolved.skipped
         ],
+        "drift": [one.document() for one in answer.drift],
         "unknown": list(answer.resolved.problems),
         "errors": [],
     }

@@ -12,7 +12,7 @@ from k3s_rootless.k3s.flags import Kind, named
 from k3s_rootless.k3s.origin import Source
 from k3s_rootless.observation import Unknown
 from k3s_rootless.operations import first_start, installation, server_settings, unit_changes
-from k3s_rootless.operations.configuration import own
+from k3s_rootless.operations.configuration import node_drift, own
 from k3s_rootless.operations.configuration.setting import Setting
 from k3s_rootless.paths import UNIT
 from k3s_rootless.service.drop_ins import configuration, drop_in
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from k3s_rootless.k3s.options import Option
     from k3s_rootless.k3s.origin import Value
     from k3s_rootless.k3s.settings import Settings
+    from k3s_rootless.operations.configuration.node_drift import Difference
     from k3s_rootless.operations.context import Context
     from k3s_rootless.service.drop_ins.configuration import Configuration
     from k3s_rootless.service.facts import UnitState
@@ -43,13 +44,15 @@ class DropIn:
 class Answer:
     """All settings, the drop-in that `config` writes, and why a restart is required.
 
-    `resolved` is what the settings were taken from.
+    `resolved` is what the settings were taken from. `drift` are labels and taints that the node
+    does not have, although they are set.
     """
 
     settings: tuple[Setting, ...]
     drop_in: DropIn | None
     restart_needed: str | None
     resolved: Settings
+    drift: tuple[Difference, ...] = ()
 
 
 def read(context: Context) -> Answer:
@@ -71,7 +74,8 @@ def read(context: Context) -> Answer:
     names = (*options.OPTIONS, *LIMITS)
     rows = [setting(name, state, resolved, configured, base) for name in names]
     rows += own.settings(context)
-    return Answer(tuple(rows), written, restart_cause(context, state, directory), resolved)
+    drift = node_drift.read(context, state, resolved, options.NODE_MARKS)
+    return Answer(tuple(rows), written, restart_cause(context, state, directory), resolved, drift)
 
 
 def one(context: Context, name: str) -> Setting:
@@ -164,9 +168,10 @@ def _limit(name: str, state: UnitState, set_to: tuple[str, ...]) -> Setting:
     return Setting(name, values, origin, what, set_to)
 
 
-def notes(resolved: Settings) -> list[str]:
-    """Return notes about the configuration files that K3s reads, and what K3s skips in them."""
-    lines = []
+def notes(answer: Answer) -> list[str]:
+    """Return notes about the node, and the configuration files that K3s reads and skips."""
+    resolved = answer.resolved
+    lines = [one.describe() for one in answer.drift]
     for file in resolved.files:
         if file.missing:
             lines.append(f"K3s reads no settings from {file.path}: {file.missing}")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from k3s_rootless.cluster.certificates.facts import Ends
 from k3s_rootless.journal import loops
 from k3s_rootless.observation import Known, Observed, Unknown, value_or
 from k3s_rootless.operations.readiness import missing, phases
@@ -39,6 +40,8 @@ STATES = {
     NOT_RUNNING: "not running",
     NOT_READY: "running, not ready",
 }
+
+_NO_ENDS = Known(Ends())
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +89,8 @@ class Snapshot:
     report. `version` is the release that the unit was written for. `variables` are the names of
     variables that have changed since K3s was started. `period` and `cause` are None if there was no
     reason to read the journal. `stale_copies` are the copies of the kubeconfig that differ from it;
-    those that cannot be read are left out. `pending` are changes that are not in effect yet, and
+    those that cannot be read are left out. `certificate_ends` are those of all certificates in the
+    data directory. `pending` are changes that are not in effect yet, and
     `unfinished` is the work of an interrupted command.
     """
 
@@ -110,6 +114,7 @@ class Snapshot:
     cause: Observed[Cause | None] | None
     milestones: Sequence[Milestone]
     certificates: tuple[Certificate, ...] = ()
+    certificate_ends: Observed[Ends] = _NO_ENDS
     stale_copies: tuple[Copy, ...] = ()
     pending: tuple[Pending, ...] = ()
 
@@ -270,6 +275,7 @@ class Snapshot:
         yield "lingering", self.lingers
         yield "unfinished work", self.unfinished
         yield "backups", self.backups
+        yield "certificates", self.certificate_ends
         yield "restarts", self.period
         yield "cause", self.cause
         if self.state is not None and self.state.running:

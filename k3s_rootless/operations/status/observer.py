@@ -121,6 +121,7 @@ def _record(check: Check, problem: RootlessError | None) -> Snapshot:
         cause=None,
         milestones=parts.reached(check.state, check.settings, kit, nodes),
         certificates=parts.certificates(kubeconfig, ready),
+        certificate_ends=check.answer(queries.CERTIFICATE_ENDS),
         stale_copies=value_or(check.answer(queries.STALE_COPIES), ()),
     )
     changed = value_or(check.answer(queries.CHANGED), None)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from k3s_rootless import trust
 from k3s_rootless.cluster import access
-from k3s_rootless.cluster import certificates as reader
+from k3s_rootless.cluster.certificates import validity
 from k3s_rootless.errors import RootlessError
 from k3s_rootless.k3s import version
 from k3s_rootless.observation import Known, Observed, Unknown
@@ -232,6 +232,6 @@ def certificates(
 
 def _certificate(owner: str, content: bytes) -> Certificate:
     try:
-        return Certificate(owner, Known(reader.until(content), "notAfter"))
+        return Certificate(owner, Known(validity.until(content), "notAfter"))
     except RootlessError as error:
         return Certificate(owner, Unknown(error.message))

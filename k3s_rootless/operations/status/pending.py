@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from k3s_rootless.cluster.certificates import renewal
 from k3s_rootless.cluster.kubeconfig.facts import NAME
+from k3s_rootless.k3s import certificates
 from k3s_rootless.observation import Known, value_or
 from k3s_rootless.service.drop_ins import drop_in, environment
 from k3s_rootless.service.unit import pending_changes
 from k3s_rootless.service.unit.pending_changes import Pending
 
 if TYPE_CHECKING:
+    from k3s_rootless.cluster.certificates.facts import End
     from k3s_rootless.operations.status.model import Snapshot
     from k3s_rootless.service.facts import UnitState
     from k3s_rootless.service.unit.pending_changes import Part
@@ -36,6 +39,7 @@ def of(snapshot: Snapshot, changed: datetime | None, *, as_started: bool) -> tup
         *_of_settings(snapshot),
         *_of_release(snapshot),
         *_of_copies(snapshot),
+        *_of_certificates(snapshot),
     )
     if snapshot.state is None or not snapshot.state.in_foreground:
         return found
@@ -89,6 +93,38 @@ def _of_copies(snapshot: Snapshot) -> Iterator[Pending]:
         own = snapshot.settings.kubeconfig
         cause = f"{one.file} has other certificates or another server than {own}"
         yield Pending("merge", cause, command)
+
+
+def _of_certificates(snapshot: Snapshot) -> Iterator[Pending]:
+    ends = value_or(snapshot.certificate_ends, None)
+    if ends is None:
+        return
+    running = snapshot.state is not None and snapshot.state.running
+    if running and ends.saved is not None:
+        cause = f"the certificates were rotated while K3s was running ({ends.saved} exists)"
+        yield Pending("restart", cause, _RESTART)
+    elif running:
+        days = certificates.window_days(snapshot.version)
+        due = renewal.due(ends.files, days, snapshot.time)
+        if due:
+            command = _RESTART
+            yield Pending("certificates", _ending(due, snapshot.time), command)
+    due = renewal.due_authorities(ends.files, snapshot.time)
+    if due:
+        yield Pending("authorities", _ending(due, snapshot.time), "k3s-rootless certs rotate-ca")
+
+
+def _ending(due: Sequence[End], now: datetime) -> str:
+    """Return a sentence about the first certificate that ends, and how many follow it."""
+    first = due[0]
+    word = "ends"
+    end = value_or(first.ends, now)
+    if end <= now:
+        word = "has ended"
+    text = f"the certificate {first.name} {word} on {end:%Y-%m-%d}"
+    if len(due) > 1:
+        text += f" ({len(due)} in all)"
+    return text
 
 
 def _of_release(snapshot: Snapshot) -> Iterator[Pending]:

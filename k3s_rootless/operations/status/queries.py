@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from k3s_rootless.cluster import api
+from k3s_rootless.cluster.certificates import files as certificates
 from k3s_rootless.cluster.kubeconfig import connection, copies
 from k3s_rootless.cluster.kubeconfig import read as kubeconfigs
 from k3s_rootless.errors import RootlessError
@@ -28,6 +29,7 @@ from k3s_rootless.service.systemd import logind
 if TYPE_CHECKING:
     from k3s_rootless.background import BackgroundQuery
     from k3s_rootless.backup.records import Age
+    from k3s_rootless.cluster.certificates.facts import Ends
     from k3s_rootless.cluster.facts import Credentials, Kubeconfig, Node, Readiness
     from k3s_rootless.cluster.kubeconfig.facts import Copy
     from k3s_rootless.k3s.settings import Settings
@@ -190,6 +192,10 @@ def _stale_copies(check: Check) -> Observed[tuple[Copy, ...]]:
     return Known(stale.stale(check.context, lambda: check.value(KUBECONFIG)), copies.RECORD)
 
 
+def _certificate_ends(check: Check) -> Observed[Ends]:
+    return certificates.ends(check.settings.data, check.context.uid)
+
+
 def _lingers(check: Check) -> Observed[bool]:
     return logind.lingers(check.context.user, check.context.paths.root)
 
@@ -219,6 +225,7 @@ AS_STARTED = Query("record", _FILES, _as_started, of_start=True)
 CHANGED = Query("changes", _FILES, _changed, of_running=True)
 INSTALLED = Query("k3s", "k3s", _installed)
 STALE_COPIES = Query("copies of the kubeconfig", _FILES, _stale_copies)
+CERTIFICATE_ENDS = Query("certificates", _FILES, _certificate_ends)
 LINGERS = Query("lingering", _FILES, _lingers)
 UNFINISHED = Query("unfinished work", _FILES, _unfinished)
 BACKUPS = Query("backups", _FILES, _backups)
@@ -234,6 +241,7 @@ QUERIES: tuple[Query[Any], ...] = (
     CHANGED,
     INSTALLED,
     STALE_COPIES,
+    CERTIFICATE_ENDS,
     LINGERS,
     UNFINISHED,
     BACKUPS,

@@ -5,12 +5,13 @@ K3s does not start if one of them is wrong.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
 from itertools import chain
 from shlex import quote
 
 from k3s_rootless.finding import FixableBy, Remedy
-from k3s_rootless.k3s import config_file, flags, integers, issued
+from k3s_rootless.k3s import certificates, config_file, flags, integers, issued
 from k3s_rootless.k3s.flags import Flag, Kind
 from k3s_rootless.k3s.issued import OwnKubeconfig
 from k3s_rootless.k3s.version import Version
@@ -25,13 +26,18 @@ from k3s_rootless.preflight.checks.judgement import (
     warned,
 )
 from k3s_rootless.preflight.facts import Facts
-from k3s_rootless.preflight.records import Target, Token
+from k3s_rootless.preflight.records import CertificateEnds, Target, Token
 from k3s_rootless.preflight.remedies import host
 from k3s_rootless.preflight.remedies.settings import from_command, without, without_file
 
 check = Checklist()
 _SWITCH = frozenset(
     ["1", "t", "T", "TRUE", "true", "True", "0", "f", "F", "FALSE", "false", "False"]
+)
+_NEW_AUTHORITIES = Remedy(
+    FixableBy.USER,
+    "replace the authorities; docs/how-to/certificates.md has the steps",
+    ("k3s-rootless certs list",),
 )
 _REQUIRED = {
     Kind.NUMBER: "the value must be a number",
@@ -138,6 +144,43 @@ def config_certificates(facts: Facts, seen: Known[tuple[OwnKubeconfig, ...]]) ->
     )
     remedy = Remedy(FixableBy.USER, text, (command,))
     return failed(stale, "K3s exits during its next start", remedy, seen.source)
+
+
+@check.seen("config.expiry", "Ends of the certificates", FATAL, "certificates", "unit", "k3s")
+def config_expiry(facts: Facts, seen: Known[CertificateEnds]) -> Judgement:
+    """Check that the certificates of K3s are valid for some time.
+
+    K3s renews them at a start within 120 days of their ends (90 days in earlier releases), and
+    never renews its authorities.
+    """
+    found = seen.value
+    ended, soon = _first_ends(found.authorities, found.now, certificates.AUTHORITY_DAYS)
+    if ended:
+        reason = "no part of the cluster trusts another one, and K3s does not renew authorities"
+        return failed(ended, reason, _NEW_AUTHORITIES, seen.source)
+    active = isinstance(facts.unit, Known) and facts.unit.value.active_state == "active"
+    days = certificates.window_days(_version(facts))
+    due = " and ".join(filter(None, _first_ends(found.renewed, found.now, days)))
+    if due and active:
+        text = "restart K3s, which renews its certificates"
+        remedy = Remedy(FixableBy.USER, text, ("k3s-rootless restart",))
+        return warned(due, f"K3s renews them only at a start ({days} days before)", remedy)
+    if soon:
+        reason = "K3s does not renew its authorities"
+        return warned(soon, reason, _NEW_AUTHORITIES, seen.source)
+    if not found.renewed:
+        return passed("not created yet", seen.source)
+    if due:
+        return passed("the next start renews them", seen.source)
+    return passed(f"valid until {min(found.renewed.values()):%Y-%m-%d}", seen.source)
+
+
+def _first_ends(ends: Mapping[str, datetime], now: datetime, days: int) -> tuple[str, str]:
+    """Return which certificate has ended first, and which ends first within some days."""
+    ordered = sorted((end, name) for name, end in ends.items() if end < now + timedelta(days=days))
+    ended = [f"{name} has ended on {end:%Y-%m-%d}" for end, name in ordered if end <= now]
+    soon = [f"{name} ends on {end:%Y-%m-%d}" for end, name in ordered if end > now]
+    return next(iter(ended), ""), next(iter(soon), "")
 
 
 def _version(facts: Facts) -> Version | None:

@@ -11,6 +11,7 @@ from k3s_rootless.operations.configuration import document, settings_list
 from k3s_rootless.operations.configuration.setting import Setting
 from k3s_rootless.operations.configuration.settings_list import Answer
 from k3s_rootless.own_settings import NAMES
+from k3s_rootless.paths import UNIT
 from k3s_rootless.service.drop_ins.limits import LIMITS
 from k3s_rootless.service.unit.seal import Author, sealed
 from tests.fakes.managed_host import COMMAND, ManagedHost
@@ -165,7 +166,7 @@ def test_the_files_that_k3s_reads_and_the_ignored_keys_are_noted(host: ManagedHo
     assert [
         f"K3s also reads {path}",
         f"K3s ignores `no-such-option` ({path}:1): this release has no such option",
-    ] == settings_list.notes(answer.resolved)
+    ] == settings_list.notes(answer)
     found = document.list_document(answer)
     assert [{"name": "no-such-option", "path": str(path), "line": 1}] == found["skipped"]
     assert [{"path": str(path), "missing": None}] == found["config_files"]
@@ -179,7 +180,7 @@ def test_a_missing_configuration_file_is_noted(host: ManagedHost) -> None:
 
     answer: Answer = settings_list.read(host.context)
 
-    (note,) = settings_list.notes(answer.resolved)
+    (note,) = settings_list.notes(answer)
     assert note.startswith("K3s reads no settings from ")
     assert [True] == [
         bool(one["missing"]) for one in document.list_document(answer)["config_files"]
@@ -201,3 +202,15 @@ def test_a_file_that_changed_after_the_start_needs_a_restart(host: ManagedHost) 
         "the unit or a drop-in changed after K3s was started",
         f"`{path}` changed after K3s was started",
     }
+
+
+def test_labels_of_a_running_node_that_cannot_be_read_are_unknown(host: ManagedHost) -> None:
+    host.install(f"[Service]\nExecStart={COMMAND} --node-label=tier=web\n")
+    with host.context.manager() as manager:
+        manager.start(UNIT)
+
+    answer = settings_list.read(host.context)
+
+    (one,) = answer.drift
+    assert one.describe().startswith("unknown: whether the node has node-label tier=web: ")
+    assert one.document()["unknown"] == document.list_document(answer)["drift"][0]["unknown"]

@@ -8,11 +8,13 @@ therefore keeps the port of the start that issued the certificate.
 
 from __future__ import annotations
 
+import json
 import os
 import ssl
 import tempfile
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import trustme
@@ -29,6 +31,9 @@ _NAMES = (
 )
 
 
+_YEAR = timedelta(days=365)
+SAVED = "db/authorities.json"
+"""New authorities in the datastore of the stand-in, below DATA/server."""
 CLIENTS = {
     "admin": "client-admin",
     "supervisor": "client-supervisor",
@@ -59,24 +64,31 @@ def prepare(directory: Path, names: tuple[str, ...], inner_port: int) -> Certifi
     The files are in `directory`. The server certificate is issued at each start.
     """
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    replaced = _use_saved(directory)
+    # The listener of K3s regenerates its certificate if this file exists.
+    (directory / "dynamic-cert-regenerate").unlink(missing_ok=True)
     server_ca, _ = _authority(directory, "server-ca")
     client_ca, new = _authority(directory, "client-ca")
+    new = new or replaced
     for name, client in CLIENTS.items():
         if new or not all((directory / f"{client}.{kind}").exists() for kind in ("crt", "key")):
             _issue_client(directory, name, client, client_ca, inner_port)
-    serving = server_ca.issue_cert(*_NAMES, *names, common_name="k3s", organization_name="k3s")
+    end = datetime.now(UTC) + _YEAR
+    serving = server_ca.issue_cert(
+        *_NAMES, *names, common_name="k3s", organization_name="k3s", not_after=end
+    )
     write_private(directory / "serving-kube-apiserver.crt", _joined(serving))
     write_private(directory / "serving-kube-apiserver.key", serving.private_key_pem.bytes())
     server = _context(serving)
     server.verify_mode = ssl.CERT_OPTIONAL
-    server.load_verify_locations(cadata=client_ca.cert_pem.bytes().decode())
+    server.load_verify_locations(cafile=directory / "client-ca.crt")
     ingress = _context(
         trustme.CA().issue_cert("traefik.default", common_name="TRAEFIK DEFAULT CERT")
     )
     chain, key = ((directory / f"client-admin.{kind}").read_bytes() for kind in ("crt", "key"))
-    return Certificates(
-        server_ca.cert_pem.bytes(), client_ca.cert_pem.bytes(), chain, key, server, ingress
-    )
+    # With a new authority, the files also have those that have signed it.
+    bundle = (directory / "server-ca.crt").read_bytes()
+    return Certificates(bundle, client_ca.cert_pem.bytes(), chain, key, server, ingress)
 
 
 def _issue_client(
@@ -84,7 +96,10 @@ def _issue_client(
 ) -> None:
     groups = "system:masters" if name in {"admin", "supervisor", "api-server"} else "k3s"
     leaf = authority.issue_cert(
-        f"{name}.k3s.invalid", common_name=f"system:{name}", organization_name=groups
+        f"{name}.k3s.invalid",
+        common_name=f"system:{name}",
+        organization_name=groups,
+        not_after=datetime.now(UTC) + _YEAR,
     )
     write_private(directory / f"{client}.crt", _joined(leaf))
     write_private(directory / f"{client}.key", leaf.private_key_pem.bytes())
@@ -124,6 +139,20 @@ def write_private(path: Path, data: bytes, mode: int = 0o600) -> None:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def _use_saved(directory: Path) -> bool:
+    """Write the authorities that `rotate-ca` has saved in the datastore; return if there are any.
+
+    K3s issues a certificate again if it was not signed by the present authority.
+    """
+    saved = directory.parent / SAVED
+    if not saved.exists():
+        return False
+    for name, text in json.loads(saved.read_text()).items():
+        write_private(directory / name, text.encode())
+    saved.unlink()
+    return True
 
 
 def _authority(directory: Path, name: str) -> tuple[trustme.CA, bool]:

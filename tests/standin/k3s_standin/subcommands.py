@@ -101,6 +101,11 @@ def _rotate_token(words: list[str], release: Release) -> int:
 
 
 def _certificate(words: list[str], release: Release, journal: Journal) -> int:
+    if words[:1] == ["rotate-ca"]:
+        _ping(_option(words, "server", "s") or os.environ.get("K3S_URL", "https://127.0.0.1:6443"))
+        new = Path(_option(words, "path"))
+        force = "--force" in words
+        return rotation.save_authorities(data_dir(release, words), new, journal, force=force)
     if words[:1] != ["check"]:
         return rotation.run(words, release, journal)
     tls = data_dir(release, words) / "server" / "tls"

@@ -15,7 +15,7 @@ from cryptography.x509.oid import NameOID
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from k3s_rootless.cluster import certificates
+from k3s_rootless.cluster.certificates import validity
 from k3s_rootless.errors import RootlessError
 
 KEY = ec.generate_private_key(ec.SECP256R1())
@@ -47,8 +47,8 @@ def test_the_time_matches_cryptography(until: datetime, name: str, serial: int) 
 
     assert (
         made.not_valid_after_utc
-        == certificates.until(made.public_bytes(DER))
-        == certificates.until(made.public_bytes(PEM))
+        == validity.until(made.public_bytes(DER))
+        == validity.until(made.public_bytes(PEM))
     )
 
 
@@ -56,13 +56,13 @@ def test_the_first_certificate_of_a_chain_is_used() -> None:
     near, far = datetime(2027, 11, 24, 1, 2, 3, tzinfo=UTC), datetime(2051, 1, 1, tzinfo=UTC)
     chain = certificate(near).public_bytes(PEM) + certificate(far).public_bytes(PEM)
 
-    assert near == certificates.until(chain)
+    assert near == validity.until(chain)
 
 
 @given(st.binary(max_size=400))
 def test_invalid_certificates_are_refused(content: bytes) -> None:
     with pytest.raises(RootlessError, match=r"it is not valid X\.509"):
-        certificates.until(content)
+        validity.until(content)
 
 
 @given(st.data())
@@ -74,6 +74,6 @@ def test_a_damaged_certificate_gives_a_time_or_an_error(data: st.DataObject) -> 
     cut = data.draw(st.integers(0, len(der)))
     for damaged in (bytes(der), bytes(der[:cut])):
         try:
-            assert certificates.until(damaged).tzinfo is UTC
+            assert validity.until(damaged).tzinfo is UTC
         except RootlessError as error:
             assert "not valid X.509" in error.message  # noqa: PT017 (both are valid)

@@ -1,0 +1,1 @@
+"""The certificates of K3s: list them, and issue new ones."""
