@@ -132,6 +132,7 @@ READERS = (
 PERFORMERS = (
     "service/act/",
     "cluster/ending.py",
+    "cluster/supervisor.py",
     "node/entry.py",
     "node/inside.py",
     "binaries/download.py",

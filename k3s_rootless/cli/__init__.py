@@ -39,6 +39,7 @@ _COMMANDS = {
     "unit": "Show the systemd unit of K3s and its drop-ins",
     "config": "Show or change K3s server flags and resource limits",
     "backup": "Create, verify and restore backups of the cluster",
+    "token": "Show, rotate, create and delete the tokens of K3s",
     "reset": "Replace the cluster by an empty one",
     "linger": "Keep K3s running after logout (lingering)",
     "release": "Download, verify, list and switch releases of K3s",
@@ -53,7 +54,7 @@ _COMMANDS = {
 
 `--help` thus loads no command module; a test compares the summaries with those of the commands.
 """
-_GROUPS = frozenset({"backup", "config", "env", "images", "kubeconfig", "release", "unit"})
+_GROUPS = frozenset({"backup", "config", "env", "images", "kubeconfig", "release", "token", "unit"})
 """Commands that have subcommands and do nothing themselves."""
 _PASS_THROUGH = frozenset({"k3s", "kubectl", "shell"})
 """Commands that run another program, to which all options belong."""
