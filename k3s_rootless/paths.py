@@ -87,6 +87,16 @@ class Paths:
         return self.own / "transaction.json"
 
     @property
+    def token_rotation(self) -> Path:
+        """The record of a rotation of the token that is not finished. It contains secrets."""
+        return self.own / "token-rotation.json"
+
+    @property
+    def earlier_tokens(self) -> Path:
+        """The tokens that were replaced, which earlier backups need. They are secrets."""
+        return self.own / "earlier-tokens.json"
+
+    @property
     def scheduled_record(self) -> Path:
         """The record of the last scheduled backup."""
         return self.backups / "scheduled.json"

@@ -87,18 +87,23 @@ class UnixPeer:
 
 @dataclass(frozen=True, slots=True)
 class TlsPeer:
-    """An HTTPS server with a certificate that the context verifies, such as K3s's API server."""
+    """An HTTPS server with a certificate that the context verifies, such as K3s's API server.
+
+    `authorization` is the value of the header of this name, empty for none.
+    """
 
     host: str
     port: int
     context: ssl.SSLContext
+    authorization: str = field(default="", repr=False)
 
     def get(self, path: str, *, timeout: float) -> Answer:
         """Request `path`; see Peer."""
         connection = http.client.HTTPSConnection(
             self.host, self.port, timeout=timeout, context=self.context
         )
-        return _get(connection, path, timeout, f"https://{self.host}:{self.port}")
+        request = _Request(authorization=self.authorization)
+        return _get(connection, path, timeout, f"https://{self.host}:{self.port}", request)
 
     def change(
         self, method: str, path: str, body: bytes = b"", kind: str = "", *, timeout: float
@@ -110,7 +115,7 @@ class TlsPeer:
         connection = http.client.HTTPSConnection(
             self.host, self.port, timeout=timeout, context=self.context
         )
-        request = _Request(method, body, kind)
+        request = _Request(method, body, kind, self.authorization)
         return _get(connection, path, timeout, f"https://{self.host}:{self.port}", request)
 
     def stream(self, path: str, *, timeout: float) -> Generator[bytes, None, None]:
@@ -124,14 +129,17 @@ class TlsPeer:
 @dataclass(frozen=True, slots=True)
 class _Request:
     method: str = "GET"
-    body: bytes = b""
+    body: bytes = field(default=b"", repr=False)
     kind: str = ""
+    authorization: str = field(default="", repr=False)
 
     @property
     def headers(self) -> dict[str, str]:
         headers = {"Accept": "application/json"}
         if self.kind:
             headers["Content-Type"] = self.kind
+        if self.authorization:
+            headers["Authorization"] = self.authorization
         return headers
 
 

@@ -147,6 +147,7 @@ READERS = (
 PERFORMERS = (
     "service/act/",
     "cluster/ending.py",
+    "cluster/supervisor.py",
     "node/entry.py",
     "node/inside.py",
     "binaries/download.py",

@@ -129,6 +129,24 @@ def written_since(file: Path, number: int) -> tuple[str, ...]:
         return ()
 
 
+def existing(file: Path, prefix: str) -> frozenset[str]:
+    """Return the names of the objects that exist and begin with a prefix.
+
+    Another process may write to the database. Empty if it cannot be read.
+    """
+    sqlite = module()
+    try:
+        with closing(opened(sqlite, file, "ro")) as found:
+            rows = found.execute(
+                "SELECT name, deleted, max(id) FROM kine WHERE name >= ? AND name < ?"
+                " GROUP BY name",
+                (prefix, f"{prefix}\x7f"),
+            )
+            return frozenset(str(name) for name, deleted, _ in rows if not deleted)
+    except sqlite.Error:
+        return frozenset()
+
+
 def has_objects(found: sqlite3.Connection) -> bool:
     """Return whether a database has K3s's table of objects. Raises sqlite3.Error."""
     tables = found.execute("SELECT 1 FROM sqlite_master WHERE type='table' AND name='kine'")

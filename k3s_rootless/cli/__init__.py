@@ -42,6 +42,7 @@ _COMMANDS = {
     "config": "Show or change K3s server flags and resource limits",
     "certs": "List and rotate the certificates of K3s",
     "backup": "Create, verify and restore backups of the cluster",
+    "token": "Show, rotate, create and delete the tokens of K3s",
     "reset": "Replace the cluster by an empty one",
     "linger": "Keep K3s running after logout (lingering)",
     "release": "Download, verify, list and switch releases of K3s",
@@ -57,7 +58,18 @@ _COMMANDS = {
 `--help` thus loads no command module; a test compares the summaries with those of the commands.
 """
 _GROUPS = frozenset(
-    {"backup", "certs", "config", "env", "images", "kubeconfig", "policies", "release", "unit"}
+    {
+        "backup",
+        "certs",
+        "config",
+        "env",
+        "images",
+        "kubeconfig",
+        "policies",
+        "release",
+        "token",
+        "unit",
+    }
 )
 """Commands that have subcommands and do nothing themselves."""
 _PASS_THROUGH = frozenset({"k3s", "kubectl", "shell"})

@@ -6,16 +6,14 @@ Standard input is for values with a password: other users of the host can read a
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from k3s_rootless.cli import secret_input
 from k3s_rootless.errors import UsageError
 from k3s_rootless.service.drop_ins import environment
 from k3s_rootless.service.environment import variables
 from k3s_rootless.service.environment.pending import PREFIX
-from k3s_rootless.service.environment.variables import LONGEST
 from k3s_rootless.support.redaction import addresses
 
 if TYPE_CHECKING:
@@ -91,37 +89,6 @@ def completed(given: Sequence[str]) -> tuple[str, ...]:
         if names:
             reason = f"several variables have no value: {', '.join(names)}"
         raise UsageError(f"cannot read a value from standard input: {reason}", hint=_USAGE)
-    value = _value(names[0])
+    name = names[0]
+    value = secret_input.read(f"value of {name}", f"set {name}", _USAGE)
     return tuple(f"{word}={value}" if word == names[0] else word for word in given)
-
-
-def _value(name: str) -> str:
-    if sys.stdin is not None and sys.stdin.isatty():
-        from getpass import getpass
-
-        return getpass(f"value of {name}: ")
-    text = _read(name)
-    if not text:
-        raise UsageError(f"cannot set {name}: standard input is empty", hint=_USAGE)
-    line, _, rest = text.partition("\n")
-    if rest:
-        raise UsageError(f"cannot set {name}: standard input has more than one line", hint=_USAGE)
-    return line.removesuffix("\r")
-
-
-def _read(name: str) -> str:
-    raw = b""
-    try:
-        # Read bytes, because an environment contains bytes in any locale. Standard input may be
-        # closed.
-        while len(raw) <= LONGEST:
-            more = os.read(0, LONGEST + 2 - len(raw))
-            if not more:
-                break
-            raw += more
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise UsageError(
-            f"cannot set {name}: cannot read standard input: {reason}", hint=_USAGE
-        ) from error
-    return os.fsdecode(raw)

@@ -7,6 +7,8 @@ import re
 _PREFIX = "K10"
 _HASH_LENGTH = 64
 _BOOTSTRAP = re.compile(r"[a-z0-9]{6}\.[a-z0-9]{16}", re.ASCII)
+_NEW = re.compile(r"[A-Za-z0-9_~-]{16,256}", re.ASCII)
+BOOTSTRAP_ID = re.compile(r"[a-z0-9]{6}", re.ASCII)
 
 
 def password(token: str) -> str | None:
@@ -24,3 +26,17 @@ def password(token: str) -> str | None:
     if _BOOTSTRAP.fullmatch(rest):
         return None
     return rest.partition(":")[2] or None
+
+
+def refusal(new: str) -> str | None:
+    """Return why a text is not used as a new token; None if it can be used.
+
+    The accepted characters need no quotes in a unit, an environment file or YAML.
+    """
+    if new.startswith(_PREFIX):
+        return f"a new token must not start with {_PREFIX}: only the password is set"
+    if new.isdecimal():
+        return "a token of digits alone is a number in YAML"
+    if not _NEW.fullmatch(new):
+        return "it must have 16 to 256 letters, digits, `-`, `_` or `~`"
+    return None

@@ -24,6 +24,7 @@ from k3s_rootless.operations.foreground import active
 from k3s_rootless.operations.kubeconfig import document as kubeconfig_document
 from k3s_rootless.operations.kubeconfig.removed import Removed
 from k3s_rootless.operations.releases import all_releases
+from k3s_rootless.operations.token import record as tokens
 from k3s_rootless.service.act import apply
 from k3s_rootless.service.plan import steps as plan_steps
 
@@ -259,7 +260,7 @@ class _Work:
         return True
 
     def forget(self, *, purged: bool) -> None:
-        """Remove the record of a command that has stopped K3s.
+        """Remove the record of a command that has stopped K3s; after a purge, also the tokens.
 
         The record of a reset is needed as long as there is data to remove.
         """
@@ -267,6 +268,7 @@ class _Work:
             unfinished.forget_stop(self.context)
             if purged and not self.problems:
                 unfinished.forget_reset(self.context)
+                tokens.forget(self.context.paths)
         except RootlessError as error:
             self.problems.append(error.message)
 

@@ -68,6 +68,7 @@ def plan(context: Context, request: Request) -> Plan:
     Raises UsageError for an unknown check, PreflightFailed if the host is not ready, WouldOverwrite
     for a unit that was edited, RootlessError.
     """
+    unfinished.require_no_rotation(context)
     if record := unfinished.continued_by_up(context):
         context.notice(f"`up` first continues or undoes the interrupted {record.name}")
     with checking.begin(context, request.ignored) as checks, context.manager() as manager:
@@ -88,6 +89,7 @@ def up(context: Context, request: Request, ask: Ask) -> Started:
     NotReady, or RootlessError with the cause, if K3s does not become ready.
     """
     begun = time.monotonic()
+    unfinished.require_no_rotation(context)
     if context.paths.transaction.exists():
         # Imported here, because hardly any run finds an interrupted upgrade.
         from k3s_rootless.operations.upgrade import resume

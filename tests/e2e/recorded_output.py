@@ -168,6 +168,7 @@ def _of_the_first_start(tool: Tool) -> Iterator[Recording]:
     tool("backup", "schedule", "off")
     yield from _of_certificates(tool)
     yield document(tool, "reset", "reset", "--yes")
+    yield from _of_tokens(tool)
     tool.machine.root("rm", "-rf", f"{HOME}/{_BACKUPS}")
     tool.machine.root("sh", "-c", f"rm -f {HOME}/*.tar.gz {HOME}/app.yaml /tmp/support.tar.gz")
 
@@ -197,6 +198,24 @@ def _of_the_kubeconfig(tool: Tool) -> Iterator[Recording]:
     yield document(tool, "kubeconfig-merge", "kubeconfig", "merge", "--switch")
     yield document(tool, "kubeconfig-remove", "kubeconfig", "remove")
     tool.machine.user("rm", ".kube/config").check_returncode()
+
+
+def _of_tokens(tool: Tool) -> Iterator[Recording]:
+    """Record the tokens; a bootstrap token has the same identifier in each recording."""
+    created = document(tool, "token-create", "token", "create", "--description", "for my laptop")
+    identifier = json.loads(created[1])["id"]
+    recorded_ones = (
+        created,
+        text(tool, "token-list", "token", "list"),
+        document(tool, "token-list", "token", "list"),
+        document(tool, "token-delete", "token", "delete", identifier),
+    )
+    for name, printed in recorded_ones:
+        yield name, printed.replace(identifier, "ab12cd")
+    yield text(tool, "token-rotate-dry-run", "token", "rotate", "--dry-run")
+    yield document(tool, "token-rotate", "token", "rotate", "--yes")
+    yield text(tool, "token-show", "token", "show")
+    yield document(tool, "token-show", "token", "show")
 
 
 def _backup(tool: Tool) -> str:

@@ -108,6 +108,12 @@ class Unit:
             }.items()
         ]
 
+    def environment_files(self) -> list[list[str | bool]]:
+        """Return the environment files of the unit; the fake supports none in drop-ins."""
+        lines = (self.text or "").splitlines()
+        named = [line.partition("=")[2] for line in lines if line.startswith("EnvironmentFile=")]
+        return [[path.removeprefix("-"), path.startswith("-")] for path in named]
+
     def require_startable(self) -> None:
         if self.load_state == "not-found":
             raise no_such_unit(self.name, "found")
@@ -171,7 +177,7 @@ class Unit:
                 [[argv[0], argv, False, 0, 0, 0, 0, 0, 0, 0]] if argv else [],
             ),
             "Environment": ("as", self.environment() if self.text else []),
-            "EnvironmentFiles": ("a(sb)", []),
+            "EnvironmentFiles": ("a(sb)", self.environment_files()),
             "UnsetEnvironment": ("as", []),
             "ControlGroup": ("s", self.control_group),
             "ExecMainStartTimestamp": ("t", self.started),

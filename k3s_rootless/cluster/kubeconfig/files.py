@@ -29,56 +29,53 @@ class UserFile:
     mode: int | None
 
 
-def read(path: Path, uid: int) -> UserFile:
-    """Read a kubeconfig that is going to be changed; a missing file has no content.
+def read(path: Path, uid: int, hint: str = _ELSEWHERE) -> UserFile:
+    """Read a file that is going to be changed; a missing file has no content.
 
-    Raises RootlessError; PreflightFailed if another user owns or could change the file.
+    `hint` is that of all errors. Raises RootlessError; PreflightFailed if another user owns or
+    could change the file.
     """
     resolved = Path(os.path.realpath(path))
     try:
-        content, mode = _content(path, resolved, uid)
+        content, mode = _content(path, resolved, uid, hint)
     except FileNotFoundError:
-        _require_trust(path, _existing(resolved.parent))
+        _require_trust(path, _existing(resolved.parent), hint)
         return UserFile(path, resolved, b"", None)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         if error.errno == errno.ELOOP:
             reason = "its link leads to itself"
-        raise RootlessError(f"cannot read `{path}`: {reason}", hint=_ELSEWHERE) from error
-    _require_trust(path, path)
+        raise RootlessError(f"cannot read `{path}`: {reason}", hint=hint) from error
+    _require_trust(path, path, hint)
     return UserFile(path, resolved, content, mode)
 
 
-def _content(path: Path, resolved: Path, uid: int) -> tuple[bytes, int]:
+def _content(path: Path, resolved: Path, uid: int, hint: str) -> tuple[bytes, int]:
     # Without O_NONBLOCK, opening a named pipe would block for ever.
     descriptor = os.open(resolved, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
-            raise RootlessError(
-                f"cannot change `{path}`: it is not a regular file", hint=_ELSEWHERE
-            )
+            raise RootlessError(f"cannot change `{path}`: it is not a regular file", hint=hint)
         if status.st_uid != uid:
             raise PreflightFailed(
                 f"cannot change `{path}`: it belongs to uid {status.st_uid}, not to uid {uid}",
-                hint=_ELSEWHERE,
+                hint=hint,
             )
         with os.fdopen(os.dup(descriptor), "rb") as file:
             content = file.read(LARGEST + 1)
     finally:
         os.close(descriptor)
     if len(content) > LARGEST:
-        raise RootlessError(
-            f"cannot change `{path}`: it is larger than {LARGEST} bytes", hint=_ELSEWHERE
-        )
+        raise RootlessError(f"cannot change `{path}`: it is larger than {LARGEST} bytes", hint=hint)
     return content, stat.S_IMODE(status.st_mode)
 
 
-def _require_trust(path: Path, existing: Path) -> None:
+def _require_trust(path: Path, existing: Path, hint: str) -> None:
     """Raise PreflightFailed if another user could change a kubeconfig or replace it."""
     risk = trust.risk(existing)
     if risk:
-        raise PreflightFailed(f"cannot change `{path}`: {risk}", hint=_ELSEWHERE)
+        raise PreflightFailed(f"cannot change `{path}`: {risk}", hint=hint)
 
 
 def _existing(directory: Path) -> Path:

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from k3s_rootless.service.facts import UnitState
 
 
+_ROTATE = "k3s-rootless token rotate"
+_ROTATION_PROBLEM = "the rotation of the token is not finished"
+
+
 @dataclass(frozen=True, slots=True)
 class Unfinished:
     """Work that a command has begun and not finished.
@@ -35,11 +39,25 @@ class Unfinished:
 
 
 def require_none(context: Context) -> None:
-    """Raise RootlessError if a transaction is not finished.
+    """Raise RootlessError if a transaction, or a rotation of the token, is not finished.
 
     Also if it has changed nothing yet: it may have stopped K3s, and its drop-in prevents a start. A
     backup that has only stopped K3s does not count.
     """
+    require_no_transaction(context)
+    require_no_rotation(context)
+
+
+def require_no_rotation(context: Context) -> None:
+    """Raise RootlessError if K3s might be started with another token than its datastore has."""
+    if context.paths.token_rotation.exists():
+        raise RootlessError(
+            f"cannot continue: {_ROTATION_PROBLEM}", hint=f"finish it with: {_ROTATE}"
+        )
+
+
+def require_no_transaction(context: Context) -> None:
+    """Raise RootlessError if a transaction is not finished; see `require_none`."""
     record = found(context)
     if record is not None and not record.only_stopped:
         raise error(record)
@@ -96,7 +114,7 @@ def find(context: Context, state: UnitState | None) -> Unfinished | None:
     """
     record = found(context)
     if record is None:
-        return None
+        return _rotation(context)
     commands = _commands(record)
     if not record.only_stopped:
         return Unfinished(_command(record), f"the {record.name} is not finished", commands)
@@ -104,6 +122,12 @@ def find(context: Context, state: UnitState | None) -> Unfinished | None:
         return None
     problem = f"a {record.name} was interrupted after it had stopped K3s"
     return Unfinished(_command(record), problem, commands)
+
+
+def _rotation(context: Context) -> Unfinished | None:
+    if not context.paths.token_rotation.exists():
+        return None
+    return Unfinished(_ROTATE, _ROTATION_PROBLEM, (("finish", _ROTATE),))
 
 
 def stopped(context: Context, state: UnitState) -> bool:

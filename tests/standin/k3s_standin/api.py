@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import yaml
 
-from . import health, watching
+from . import control, health, watching
 from .cluster import Object
 from .objects import status
 from .resources import Query, Refused, Target, resolve
@@ -105,6 +105,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def _route(self, path: str, query: Query, body: bytes) -> None:
         endpoint = "/" + path.strip("/").split("/")[0]
+        if endpoint == control.PREFIX and self.server.context.control is not None:
+            self._supervise(self.server.context.control, path, body)
+            return
         if endpoint not in health.OPEN and not cast("ssl.SSLSocket", self.connection).getpeercert():
             raise Refused(status(401, "Unauthorized", "Unauthorized"))
         if self._answer_about_itself(endpoint, query):
@@ -121,6 +124,15 @@ class Handler(BaseHTTPRequestHandler):
             self._read(target, query)
         else:
             self._change(target, body)
+
+    def _supervise(self, supervisor: control.Control, path: str, body: bytes) -> None:
+        ready = self.server.context.gate.ready.is_set()
+        given = self.headers.get("Authorization")
+        found = supervisor.answer(self.command or "", path, given, body, ready=ready)
+        if found is None:
+            self._send(200, "text/plain", b"")
+        else:
+            self._send_json(200, found)
 
     def _answer_about_itself(self, endpoint: str, query: Query) -> bool:
         context = self.server.context

@@ -19,12 +19,15 @@ from . import certificates, cluster, cri, datastore, faults, kept, kernel, kubec
 from .agent import SUBDOMAIN, Agent
 from .answers import Answerer
 from .api import Server
+from .control import Control
+from .encryption import Encryption
 from .flags import Flags
 from .forwards import Reconciler, RootlessKit
 from .health import Gate
 from .journal import Fatal, Journal
 from .milestones import Milestones
 from .orders import Orders
+from .passwords import Passwords
 from .release import Release
 from .resources import Verbs
 from .servicelb import ServiceLB
@@ -160,6 +163,7 @@ class Child:
             issued,
             self._journal,
             watch_timeout=self._orders.watch_timeout,
+            control=self._control(state),
         )
         self._fill(state, verbs, left)
         for node in cluster.kept_nodes(self._state) if self._orders.keep_node else ():
@@ -176,6 +180,11 @@ class Child:
         self._spawn(server.serve_forever)
         self._milestones.mark("api-up")
         return context
+
+    def _control(self, state: cluster.Cluster) -> Control:
+        seconds = self._orders.reencrypt_delay
+        encryption = Encryption(self._flags, self._release, state, self._journal, seconds)
+        return Control(Passwords(self._flags), encryption)
 
     def _close_api(self) -> None:
         if self._server is not None:

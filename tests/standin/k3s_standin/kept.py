@@ -5,7 +5,9 @@ K3s exits if some of these settings change.
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
+import sqlite3
 from pathlib import Path
 
 from . import kine, rotation
@@ -14,6 +16,8 @@ from .journal import Fatal, klog
 from .release import Release
 
 _ASKED = "/api/v1/namespaces/kube-system/configmaps/extension-apiserver-authentication"
+
+_BOOTSTRAP = "/bootstrap/"
 
 
 def database(data: Path) -> Path:
@@ -32,12 +36,22 @@ def given_token(flags: Flags) -> str:
     return Path(file).read_text().strip() if file else flags.text("token")
 
 
+def bootstrap_key(password: str) -> str:
+    """Return the key of the certificates in the datastore (K3s pkg/cluster/encrypt.go)."""
+    return _BOOTSTRAP + hashlib.sha256(password.encode()).hexdigest()[:12]
+
+
 def check_token(flags: Flags, release: Release) -> None:
     """Raise Fatal if the token differs from the datastore's (K3s pkg/cluster/storage.go)."""
-    given, own = given_token(flags), flags.data_dir / "server" / "token"
-    if not given or not database(flags.data_dir).exists():
+    own = flags.data_dir / "server" / "token"
+    if not database(flags.data_dir).exists() or not own.exists():
         return
-    if token_of(given) != token_of(own.read_text().strip()):
+    given = given_token(flags) or own.read_text().strip()
+    try:
+        known = kine.names(database(flags.data_dir), _BOOTSTRAP)
+    except sqlite3.DatabaseError:
+        return
+    if known and bootstrap_key(token_of(given)) not in known:
         why = "bootstrap data already found and encrypted with different token"
         raise release.last_message(f"starting kubernetes: preparing server: {why}")
 

@@ -70,6 +70,28 @@ def keep_release(path: Path, version: str) -> None:
     _keep(path, f"{_RELEASES}{name}", _object("v1", "ConfigMap", b""))
 
 
+def names(path: Path, prefix: str) -> set[str]:
+    """Return the keys that begin with a prefix and are not deleted."""
+    with opened(path) as store:
+        rows = store.execute(
+            "SELECT name, deleted, max(id) FROM kine WHERE name LIKE ? GROUP BY name",
+            (f"{prefix}%",),
+        ).fetchall()
+    return {name for name, deleted, _ in rows if not deleted}
+
+
+def store(path: Path, key: str, value: bytes) -> None:
+    """Store a key, whether it exists or not."""
+    with opened(path) as database:
+        database.execute(_ROW, (key, value))
+
+
+def remove(path: Path, key: str) -> None:
+    """Delete a key: kine adds a row that says so."""
+    with opened(path) as database:
+        database.execute("INSERT INTO kine (name, created, deleted) VALUES (?, 0, 1)", (key,))
+
+
 def _keep(path: Path, key: str, value: bytes) -> None:
     with opened(path) as store:
         if store.execute("SELECT 1 FROM kine WHERE name = ?", (key,)).fetchone() is None:

@@ -52,8 +52,8 @@ def kubeconfig() -> Path:
     return _HOST_KUBECONFIG if _HOST_KUBECONFIG.exists() else Path.home() / ".kube" / "k3s.yaml"
 
 
-def request(path: str) -> tuple[int, bytes]:
-    """GET a path of the API with the certificates of the kubeconfig."""
+def request(path: str, method: str = "GET", body: object = None) -> tuple[int, bytes]:
+    """Request a path of the API with the certificates of the kubeconfig."""
     config = yaml.safe_load(kubeconfig().read_text())
     cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
     authority = base64.b64decode(cluster["certificate-authority-data"]).decode()
@@ -70,7 +70,8 @@ def request(path: str) -> tuple[int, bytes]:
         str(address.hostname), address.port, timeout=10, context=context
     )
     try:
-        connection.request("GET", path)
+        content = None if body is None else json.dumps(body)
+        connection.request(method, path, content, {"Content-Type": "application/json"})
         response = connection.getresponse()
         return response.status, response.read()
     finally:

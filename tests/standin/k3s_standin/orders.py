@@ -47,6 +47,7 @@ Cluster
                         from 20000 up
     lb_delay            0.1: from a new LoadBalancer Service to its ingress address
     pending             []: "namespace/name" of Services with a load balancer that stays pending
+    reencrypt_delay     0.0: time that it takes to encrypt all Secrets again
     keep                true: Services made through the API survive a restart
     keep_node           false: the Node survives a restart unchanged, Ready and with its
                         heartbeat, as in K3s
@@ -123,6 +124,7 @@ class Orders:
     service_count: int = 0
     lb_delay: float = 0.1
     pending: tuple[str, ...] = ()
+    reencrypt_delay: float = 0.0
     keep: bool = True
     keep_node: bool = False
     die: dict[str, Any] | None = None

@@ -175,6 +175,11 @@ class Release:
         return self._since({23: (1, 1), 22: (5, 1), 21: (8, 1)})
 
     @property
+    def rotates_keys(self) -> bool:
+        """The command `k3s secrets-encrypt rotate-keys` works (#9340)."""
+        return self._since({29: (2, 1), 28: (7, 1)})
+
+    @property
     def nanoseconds(self) -> bool:
         """Log lines have nanoseconds: in a journal of 1.21, but not of later releases."""
         return self.triple < (1, 22, 0)

@@ -38,6 +38,8 @@ RESOURCES = {
         Resource("namespaces", "Namespace", "v1", namespaced=False),
         Resource("deployments", "Deployment", "apps/v1", namespaced=True),
         Resource("networkpolicies", "NetworkPolicy", "networking.k8s.io/v1", namespaced=True),
+        Resource("secrets", "Secret", "v1", namespaced=True),
+        Resource("events", "Event", "v1", namespaced=True),
     )
 }
 
@@ -97,9 +99,10 @@ def selected(item: Object, query: Query) -> bool:
     metadata = item["metadata"]
     for term in filter(None, query.get("fieldSelector", "").split(",")):
         key, expected, equal = _term(term)
-        if key not in {"metadata.name", "metadata.namespace"}:
+        if key not in {"metadata.name", "metadata.namespace", "type", "reason"}:
             raise Refused(status(400, "BadRequest", f"field label not supported: {key}"))
-        if (metadata.get(key.removeprefix("metadata."), "") == expected) is not equal:
+        fields = item if key in item else metadata
+        if (fields.get(key.removeprefix("metadata."), "") == expected) is not equal:
             return False
     labels = metadata.get("labels") or {}
     for term in filter(None, query.get("labelSelector", "").split(",")):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from .certificates import Certificates
 from .cluster import Cluster, Gone, Object
+from .control import Control
 from .health import Gate
 from .journal import Journal
 from .objects import status
@@ -29,6 +30,7 @@ class Context:
     certificates: Certificates
     journal: Journal
     watch_timeout: float | None = None
+    control: Control | None = None
 
 
 def events(

@@ -1,0 +1,1 @@
+"""The tokens of K3s: shown, rotated, and bootstrap tokens created and deleted."""
