@@ -41,7 +41,7 @@ def read(context: Context) -> tuple[BootstrapToken, ...]:
     try:
         listed = json.loads(printed)
         return tuple(_token(one) for one in listed or () if one is not None)
-    except (ValueError, TypeError, AttributeError, RecursionError):
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
         raise RootlessError(
             "cannot list the tokens: K3s printed no list of tokens",
             hint="see its answer with: k3s-rootless k3s token list",
