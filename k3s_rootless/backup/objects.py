@@ -34,8 +34,8 @@ def below(file: Path, prefix: str) -> tuple[tuple[int, str, bytes], ...]:
     return tuple(_live(file, prefix, prefix + _LAST))
 
 
-def containing(file: Path, texts: Iterable[str]) -> tuple[str, ...]:
-    """Return the keys of objects that contain one of these paths. Raises RootlessError.
+def containing(found: Iterable[tuple[int, str, bytes]], texts: Iterable[str]) -> tuple[str, ...]:
+    """Return the keys of those objects that contain one of these paths.
 
     Objects that K3s writes again are left out.
     """
@@ -43,7 +43,7 @@ def containing(file: Path, texts: Iterable[str]) -> tuple[str, ...]:
     pattern = re.compile(b"(?:" + either + rb")(?![A-Za-z0-9._-])")
     return tuple(
         key
-        for _, key, value in _live(file, "/registry/", f"/registry/{_LAST}")
+        for _, key, value in found
         if not key.startswith(_WRITTEN_AGAIN) and pattern.search(value)
     )
 

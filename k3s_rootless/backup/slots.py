@@ -90,7 +90,7 @@ def _matches(path: str, pattern: str) -> bool:
 
 def _whole() -> tuple[str, ...]:
     database = (f"{names.DATABASE_DIRECTORY}/{name}" for name in names.DATABASE_FILES)
-    return (*database, *names.SINGLE, *names.TREES)
+    return (*database, layout.ETCD_WAS_RESET, *names.SINGLE, *names.TREES)
 
 
 def _etcd(manifest: Manifest, roots: Mapping[Root, Path], entries: Iterable[str]) -> Slot:

@@ -34,6 +34,8 @@ ETCD = "server/db/etcd"
 ETCD_LOG = "server/db/etcd/member/wal"
 """If this directory exists, K3s uses etcd, whatever its settings are (pkg/cluster/managed.go)."""
 ETCD_DATABASE = "server/db/etcd/member/snap/db"
+ETCD_WAS_RESET = "server/db/reset-flag"
+"""K3s writes this file when it resets etcd, and removes it once its node is ready (pkg/etcd)."""
 KINE_SOCKET = "server/kine.sock"
 MANIFESTS = "server/manifests"
 

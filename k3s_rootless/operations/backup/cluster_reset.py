@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from k3s_rootless.service.systemd.user import UserManager
 
 RESET_UNIT = "k3s-rootless-cluster-reset.service"
-_LEFT = re.compile(r"(?:etcd-old|tls)-\d{9,11}")
-"""Copies that K3s makes of an earlier etcd and of its certificates."""
+_LEFT = re.compile(r"(?:etcd-old|tls)-(\d{9,11})", re.ASCII)
+"""Copies that K3s makes of an earlier etcd and of its certificates, with their time."""
 _ENDED = frozenset({"inactive", "failed", ""})
 _MICROSECONDS = 1_000_000
 _LOG = f"journalctl --user -u {RESET_UNIT}"
@@ -48,7 +48,6 @@ def run(context: Context, manager: UserManager, data: Path, snapshot: Path, seco
     """
     stop(manager)
     copies.remove(data / layout.ETCD)
-    before = set(_copies_of_k3s(data))
     settings = _settings(manager.unit(UNIT), snapshot, seconds)
     try:
         state = manager.start_transient(RESET_UNIT, settings, seconds=seconds)
@@ -58,17 +57,16 @@ def run(context: Context, manager: UserManager, data: Path, snapshot: Path, seco
         raise
     if state.failed or not (data / layout.ETCD_DATABASE).exists():
         raise _failure(context, manager, state)
-    for path in _copies_of_k3s(data):
-        if path not in before:
-            copies.remove(path)
+    for path in _copies_of_k3s(data, since=int(snapshot.stat().st_ctime)):
+        copies.remove(path)
 
 
 def stop(manager: UserManager) -> None:
     """Stop a run that an interrupted command has left. Raises RootlessError."""
-    state = manager.unit(RESET_UNIT)
-    if state.active_state not in _ENDED:
+    if manager.unit(RESET_UNIT).active_state not in _ENDED:
         manager.stop(RESET_UNIT)
-    if state.failed:
+    # Also a K3s that was stopped counts as failed.
+    if manager.unit(RESET_UNIT).failed:
         manager.reset_failed(RESET_UNIT)
 
 
@@ -97,10 +95,13 @@ def _settings(unit: UnitState, snapshot: Path, seconds: float) -> Mapping[str, t
     return settings
 
 
-def _copies_of_k3s(data: Path) -> Iterator[Path]:
+def _copies_of_k3s(data: Path, since: int) -> Iterator[Path]:
+    """Yield the copies from this time on: those of this transaction, also of earlier runs."""
     for name in (layout.DATASTORE, str(Path(layout.TLS).parent)):
-        with suppress(FileNotFoundError):
-            yield from (one for one in (data / name).iterdir() if _LEFT.fullmatch(one.name))
+        for path in (data / name).iterdir():
+            found = _LEFT.fullmatch(path.name)
+            if found is not None and int(found[1]) >= since:
+                yield path
 
 
 def _failure(context: Context, manager: UserManager, state: UnitState) -> RootlessError:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _UNSEEN = ("/etc/", "/run/", "/var/")
 """K3s has directories of its own in these places (rootlesskit's copy-up)."""
 _MOST_SHOWN = 20
+_ALL = "/registry/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +52,10 @@ def move(folder: Path, backup: Backup, paths: Paths, *, volumes: bool) -> Moved:
         f"the PersistentVolume {one.name} belongs to the node {', '.join(one.nodes)}"
         for one in verdict.of_other_nodes
     ]
+    if paths.pairs:
+        warnings += _other_objects(datastores.below(folder, kind, _ALL), paths)
     if kind is Datastore.SQLITE:
-        database = folder / contents.SQLITE
-        if paths.pairs:
-            warnings += _other_objects(database, paths)
-        _change(database, backup, verdict.moved, values)
+        _change(folder / contents.SQLITE, backup, verdict.moved, values)
     elif verdict.moved:
         raise _immovable(backup, verdict.moved)
     lines = (
@@ -95,8 +95,8 @@ def _change(
     database.chmod(0o600)
 
 
-def _other_objects(database: Path, paths: Paths) -> Iterator[str]:
-    keys = objects.containing(database, (old for old, _ in paths.pairs))
+def _other_objects(stored: Iterable[tuple[int, str, bytes]], paths: Paths) -> Iterator[str]:
+    keys = objects.containing(stored, (old for old, _ in paths.pairs))
     shown = [key.removeprefix("/registry/") for key in keys[:_MOST_SHOWN]]
     if len(keys) > len(shown):
         shown.append(f"and {len(keys) - len(shown)} more")

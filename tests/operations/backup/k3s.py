@@ -104,6 +104,7 @@ class FakeCluster:
         database.parent.mkdir(parents=True)
         database.write_bytes(snapshot.read_bytes()[:-32])
         (database.parent.parent / "wal").mkdir()
+        write(self.data / "server/db/reset-flag", "", 0o600)
 
     def volume_access(self) -> InNamespace:
         """Return a way into a namespace."""

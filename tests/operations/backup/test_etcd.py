@@ -108,7 +108,8 @@ def backup(context: Context, here: Surroundings, home: Path, etcd_data: EtcdData
 def leftovers(data: Path) -> list[str]:
     """Return what is beside the files of K3s."""
     hidden = [str(path) for path in data.rglob(".*k3s-rootless-*")]
-    return hidden + [str(path) for path in (data / "server/db").iterdir() if path.name != "etcd"]
+    known = {"etcd", "reset-flag"}
+    return hidden + [str(path) for path in (data / "server/db").iterdir() if path.name not in known]
 
 
 def test_a_backup_of_a_stopped_etcd_has_its_files(
@@ -266,6 +267,7 @@ def test_the_earlier_etcd_is_put_back(
     after = k3s.content(data)
     assert before == {name: text for name, text in after.items() if name in before}
     assert (data / "server/db/etcd/second").exists()
+    assert not (data / "server/db/reset-flag").exists()
     assert [] == leftovers(data)
     assert cluster.running
 
@@ -358,7 +360,8 @@ RESTORES = """
 set -e
 db={data}/server/db
 mkdir -p $db/etcd/member/snap $db/etcd/member/wal
-mkdir $db/etcd-old-1795820924 {data}/server/tls-1795820929
+now=$(date +%s)
+mkdir $db/etcd-old-$now {data}/server/tls-$((now + 1))
 head -c -32 "$restored" > $db/etcd/member/snap/db
 """
 
@@ -431,13 +434,14 @@ def test_other_settings_are_found_before_k3s_runs(
 
 
 def test_a_run_that_was_left_is_stopped_with_k3s(context: Context, data: Path) -> None:
+    del data
     with context.manager() as manager:
         settings = {"Type": ("s", "exec"), "ExecStart": ("a(sasb)", [["/bin/true", [], False]])}
         assert manager.start_transient(cluster_reset.RESET_UNIT, settings).running
 
         SystemdCluster(context, manager, 5).stop()
 
-        assert not manager.unit(cluster_reset.RESET_UNIT).running
+        assert "not-found" == manager.unit(cluster_reset.RESET_UNIT).load_state
 
 
 def test_the_record_knows_that_the_new_content_is_a_snapshot(
