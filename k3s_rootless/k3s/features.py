@@ -79,6 +79,11 @@ COPY_UP_DIRECTORIES = Since.of("v1.28.15+k3s1", "v1.29.10+k3s1", "v1.30.6+k3s1",
 """K3s reads K3S_ROOTLESS_COPYUPDIRS (K3s #10386)."""
 DATA_DIR_VARIABLE = Since.of("v1.28.13+k3s1", "v1.29.8+k3s1", "v1.30.4+k3s1", "v1.31.0+k3s1")
 """K3s reads K3S_DATA_DIR; before, K3s set it itself (its commits 9111b1f77 and a26a5ab1d)."""
+CONVERTED_TO_ETCD = Since.of("v1.22.2+k3s1")
+"""`--cluster-init` converts SQLite to etcd (K3s docs, High Availability Embedded etcd).
+
+The commit is 741ba95b0 of April 2021.
+"""
 MISSING_CONFIG_IGNORED = Since.of("v1.28.13+k3s1", "v1.29.8+k3s1", "v1.30.4+k3s1", "v1.31.0+k3s1")
 """K3s ignores a configured configuration file that does not exist.
 

@@ -268,7 +268,6 @@ OPTIONS = {
             "use etcd as the datastore instead of SQLite",
             _switch,
             default="false",
-            note="K3s migrates its data to etcd, and cannot migrate it back",
         ),
         Option(
             "prefer-bundled-bin",

@@ -17,7 +17,7 @@ from k3s_rootless.errors import RootlessError, UsageError
 from k3s_rootless.k3s import options, version
 from k3s_rootless.linux import sockets
 from k3s_rootless.operations import change_drop_in, first_start, installation, rotation
-from k3s_rootless.operations.configuration import node_drift, own, settings_list
+from k3s_rootless.operations.configuration import datastore, node_drift, own, settings_list
 from k3s_rootless.paths import UNIT
 from k3s_rootless.service.act import apply
 from k3s_rootless.service.drop_ins import configuration
@@ -123,6 +123,9 @@ def _change_unit(context: Context, changes: Mapping[str, Sequence[str]], *, forc
         resolved = settings_list.next_start(context, state, manager.environment, configured, base)
     for one in node_drift.read(context, state, resolved, set(changes)):
         context.notice(one.describe())
+    if datastore.NAME in changes:
+        for line in datastore.consequences(resolved, release):
+            context.notice(f"{datastore.NAME}: {line}")
     rows = tuple(settings_list.setting(name, state, resolved, configured, base) for name in changes)
     cause = settings_list.restart_cause(context, state, directory)
     return Changed(state, changed, cause, rows)
