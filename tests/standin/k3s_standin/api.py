@@ -105,7 +105,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def _route(self, path: str, query: Query, body: bytes) -> None:
         endpoint = "/" + path.strip("/").split("/")[0]
-        if endpoint == control.PREFIX and self.server.context.control is not None:
+        supervised = endpoint == control.PREFIX or path == control.SNAPSHOT
+        if supervised and self.server.context.control is not None:
             self._supervise(self.server.context.control, path, body)
             return
         if endpoint not in health.OPEN and not cast("ssl.SSLSocket", self.connection).getpeercert():

@@ -21,6 +21,7 @@ from .answers import Answerer
 from .api import Server
 from .control import Control
 from .encryption import Encryption
+from .etcd import Etcd
 from .flags import Flags
 from .forwards import Reconciler, RootlessKit
 from .health import Gate
@@ -69,6 +70,7 @@ class Child:
         self._milestones = Milestones(self._data_dir)
         self._story = Story(journal, self._release, self._data_dir, flags.https_port, orders.noise)
         self._save: Callable[[], None] = lambda: None
+        self._etcd = Etcd(flags, self._node, journal)
         self._server: Server | None = None
         self._began = time.monotonic()
 
@@ -84,6 +86,7 @@ class Child:
         fatal = self._ends.get()
         self._gate.stopping.set()
         self._save()
+        self._etcd.stop()
         if fatal is not None:
             self._milestones.mark("fatal", message=fatal.message)
             self._journal.die(fatal)
@@ -104,6 +107,11 @@ class Child:
             if self._release.covers_kernel_log:
                 kernel.cover_kernel_log()
         self._story.banner()
+        if self._flags.switch("cluster-reset"):
+            self._etcd.reset(self._flags.text("cluster-reset-restore-path"))
+            self._ends.put(None)
+            return
+        self._etcd.start()
         datastore.open_(self._data_dir, self._orders.version, self._journal, self._sleep)
         self._story.starting()
         context = self._serve()
@@ -146,7 +154,7 @@ class Child:
             raise fatal
 
     def _serve(self) -> Context:
-        name = self._flags.text("node-name") or socket.gethostname().lower()
+        name = self._node
         # The library that issues certificates accepts no other names.
         names = (name,) if SUBDOMAIN.fullmatch(name) else ()
         issued = certificates.prepare(
@@ -184,7 +192,11 @@ class Child:
     def _control(self, state: cluster.Cluster) -> Control:
         seconds = self._orders.reencrypt_delay
         encryption = Encryption(self._flags, self._release, state, self._journal, seconds)
-        return Control(Passwords(self._flags), encryption)
+        return Control(Passwords(self._flags), encryption, self._etcd)
+
+    @property
+    def _node(self) -> str:
+        return self._flags.text("node-name") or socket.gethostname().lower()
 
     def _close_api(self) -> None:
         if self._server is not None:

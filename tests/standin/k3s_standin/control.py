@@ -6,11 +6,15 @@ from dataclasses import dataclass
 
 from .cluster import Object
 from .encryption import Encryption
+from .etcd import Etcd
 from .objects import status
 from .passwords import Passwords
 from .resources import Refused
 
 PREFIX = "/v1-k3s"
+
+
+SNAPSHOT = "/db/snapshot"
 
 
 @dataclass(frozen=True)
@@ -19,6 +23,7 @@ class Control:
 
     passwords: Passwords
     encryption: Encryption
+    etcd: Etcd
 
     def answer(
         self, method: str, path: str, authorization: str | None, body: bytes, *, ready: bool
@@ -26,6 +31,8 @@ class Control:
         """Answer a request: None is an answer without a body."""
         self.passwords.require_server(authorization)
         match method, path.removeprefix(PREFIX):
+            case "POST", "/db/snapshot":
+                return self.etcd.answer(body)
             case "PUT", "/token":
                 self.passwords.rotate(body)
                 return None

@@ -20,8 +20,18 @@ _ASKED = "/api/v1/namespaces/kube-system/configmaps/extension-apiserver-authenti
 _BOOTSTRAP = "/bootstrap/"
 
 
+def uses_etcd(data: Path) -> bool:
+    """Return whether etcd has run with this data directory (K3s ETCD.IsInitialized)."""
+    return (data / "server" / "db" / "etcd" / "member" / "wal").is_dir()
+
+
 def database(data: Path) -> Path:
-    """Return the path of the database of kine."""
+    """Return the path of the database of kine.
+
+    With etcd, it is a file of the stand-in itself, for what K3s keeps in etcd.
+    """
+    if uses_etcd(data):
+        return data / "server" / "standin.db"
     return data / "server" / "db" / "state.db"
 
 

@@ -10,12 +10,11 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from . import bootstrap_tokens, flags, rotation, secrets_encrypt, supervisor_client
+from . import bootstrap_tokens, etcd_snapshot, flags, rotation, secrets_encrypt, supervisor_client
 from .journal import Fatal, Journal
 from .release import Release
 
 _ROOT_DATA = Path("/var/lib/rancher/k3s")
-_ETCD_DISABLED = "etcd datastore disabled"
 _UNKNOWN = 3
 _HELP = frozenset({"--help", "-h", "help"})
 
@@ -29,7 +28,7 @@ def run(command: str, words: list[str], release: Release, journal: Journal) -> i
         "token": lambda: bootstrap_tokens.run(words, data_dir(release, words)),
         "certificate": lambda: _certificate(words, release, journal),
         "secrets-encrypt": lambda: secrets_encrypt.run(words, data_dir(release, words)),
-        "etcd-snapshot": lambda: _etcd_snapshot(words, release),
+        "etcd-snapshot": lambda: etcd_snapshot.run(words, data_dir(release, words), journal),
         "check-config": lambda: _check_config(release),
         "completion": lambda: _completion(words),
     }
@@ -69,15 +68,6 @@ def _certificate(words: list[str], release: Release, journal: Journal) -> int:
         raise Fatal(f"open {tls}: no such file or directory")
     for path in sorted(tls.glob("client-*.crt")):
         journal.info(f"{path.name}: certificate CN=system:{path.stem} (ClientAuth) is ok")
-    return 0
-
-
-def _etcd_snapshot(words: list[str], release: Release) -> int:
-    server = supervisor_client.option(words, "etcd-server", "s") or "https://127.0.0.1:6443"
-    supervisor_client.ping(server)
-    if not (data_dir(release, words) / "server" / "db" / "etcd").is_dir():
-        raise Fatal(f"Error: {_ETCD_DISABLED}, see server log for details")
-    print("Name  Location  Size  Created")
     return 0
 
 
