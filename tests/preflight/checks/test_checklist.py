@@ -35,7 +35,7 @@ storage.data storage.type storage.mount storage.space storage.quota storage.tmp 
 storage.leftovers storage.unpacking config.readable config.rootful security.selinux host.container
 host.memory host.processors host.clock host.hostname host.hidepid host.files host.tasks unit.memory
 unit.tasks unit.files config.syntax config.options config.token config.kubeconfig
-config.certificates config.expiry config.networks config.node
+config.certificates config.expiry config.networks config.node config.server
 """
 UNKNOWN_FAILS = {"systemd.user", "k3s.version"}
 """Checks that fail if their fact is unknown, because the missing answer is the fault.
