@@ -191,6 +191,7 @@ HEALTHY = Facts(
     modules=Known(Modules(ALL_MODULES, frozenset(), complete=True), "/proc/modules"),
     devices=Known({"tun": 0, "fuse": 0, "kmsg": 0}),
     programs=Known({"mount.fuse3": "/usr/sbin/mount.fuse3"}, "/usr/sbin"),
+    ipset=Known("/home/alice/.rancher/k3s/data/current/bin/ipset"),
     iptables=Known("iptables v1.8.11 (nf_tables)", "/usr/sbin/iptables --version"),
     sockets=Known(()),
     network=Known(
@@ -487,6 +488,7 @@ def any_facts() -> st.SearchStrategy[Facts]:
                 st.sampled_from(["tun", "fuse", "kmsg"]), st.sampled_from([0, 1, 2, 13, 19, 6, 999])
             )
         ),
+        ipset=observed(st.none() | _PATHS),
         programs=observed(st.dictionaries(st.just("mount.fuse3"), st.none() | _PATHS)),
         iptables=observed(
             st.sampled_from(["", "iptables v1.8.4 (nf_tables)", "iptables v1.8.4 (legacy)"])

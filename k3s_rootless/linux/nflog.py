@@ -231,7 +231,9 @@ def _opened(requests: list[bytes]) -> socket.socket:
         opened.settimeout(_SECONDS)
         for request in requests:
             opened.send(request)
-            _require_success(opened.recv(_LARGEST))
+            # After the first request, packets can arrive before the answer to the second one.
+            while not _is_answer(opened.recv(_LARGEST)):
+                pass
         opened.settimeout(0)
     except BaseException:
         opened.close()
@@ -239,12 +241,15 @@ def _opened(requests: list[bytes]) -> socket.socket:
     return opened
 
 
-def _require_success(answer: bytes) -> None:
+def _is_answer(message: bytes) -> bool:
+    """Return whether a message is the answer to a request; raise OSError if it is an error."""
     # `struct nlmsgerr` (linux/netlink.h): a negative error number, 0 for success.
-    kind = struct.unpack_from("=H", answer, 4)[0]
-    code = -struct.unpack_from("=i", answer, 16)[0] if kind == _ERROR else 0
+    if struct.unpack_from("=H", message, 4)[0] != _ERROR:
+        return False
+    code = -struct.unpack_from("=i", message, 16)[0]
     if code:
         raise OSError(code, os.strerror(code))
+    return True
 
 
 def _requests(group: int) -> list[bytes]:

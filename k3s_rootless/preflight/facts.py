@@ -129,10 +129,11 @@ class Facts:
 
     `sysctls` maps a key to its value, or to None if this kernel does not have it. `devices` maps a
     device to 0 or the errno of opening it. `programs` maps a name to its path on the unit's PATH,
-    or to None. `server` has the settings of K3s in the unit, or K3s's defaults. `target` is the
-    kubeconfig that K3s writes, `kubeconfigs` are K3s's own, and `cluster` has what the datastore
-    keeps of earlier settings. `certificates` has the ends of K3s's certificates. `offers` is the
-    last known answer of K3s's channels, or empty.
+    or to None. `ipset` is the path of the ipset that K3s uses, None if there is none, and empty if
+    K3s has not unpacked its own yet. `server` has the settings of K3s in the unit, or K3s's
+    defaults. `target` is the kubeconfig that K3s writes, `kubeconfigs` are K3s's own, and `cluster`
+    has what the datastore keeps of earlier settings. `certificates` has the ends of K3s's
+    certificates. `offers` is the last known answer of K3s's channels, or empty.
     """
 
     uid: int
@@ -162,6 +163,7 @@ class Facts:
     devices: Observed[Mapping[str, int]]
     programs: Observed[Mapping[str, str | None]]
     iptables: Observed[str]
+    ipset: Observed[str | None]
     sockets: Observed[tuple[UsedPort, ...]]
     network: Observed[Network]
     resolver: Observed[Resolver]

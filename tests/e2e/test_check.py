@@ -191,7 +191,14 @@ def test_if_a_file_system_hangs_only_its_own_facts_are_unknown(
     unknown = {name for name, one in found.items() if one["verdict"] == "unknown"}
     assert took < PATIENCE, done.stderr
     assert {name for name in found if name.startswith("storage.")} <= unknown
-    in_data = {"config.token", "config.certificates", "config.networks", "config.node"}
+    in_data = {
+        "k3s.ipset",
+        "config.token",
+        "config.certificates",
+        "config.expiry",
+        "config.networks",
+        "config.node",
+    }
     assert unknown <= {
         *(name for name in found if name.startswith("storage.")),
         "snapshotter.overlayfs",

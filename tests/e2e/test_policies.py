@@ -46,6 +46,9 @@ def test_the_commands_in_the_order_of_a_user(running: Tool) -> None:
     assert 1 == refused.returncode
     assert "error: 1 NetworkPolicy is not enforced: the chain FORWARD" in refused.stderr
 
+    with logging(running) as (_, seen):
+        assert any("NetworkPolicies may have no effect" in line for line in seen.seen)
+
     policies.add_rules(running)
     status = running.json("policies", "status")
     assert (True, "running") == (status["enforced"], status["controller"]["state"])

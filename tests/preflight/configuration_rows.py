@@ -326,6 +326,9 @@ CLUSTER = (
         cluster=Known(Cluster((Registered("other", ("10.42.0.0/24",)),), ()), "state.db"),
     ),
     row("config.node", UNKNOWN, "dark", None, host=Unknown("dark")),
+    row("config.server", PASS, "not set", None),
+    _cluster("config.server", WARN, "cluster of one node", USER, "--server=https://other:6443"),
+    _cluster("config.server", WARN, "set in K3S_URL", USER, K3S_URL="https://other:6443"),
 )
 
 

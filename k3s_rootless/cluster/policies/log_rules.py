@@ -10,19 +10,30 @@ from collections.abc import Iterable
 
 from k3s_rootless.cluster.policies.facts import BURST, LIMIT, Policy
 from k3s_rootless.k3s.features import Since
+from k3s_rootless.k3s.version import Version
 
 GROUP = 100
 NAMED = Since.of("v1.25.15+k3s1", "v1.26.10+k3s1", "v1.27.7+k3s1", "v1.28.3+k3s1")
-"""The rules name the policy and obey its annotations.
+"""From these releases on, the rules name the policy and obey its annotations."""
+_NAMED_BEFORE = (((1, 25, 4), (1, 25, 7)), ((1, 26, 0), (1, 26, 2)))
+"""The first and last releases of an earlier time in which the rules did so.
 
-So do v1.25.4 to v1.25.7 and v1.26.0 to v1.26.2. In between, and before, only the rule of the Pod
-logs packets, without a name (K3s's commits fbba3ba88, e098b99bf and ad206310d).
+In all other releases, only the rule of the Pod logs packets, without a name (K3s's commits
+fbba3ba88, e098b99bf and ad206310d; some patch numbers are inferred from the month).
 """
 DEFAULT_LIMIT, DEFAULT_BURST = "10/minute", "10"
 _PREFIX = "DROP by policy "
 _LONGEST, _HALF = 48, 24
 _UNITS = frozenset({"second", "minute", "hour", "day", "s", "m", "h", "d"})
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}", re.ASCII)
+
+
+def names_policies(release: Version) -> bool:
+    """Return whether the rules of a release name the policy and obey its annotations."""
+    if NAMED.holds(release):
+        return True
+    number = (release.major, release.minor, release.patch)
+    return any(first <= number <= last for first, last in _NAMED_BEFORE)
 
 
 def named(prefix: str, policies: Iterable[Policy]) -> tuple[str, ...]:

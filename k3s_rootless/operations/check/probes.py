@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from k3s_rootless import command
 from k3s_rootless.cluster.certificates import files
+from k3s_rootless.k3s import layout
 from k3s_rootless.k3s.settings import Settings
+from k3s_rootless.k3s.unit_path import unit_search
 from k3s_rootless.linux import sockets
 from k3s_rootless.observation import Known, Observed, Unknown
 from k3s_rootless.operations.check import translate
@@ -177,6 +179,14 @@ def _problems(at: UnitInputs) -> Observed[tuple[Problem, ...]]:
     return problems.problems(at.environment, at.unit.value, at.context.paths.home)
 
 
+def _ipset(at: UnitInputs) -> Observed[str | None]:
+    search = unit_search(at.root)
+    if isinstance(at.unit, Known):
+        search = (at.unit.value.environment or {}).get("PATH") or search
+    unpacked = at.settings.data / layout.UNPACKED / "current" / "bin"
+    return kernel.ipset(at.root, unpacked, search)
+
+
 def _token(at: UnitInputs) -> Observed[Token]:
     given = at.settings.value("token-file")
     if not given.text:
@@ -250,6 +260,7 @@ OF_UNIT: tuple[Probe[UnitInputs], ...] = (
         after=("unit",),
     ),
     Probe("certificates", _certificates, after=("unit",)),
+    Probe("ipset", _ipset, after=("unit",)),
     Probe("cluster", lambda at: datastore.cluster(at.settings.data), after=("unit",)),
 )
 """The probes that start after systemd has answered.

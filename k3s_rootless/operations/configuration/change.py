@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 _HINT = """list the settings with: k3s-rootless config list
 set other flags of K3s in a drop-in of your own: systemctl --user edit k3s-rootless"""
+_SEVERAL_MACHINES = "docs/explanation/alternatives.md#more-than-one-machine"
 _FORWARDED_BY_TRAEFIK = {"10080": "80", "10443": "443"}
 
 
@@ -65,9 +66,11 @@ def require_known(name: str) -> str:
     if name.lower() in known:
         return known[name.lower()]
     if name in options.REFUSED:
+        hint = "list the settings with: k3s-rootless config list"
+        if name == "server":
+            hint = f"to use more than one machine, read: {_SEVERAL_MACHINES}"
         raise UsageError(
-            f"cannot set `{name}` for rootless K3s: {options.REFUSED[name]}",
-            hint="list the settings with: k3s-rootless config list",
+            f"cannot set `{name}` for rootless K3s: {options.REFUSED[name]}", hint=hint
         )
     close = difflib.get_close_matches(name.lower(), known, n=1)
     hint = f"did you mean `{known[close[0]]}`?" if close else _HINT

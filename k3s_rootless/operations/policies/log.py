@@ -20,11 +20,14 @@ from k3s_rootless.cluster.policies import log_rules
 from k3s_rootless.errors import NotRunning
 from k3s_rootless.linux import namespaces, nflog, packets
 from k3s_rootless.operations.node import surroundings
+from k3s_rootless.operations.policies import enforcement
+from k3s_rootless.operations.policies.judgement import Judgement, State, judge
 from k3s_rootless.operations.policies.names import Named, Names
 from k3s_rootless.operations.readiness.start import Start
 from k3s_rootless.printable import json_time, printable
 
 if TYPE_CHECKING:
+    from k3s_rootless.k3s.version import Version
     from k3s_rootless.linux.nflog import Packet, Reader
     from k3s_rootless.linux.packets import Headers
     from k3s_rootless.operations.context import Context
@@ -72,11 +75,7 @@ def read(context: Context) -> Generator[Record, None, None]:
     state, found = surroundings.read(context)
     child = surroundings.child(context, state, _WHAT)
     api = Start.of(context, state, found.release).find_api()
-    if found.release is not None and not log_rules.NAMED.holds(found.release):
-        context.notice(
-            f"K3s {found.release} does not log which policy refuses a packet, and ignores limits;"
-            f" the first releases that do: {', '.join(map(str, log_rules.NAMED.firsts))}"
-        )
+    _warn(context, found.release, judge(enforcement.observe(context, state, found, child)))
     opened = namespaces.open_child(child, uid=context.uid, unit_group=state.control_group)
     try:
         with closing(_subscribe(context, state, child)) as reader:
@@ -84,6 +83,17 @@ def read(context: Context) -> Generator[Record, None, None]:
             yield from follow(context, reader, opened, Names(api))
     finally:
         os.close(opened)
+
+
+def _warn(context: Context, release: Version | None, controller: Judgement) -> None:
+    """Report what the log cannot show, before a wait that may have no end."""
+    if release is not None and not log_rules.names_policies(release):
+        context.notice(
+            f"K3s {release} does not log which policy refuses a packet, and ignores limits; the"
+            f" first releases that do: {', '.join(map(str, log_rules.NAMED.firsts))}"
+        )
+    if controller.state is not State.RUNNING:
+        context.notice(f"warning: NetworkPolicies may have no effect: {controller.reason}")
 
 
 def document(one: Logged) -> dict[str, Any]:

@@ -57,7 +57,7 @@ class Answer:
     @property
     def named(self) -> bool | None:
         """Whether this release logs the names of policies; None if the release is not known."""
-        return None if self.release is None else log_rules.NAMED.holds(self.release)
+        return None if self.release is None else log_rules.names_policies(self.release)
 
     @property
     def problems(self) -> tuple[RootlessError, ...]:

@@ -100,6 +100,27 @@ def config_node(facts: Facts, seen: Known[Cluster]) -> Judgement:
     return warned(f"{name}, but the cluster has {', '.join(known)}", reason, remedy, seen.source)
 
 
+@check("config.server", "Other servers", DEGRADED, "unit")
+def config_server(facts: Facts) -> Judgement:
+    """Check that K3s does not join another server.
+
+    Without a token, K3s ignores the address for its own SQLite datastore. With a token, K3s uses
+    etcd in place of SQLite and joins the other server as a member with the address 10.41.0.100 (K3s
+    pkg/cluster/managed.go and bootstrap.go, v1.21 to v1.36).
+    """
+    settings = facts.server
+    value = settings.value("server")
+    if not value.text:
+        return passed("not set")
+    reason = (
+        "a rootless K3s is a cluster of one node: no other server reaches its address, 10.41.0.100"
+        " (K3s #6488); without a token K3s ignores the setting, and with a token K3s does not use"
+        " its own datastore"
+    )
+    remedy = without("server", value.origin, str(settings.home))
+    return warned(f"set in {value.origin}", reason, remedy, str(value.origin.path or ""))
+
+
 def _restore(facts: Facts, name: str) -> Remedy:
     """Return the remedy that restores a setting of the cluster.
 

@@ -106,6 +106,23 @@ def k3s_support(facts: Facts, seen: Known[tuple[Offer, ...]]) -> Judgement:
     return _support(found.value, offered, seen.source)
 
 
+@check.seen("k3s.ipset", "ipset of K3s", DEGRADED, "ipset", "unit")
+def k3s_ipset(_: Facts, seen: Known[str | None]) -> Judgement:
+    """Check that K3s finds ipset, without which it does not enforce NetworkPolicies.
+
+    K3s's releases contain it. A K3s that was built from source may not, and prints one warning.
+    """
+    if seen.value is None:
+        reason = (
+            "this K3s does not contain it; the API server accepts NetworkPolicies, and K3s does not"
+            " enforce them"
+        )
+        text = "use a release of K3s, which contains ipset, or install the package ipset"
+        remedy = Remedy(FixableBy.USER, text, ("k3s-rootless release get",))
+        return warned("not found", reason, remedy, seen.source)
+    return passed(seen.value or "part of K3s, which has not unpacked itself yet", seen.source)
+
+
 def _support(release: Version, offered: Mapping[Version, datetime], source: str) -> Judgement:
     newest = max(offered)
     if release.line < (newest.major, newest.minor - _SUPPORTED + 1):

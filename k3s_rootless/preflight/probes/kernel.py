@@ -135,6 +135,23 @@ def programs(
     return Known({name: shutil.which(name, path=places) for name in names}, search)
 
 
+def ipset(root: Path, unpacked: Path, search: str) -> Observed[str | None]:
+    """Return the ipset that K3s uses: its own, or else that of the host; None if there is none.
+
+    `unpacked` is the directory of the programs that K3s unpacked last. Before the first start of
+    K3s it does not exist, and the result is empty.
+    """
+    if not unpacked.is_dir():
+        return Known("", str(unpacked))
+    own = shutil.which("ipset", path=str(unpacked))
+    if own is not None:
+        return Known(own, str(unpacked))
+    found = programs(root, search, ("ipset",))
+    if isinstance(found, Unknown):
+        return found
+    return Known(found.value["ipset"], f"{unpacked}:{search}")
+
+
 def iptables(search: str) -> Observed[str]:
     """Return the version of the host's iptables; empty if there is none.
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
-from k3s_rootless.k3s import features
+from k3s_rootless.k3s import features, flags
 from k3s_rootless.k3s.version import Version
 from k3s_rootless.observation import Known, Observed
 from k3s_rootless.service.environment import go_values
@@ -20,6 +20,7 @@ from k3s_rootless.service.environment.pending import PREFIX
 
 INTERNAL = f"_{PREFIX}"
 """Prefix of variables that K3s passes to its child; if set from outside, K3s acts as a child."""
+_JOINS = "server"
 CHILD_NETWORK = "10.41.0.0/16"
 LARGEST_MTU = 65521
 LONGEST = 131_071
@@ -146,6 +147,14 @@ def unknown(name: str) -> str:
     # contain an unknown name.
     import difflib
 
+    # Imported here, for the same reason.
+    from k3s_rootless.k3s import options
+
+    flag = next((one.name for one in flags.FLAGS.values() if one.variable == name), "")
+    if flag == _JOINS:
+        return f"it sets `{flag}`: {options.REFUSED[flag]}"
+    if flag in options.OPTIONS:
+        return f"it sets `{flag}`, for which there is: k3s-rootless config set {flag} VALUE"
     close = difflib.get_close_matches(name.upper(), VARIABLES, n=1)
     guess = f"; did you mean {close[0]}?" if close else ""
     if name.startswith(PREFIX):

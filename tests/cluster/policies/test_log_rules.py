@@ -92,6 +92,10 @@ def test_the_limits_of_a_policy(
     [
         ("v1.21.14+k3s1", False),
         ("v1.25.3+k3s1", False),
+        ("v1.25.4+k3s1", True),
+        ("v1.25.8+k3s1", False),
+        ("v1.26.2+k3s1", True),
+        ("v1.26.3+k3s1", False),
         ("v1.26.9+k3s1", False),
         ("v1.26.10+k3s1", True),
         ("v1.27.6+k3s1", False),
@@ -105,4 +109,4 @@ def test_the_releases_that_name_policies(release: str, *, names: bool) -> None:
     found = version.parse(release)
 
     assert found
-    assert names is log_rules.NAMED.holds(found)
+    assert names is log_rules.names_policies(found)

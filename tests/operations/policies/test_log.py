@@ -19,7 +19,6 @@ from k3s_rootless.linux.packets import Headers
 from k3s_rootless.operations.context import Context
 from k3s_rootless.operations.events import Event, Notice
 from k3s_rootless.operations.policies import log
-from k3s_rootless.operations.policies import names as names_module
 from k3s_rootless.operations.policies.log import CaughtUp, Logged, Record, Verdict
 from k3s_rootless.operations.policies.names import Named, Names
 from k3s_rootless.paths import Paths
@@ -172,18 +171,46 @@ def test_a_problem_of_the_names_is_reported_once(followed: Followed, served: Clu
     assert notice.startswith("the names of Pods and policies can be old: cannot query https://")
 
 
-def test_an_address_that_is_used_again_has_the_name_of_now(
-    served: Cluster, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(names_module, "FRESH_SECONDS", 0.0)
-    names = Names(served.peer)
+class Clock:
+    """A clock that each look at it advances by `step` seconds."""
+
+    def __init__(self, step: float) -> None:
+        self.now, self.step = 0.0, step
+
+    def __call__(self) -> float:
+        self.now += self.step
+        return self.now
+
+
+def test_an_address_that_is_used_again_has_the_name_of_now(served: Cluster) -> None:
+    clock = Clock(0.0)
+    names = Names(served.peer, clock)
     assert "default/client" == names.of(_PACKET, "").source
 
     served.state.delete("pods", "default", "client")
     try:
+        # Within a second, the API server is not queried for each packet.
+        assert "default/client" == names.of(_PACKET, "").source
+        clock.now += 1.0
         assert "" == names.of(_PACKET, "").source
         served.add("later", status={"podIP": _CLIENT})
+        clock.now += 1.0
         assert "default/later" == names.of(_PACKET, "").source
     finally:
         served.state.delete("pods", "default", "later")
+        served.add("client", status={"podIP": _CLIENT})
+
+
+def test_a_slow_api_server_is_queried_in_a_tenth_of_the_time(served: Cluster) -> None:
+    clock = Clock(2.0)
+    names = Names(served.peer, clock)
+    names.of(_PACKET, "")  # it takes from 2 s to 4 s
+    clock.step = 0.0
+    served.state.delete("pods", "default", "client")
+    try:
+        clock.now = 21.9
+        assert "default/client" == names.of(_PACKET, "").source
+        clock.now = 22.0
+        assert "" == names.of(_PACKET, "").source
+    finally:
         served.add("client", status={"podIP": _CLIENT})

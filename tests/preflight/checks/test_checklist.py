@@ -26,16 +26,16 @@ systemd.version session.caller session.linger session.journal unit.state env.val
 sysctl.inotify_instances sysctl.inotify_watches sysctl.keys sysctl.port_start sysctl.ping
 userns.sysctl userns.max userns.limits userns.apparmor userns.create userns.spaces uidmap.newuidmap
 uidmap.newgidmap uidmap.privileges uidmap.mapping uidmap.nested subid.subuid subid.subgid
-subid.files subid.overlap k3s.binary k3s.version k3s.support kernel.release kernel.br_netfilter
-kernel.nf_conntrack kernel.bridge kernel.veth kernel.vxlan kernel.iptables kernel.ip_set
-kernel.nflog device.tun device.fuse device.kmsg snapshotter.mount_fuse3 snapshotter.overlayfs
-net.port.api net.port.http net.port.https net.cidr.rootless net.cidr.pods net.cidr.services net.mtu
-net.resolver net.localhost net.route net.firewall net.nm_cloud_setup net.iptables storage.home
-storage.data storage.type storage.mount storage.space storage.quota storage.tmp storage.socket
-storage.leftovers storage.unpacking config.readable config.rootful security.selinux host.container
-host.memory host.processors host.clock host.hostname host.hidepid host.files host.tasks unit.memory
-unit.tasks unit.files config.syntax config.options config.token config.kubeconfig
-config.certificates config.expiry config.networks config.node
+subid.files subid.overlap k3s.binary k3s.version k3s.support k3s.ipset kernel.release
+kernel.br_netfilter kernel.nf_conntrack kernel.bridge kernel.veth kernel.vxlan kernel.iptables
+kernel.ip_set kernel.nflog device.tun device.fuse device.kmsg snapshotter.mount_fuse3
+snapshotter.overlayfs net.port.api net.port.http net.port.https net.cidr.rootless net.cidr.pods
+net.cidr.services net.mtu net.resolver net.localhost net.route net.firewall net.nm_cloud_setup
+net.iptables storage.home storage.data storage.type storage.mount storage.space storage.quota
+storage.tmp storage.socket storage.leftovers storage.unpacking config.readable config.rootful
+security.selinux host.container host.memory host.processors host.clock host.hostname host.hidepid
+host.files host.tasks unit.memory unit.tasks unit.files config.syntax config.options config.token
+config.kubeconfig config.certificates config.expiry config.networks config.node config.server
 """
 UNKNOWN_FAILS = {"systemd.user", "k3s.version"}
 """Checks that fail if their fact is unknown, because the missing answer is the fault.

@@ -163,6 +163,8 @@ def test_every_value_has_a_judgement(name: str, value: str) -> None:
         ("http_proxy", "its name is HTTP_PROXY, in capitals"),
         ("_K3S_ROOTLESS_SOCK", "K3s does not start"),
         ("PATH", "it is not a variable that k3s-rootless manages"),
+        ("K3S_URL", "it sets `server`: several nodes are not supported"),
+        ("K3S_DATA_DIR", "k3s-rootless config set data-dir VALUE"),
     ],
 )
 def test_an_unknown_name_is_refused_with_a_suggestion(name: str, text: str) -> None:
