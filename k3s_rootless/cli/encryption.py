@@ -83,11 +83,10 @@ def rotate_keys(*, yes: bool, dry_run: bool, timeout: float, as_json: bool) -> N
 
 def _change(name: str, *, yes: bool, dry_run: bool, timeout: float, as_json: bool) -> None:
     from k3s_rootless.cli.display import encryption
-    from k3s_rootless.operations.encryption import change
-    from k3s_rootless.operations.encryption.record import Goal
+    from k3s_rootless.operations.encryption import change, record
 
     session = begin(f"encryption-{name}", as_json=as_json)
-    request = change.Request(Goal(name), timeout, yes=yes)
+    request = change.Request(record.Goal(name), timeout, yes=yes)
     if dry_run:
         changed = change.preview(session, request)
     else:

@@ -14,12 +14,15 @@ from enum import Enum
 from typing import Any
 
 from k3s_rootless.k3s.features import Since
+from k3s_rootless.k3s.flags import FLAGS
+from k3s_rootless.k3s.version import Version
 
 ROTATE_KEYS = Since.of("v1.30.5+k3s1", "v1.31.1+k3s1")
 """The first releases for which K3s's documentation recommends rotate-keys.
 
 v1.28 had it, v1.29.0 lost it, and v1.29.2 has it again (K3s #9340).
 """
+PROVIDERS = ("aescbc", "secretbox")
 SECRETBOX = "XSalsa20-POLY1305"
 """The name of the provider `secretbox` in K3s's answers; all other requests refuse its keys."""
 
@@ -96,6 +99,15 @@ class Step(Enum):
     RESTART = "restart"
     WAIT = "wait"
     STUCK = "stuck"
+
+
+def provider(text: str, release: Version | None) -> str:
+    """Return the name of a provider. Raises ValueError if the release does not have it."""
+    if text not in PROVIDERS:
+        raise ValueError(f"it must be one of {', '.join(PROVIDERS)}")
+    if release is not None and not FLAGS["secrets-encryption-provider"].known_to(release):
+        raise ValueError(f"K3s {release} does not have this flag, and uses {PROVIDERS[0]}")
+    return text
 
 
 def read(answer: Mapping[str, Any]) -> State:

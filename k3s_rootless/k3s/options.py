@@ -10,8 +10,7 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from k3s_rootless.k3s import features, host_name, layout
-from k3s_rootless.k3s.flags import FLAGS
+from k3s_rootless.k3s import encryption, features, host_name, layout
 from k3s_rootless.k3s.version import Version
 from k3s_rootless.linux.facts import LONGEST_SOCKET_PATH
 from k3s_rootless.rootlesskit.names import READY_PIPE
@@ -40,7 +39,6 @@ _PREFIX = re.compile(
 )
 _COMPONENT = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?", re.ASCII)
 _EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
-_PROVIDERS = ("aescbc", "secretbox")
 _TRUE = frozenset(("1", "t", "T", "TRUE", "true", "True"))
 _FALSE = frozenset(("0", "f", "F", "FALSE", "false", "False"))
 _COPIED_UP = ("/etc", "/run", "/var/run", "/var/lib", "/proc", "/sys", "/dev")
@@ -103,14 +101,6 @@ def _switch(text: str, _: Version | None) -> str:
     if text in _FALSE:
         return "false"
     raise ValueError("it must be true or false")
-
-
-def _provider(text: str, version: Version | None) -> str:
-    if text not in _PROVIDERS:
-        raise ValueError(f"it must be one of {', '.join(_PROVIDERS)}")
-    if version is not None and not FLAGS["secrets-encryption-provider"].known_to(version):
-        raise ValueError(f"K3s {version} does not have this flag, and uses aescbc")
-    return text
 
 
 def _port(text: str, _: Version | None) -> str:
@@ -293,7 +283,7 @@ OPTIONS = {
         Option(
             "secrets-encryption-provider",
             "how Secrets are encrypted: aescbc or secretbox",
-            _provider,
+            encryption.provider,
             default="aescbc",
         ),
         Option(
