@@ -82,6 +82,11 @@ class State:
     problem: str = ""
 
     @property
+    def has_no_keys(self) -> bool:
+        """True if K3s has an encryption configuration without a key."""
+        return self.enabled is False and self.active is None and not self.inactive
+
+    @property
     def uses_secretbox(self) -> bool:
         """True if the active key, or the only one, is one of secretbox."""
         first = self.active or next(iter(self.inactive), None)

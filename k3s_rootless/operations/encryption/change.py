@@ -188,7 +188,8 @@ def _restarted(context: Context, request: Request) -> Reading:
 def _require(here: Reading, goal: Goal) -> None:
     """Raise RootlessError if K3s was started with another configuration than the expected one."""
     enabled = here.state.enabled is True
-    if enabled == (goal is Goal.ENABLE):
+    wanted = goal is Goal.ENABLE
+    if enabled == wanted or (wanted and here.state.has_no_keys):
         return
     found = "not enabled"
     if enabled:

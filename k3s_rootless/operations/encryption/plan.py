@@ -69,6 +69,10 @@ def make(here: Reading, goal: Goal, begun: Change | None) -> Plan:
     first = here.state.enabled is None
     if begun is not None and resumed:
         first = begun.first
+    if wanted and here.state.has_no_keys:
+        # `k3s secrets-encrypt enable` was run for a cluster without encryption, which K3s allows
+        # since its commit fd48cd623: only new keys are missing, and K3s fails at another request.
+        first = enabled = True
     flag = wanted and not here.flag
     sends = here.state.enabled is not None and enabled != wanted
     restarts = flag or sends or enabled != wanted or not here.restarted

@@ -91,14 +91,24 @@ def request(here: Reading, change: Mapping[str, Any], action: str, progress: Pro
 def finished(here: Reading, progress: Progress) -> State:
     """Wait until K3s has encrypted all Secrets again, and return the state.
 
-    Raises NotReady without progress, RootlessError if K3s has failed.
+    A server that does not answer for a while is no failure. Raises NotReady without progress,
+    RootlessError if K3s has failed, or does not accept its token any more.
     """
     while True:
-        found = reading.state(here.supervisor)
+        found = _state(here)
         progress.look()
-        if not found.stage.works:
+        if found is not None and not found.stage.works:
             return found
         time.sleep(_PAUSE)
+
+
+def _state(here: Reading) -> State | None:
+    try:
+        return reading.state(here.supervisor)
+    except PeerError as error:
+        if error.hint == supervisor.RESTART:
+            raise
+        return None
 
 
 def _answered(sent: BackgroundQuery[None]) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -210,6 +211,33 @@ def test_an_enable_that_was_interrupted_after_the_restart_encrypts_with_a_saved_
     assert (True, [plan.AGAIN]) == (done.plan.resumed, change.document(done)["steps"])
     assert before != active(context)
     assert not context.paths.encryption_change.exists()
+
+
+def test_a_configuration_without_keys_gets_keys(context: Context, k3s: Supervised) -> None:
+    """`k3s secrets-encrypt enable` writes it for a cluster without encryption."""
+    path = k3s.data / "server/cred/encryption-config.json"
+    content = k3s.encryption()
+    content["resources"][0]["providers"] = [{"identity": {}}]
+    path.write_text(json.dumps(content))
+    (k3s.data / "server/cred/encryption-state.json").unlink()
+    k3s.restart(ON)
+    age(k3s)
+
+    done = change.change(context, Request(Goal.ENABLE, 30), refuse)
+
+    assert [plan.AGAIN] == change.document(done)["steps"]
+    assert done.state
+    assert done.state.enabled
+
+
+def test_a_server_that_restarts_meanwhile_is_no_failure(context: Context, k3s: Supervised) -> None:
+    here = reading.read(context)
+    k3s.context.gate.ready.clear()
+    threading.Timer(0.7, k3s.context.gate.ready.set).start()
+
+    found = waiting.finished(here, waiting.Progress(context, here.api, 30))
+
+    assert "start" == found.stage_name
 
 
 def test_the_reason_of_a_refusal_is_in_the_log(context: Context, k3s: Supervised) -> None:
