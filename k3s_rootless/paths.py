@@ -97,6 +97,11 @@ class Paths:
         return self.own / "earlier-tokens.json"
 
     @property
+    def encryption_change(self) -> Path:
+        """The record of a change of the encryption of Secrets that is not finished."""
+        return self.own / "encryption-change.json"
+
+    @property
     def scheduled_record(self) -> Path:
         """The record of the last scheduled backup."""
         return self.backups / "scheduled.json"

@@ -127,15 +127,15 @@ def rotate(
     that was interrupted.
     """
     from k3s_rootless.cli import secret_input
+    from k3s_rootless.operations.token import plan
     from k3s_rootless.operations.token import rotate as rotating
-    from k3s_rootless.operations.token.plan import Request
 
     session = begin("token-rotate", as_json=as_json)
     new = ""
     if stdin:
         usage = "usage: k3s-rootless token rotate --stdin < file"
         new = secret_input.read("new token", "set the new token", usage)
-    request = Request(timeout if wait else None, agent=agent, new=new, yes=yes)
+    request = plan.Request(timeout if wait else None, agent=agent, new=new, yes=yes)
     if dry_run:
         rotated = rotating.preview(session, request)
     else:

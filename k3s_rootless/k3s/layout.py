@@ -51,6 +51,8 @@ CREDENTIALS = "server/cred"
 IPSEC_KEY = "server/cred/ipsec.psk"
 PASSWORDS = "server/cred/passwd"
 ENCRYPTION = "server/cred/encryption-config.json"
+ENCRYPTION_STATE = "server/cred/encryption-state.json"
+"""The stage of the encryption for the next start, and a hash of its configuration."""
 
 IMAGES = "agent/images"
 """Archives in this directory are imported at a start, and later as they appear."""

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from k3s_rootless.k3s import features, host_name, layout
+from k3s_rootless.k3s import encryption, features, host_name, layout
 from k3s_rootless.k3s.version import Version
 from k3s_rootless.linux.facts import LONGEST_SOCKET_PATH
 from k3s_rootless.rootlesskit.names import READY_PIPE
@@ -268,6 +268,22 @@ OPTIONS = {
             "use etcd as the datastore instead of SQLite",
             _switch,
             default="false",
+        ),
+        Option(
+            "secrets-encryption",
+            "encrypt Secrets in the datastore",
+            _switch,
+            default="false",
+            note=(
+                "existing Secrets stay as they are; to encrypt them as well, use instead:"
+                " k3s-rootless encryption enable"
+            ),
+        ),
+        Option(
+            "secrets-encryption-provider",
+            "how Secrets are encrypted: aescbc or secretbox",
+            encryption.provider,
+            default="aescbc",
         ),
         Option(
             "prefer-bundled-bin",

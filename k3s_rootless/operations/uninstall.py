@@ -20,6 +20,7 @@ from k3s_rootless.errors import (
 )
 from k3s_rootless.operations import purge, purge_consent, uninstall_plan
 from k3s_rootless.operations.backup import unfinished
+from k3s_rootless.operations.encryption import record as encryption
 from k3s_rootless.operations.foreground import active
 from k3s_rootless.operations.kubeconfig import document as kubeconfig_document
 from k3s_rootless.operations.kubeconfig.removed import Removed
@@ -269,6 +270,7 @@ class _Work:
             if purged and not self.problems:
                 unfinished.forget_reset(self.context)
                 tokens.forget(self.context.paths)
+                encryption.end(self.context.paths.encryption_change)
         except RootlessError as error:
             self.problems.append(error.message)
 

@@ -60,6 +60,7 @@ _ATTEMPTS = 5
 _INCOMPLETE = re.compile(r'^unknown |"unknown(?:_sources)?": \[[^]]', re.MULTILINE)
 
 _BACKUPS = ".local/share/k3s-rootless/backups"
+_TOKENS = ".local/share/k3s-rootless/earlier-tokens.json"
 
 Recording = tuple[str, str]
 """The name of the file of an output, and its text."""
@@ -169,6 +170,7 @@ def _of_the_first_start(tool: Tool) -> Iterator[Recording]:
     yield from _of_certificates(tool)
     yield document(tool, "reset", "reset", "--yes")
     yield from _of_tokens(tool)
+    yield from _of_the_encryption(tool)
     tool.machine.root("rm", "-rf", f"{HOME}/{_BACKUPS}")
     tool.machine.root("sh", "-c", f"rm -f {HOME}/*.tar.gz {HOME}/app.yaml /tmp/support.tar.gz")
 
@@ -216,6 +218,19 @@ def _of_tokens(tool: Tool) -> Iterator[Recording]:
     yield document(tool, "token-rotate", "token", "rotate", "--yes")
     yield text(tool, "token-show", "token", "show")
     yield document(tool, "token-show", "token", "show")
+
+
+def _of_the_encryption(tool: Tool) -> Iterator[Recording]:
+    """Record the encryption of Secrets; K3s stays without it."""
+    yield text(tool, "encryption-enable-dry-run", "encryption", "enable", "--dry-run")
+    yield document(tool, "encryption-enable", "encryption", "enable", "--yes")
+    yield text(tool, "encryption-rotate-keys", "encryption", "rotate-keys")
+    yield document(tool, "encryption-rotate-keys", "encryption", "rotate-keys")
+    yield text(tool, "encryption-status", "encryption", "status")
+    yield document(tool, "encryption-status", "encryption", "status")
+    yield document(tool, "encryption-disable", "encryption", "disable", "--yes")
+    tool("config", "unset", "secrets-encryption").check_returncode()
+    tool.machine.root("rm", "-rf", f"{HOME}/{_TOKENS}").check_returncode()
 
 
 def _backup(tool: Tool) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from k3s_rootless.operations.bundle.sources import UnitFile, or_default
 from k3s_rootless.operations.declared_secrets import declared
+from k3s_rootless.operations.token import record as replaced_tokens
 from k3s_rootless.support import host, secret_files
 from k3s_rootless.support.facts import Names
 from k3s_rootless.support.redaction import known_secrets
@@ -62,6 +63,7 @@ def secrets(sources: Sources) -> tuple[set[str], tuple[str, ...]]:
     found.update(known_secrets.from_environment(unit.environment or {}))
     found.update(known_secrets.from_environment(sources.context.environ))
     found.update(known_secrets.from_argv(unit.argv))
+    found.update(replaced_tokens.secrets(sources.context.paths))
     kept = _files(sources, unit)
     found.update(known_secrets.from_files(kept))
     return found, kept.problems

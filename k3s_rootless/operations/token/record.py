@@ -5,6 +5,7 @@ Both are secrets: only the user can read the files.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from k3s_rootless.backup import record_file
 from k3s_rootless.errors import RootlessError
 from k3s_rootless.json_fields import each, moment, parsing, typed
 from k3s_rootless.json_fields import field as member
+from k3s_rootless.k3s.token import password as token_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -72,6 +74,19 @@ def earlier(path: Path) -> tuple[Earlier, ...]:
         return ()
     with parsing(f"`{path}`"):
         return each(content, "tokens", _earlier)
+
+
+def secrets(paths: Paths) -> set[str]:
+    """Return all tokens and passwords in these files; a file that cannot be read has none."""
+    found: set[str] = set()
+    with suppress(RootlessError):
+        for one in earlier(paths.earlier_tokens):
+            found.update((one.token, token_of(one.token) or one.token))
+    with suppress(RootlessError):
+        rotation = load(paths.token_rotation)
+        if rotation is not None:
+            found.update((rotation.old, rotation.new))
+    return found
 
 
 def keep(path: Path, kind: str, token: str) -> None:

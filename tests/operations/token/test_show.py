@@ -56,3 +56,19 @@ def test_a_token_is_kept_once(tmp_path: Path) -> None:
     assert ["first", "second"] == [
         one.token for one in record.earlier(tmp_path / "own/tokens.json")
     ]
+
+
+def test_a_purge_forgets_the_tokens_and_a_bundle_knows_them(context: Context) -> None:
+    full = f"K10{'ab' * 32}::server:the-first-token"
+    record.keep(context.paths.earlier_tokens, "server", full)
+    record.begin(context.paths.token_rotation, record.Rotation("the-old-token", "the-new-token"))
+
+    assert {full, "the-first-token", "the-old-token", "the-new-token"} == record.secrets(
+        context.paths
+    )
+
+    record.forget(context.paths)
+
+    assert set() == record.secrets(context.paths)
+    context.paths.earlier_tokens.write_text("{")
+    assert set() == record.secrets(context.paths)

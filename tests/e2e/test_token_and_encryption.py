@@ -1,10 +1,11 @@
-"""Tests of the tokens of K3s in a lab."""
+"""Tests of the tokens of K3s, and of the encryption of its Secrets, in a lab."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -102,3 +103,66 @@ def test_bad_options_of_k3s_keep_its_reason(used: Tool) -> None:
     assert 1 == done.returncode
     message = json.loads(done.stdout)["errors"][0]["message"]
     assert message.startswith('cannot create a token: invalid value "soon"')
+
+
+def encryption(tool: Tool, *args: str) -> Any:
+    done = tool("encryption", *args, "--json")
+    assert 0 == done.returncode, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_secrets_are_encrypted_with_one_restart(used: Tool) -> None:
+    assert not encryption(used, "status")["enabled"]
+    assert 1 == used("encryption", "rotate-keys", "--yes").returncode
+    assert 2 == used("encryption", "enable").returncode
+
+    done = encryption(used, "enable", "--yes")
+
+    assert (True, True, True) == (done["changed"], done["restarts"], done["enabled"])
+    found = encryption(used, "status")
+    assert ("reencrypt_finished", True, None) == (found["stage"], found["flag"], found["finish"])
+    assert "AES-CBC" == found["active_key"]["type"]
+    assert not encryption(used, "enable")["changed"]
+    assert 0 == used("status").returncode
+
+
+def test_keys_are_rotated_without_a_restart(used: Tool) -> None:
+    before = encryption(used, "status")["active_key"]["name"]
+    started = used.json("status")["unit"]["started"]
+
+    done = used("encryption", "rotate-keys")
+
+    assert 0 == done.returncode, done.stderr
+    assert "K3s has encrypted 120 Secrets again" in done.stderr
+    found = encryption(used, "status")
+    assert before != found["active_key"]["name"]
+    assert [] == found["inactive_keys"]
+    assert started == used.json("status")["unit"]["started"]
+    journal = used.machine.user("journalctl", "--user", "--no-pager").stdout
+    configuration = json.loads(read(used, _DATA / "server/cred/encryption-config.json"))
+    key = configuration["resources"][0]["providers"][0]["aescbc"]["keys"][0]["secret"]
+    assert key not in journal + done.stdout + done.stderr
+
+
+def test_an_old_release_needs_two_restarts(used: Tool) -> None:
+    used.order(version="v1.29.2+k3s1")
+    used.up("--restart", "--timeout", "60s").check_returncode()
+    before = encryption(used, "status")["active_key"]["name"]
+    # Begun with K3s's own command, and continued by the tool.
+    used("k3s", "secrets-encrypt", "prepare").check_returncode()
+    assert "k3s-rootless encryption rotate-keys" == encryption(used, "status")["finish"]
+
+    done = encryption(used, "rotate-keys", "--yes")
+
+    assert (True, True) == (done["resumed"], done["restarts"])
+    found = encryption(used, "status")
+    assert before != found["active_key"]["name"]
+    assert ([], "reencrypt_finished") == (found["inactive_keys"], found["stage"])
+
+
+def test_the_encryption_is_disabled(used: Tool) -> None:
+    done = encryption(used, "disable", "--yes")
+
+    assert (True, False) == (done["changed"], done["enabled"])
+    found = encryption(used, "status")
+    assert (False, True) == (found["enabled"], found["configured"])

@@ -1,0 +1,1 @@
+"""The encryption of Secrets in K3s's datastore: its state, and changes of its keys."""
