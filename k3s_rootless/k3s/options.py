@@ -152,6 +152,9 @@ OPTIONS = {
             "containerd snapshotter, which stacks image layers",
             _snapshotter,
             default="overlayfs",
+            note=(
+                "K3s unpacks all images again for another snapshotter, and keeps the earlier copies"
+            ),
         ),
         Option(
             "node-label",

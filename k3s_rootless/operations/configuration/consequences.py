@@ -24,6 +24,12 @@ def report(
         if option is not None and option.note and configured.get(name):
             context.notice(f"{name}: {option.note}")
     _report_logging(context, configured, changes)
+    if "snapshotter" in changes and configured.get("snapshotter") == ("stargz",):
+        context.notice(
+            "snapshotter: stargz pulls images in eStargz format as they are read, and needs"
+            " overlayfs in a user namespace and /dev/fuse; check both after this with:"
+            " k3s-rootless check snapshotter device.fuse"
+        )
     disabled = set(configured.get("disable", ()))
     if "disable" in changes:
         for one in disabled - set(options.COMPONENTS):
