@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from k3s_rootless.cluster.certificates import authorities
-from k3s_rootless.cluster.certificates.facts import Authority
+from k3s_rootless.cluster.certificates.records import Authority
 from tests.cluster.certificates import authority
 from tests.cluster.certificates.authority import NOW, Issued, issue
 
