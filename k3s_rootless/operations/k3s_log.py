@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from k3s_rootless.journal.facts import StartLog
+    from k3s_rootless.k3s.settings import Settings
     from k3s_rootless.operations.context import Context
     from k3s_rootless.service.facts import UnitState
 
@@ -35,7 +36,11 @@ class LogFile:
 
 def of(context: Context, state: UnitState) -> LogFile | None:
     """Return the log file of the running K3s or of its next start; None if it writes none."""
-    settings = server_settings.of(context, state)
+    return of_settings(server_settings.of(context, state))
+
+
+def of_settings(settings: Settings) -> LogFile | None:
+    """Return the log file that these settings name; None if there is none."""
     text = settings.value("log").text
     if not text:
         return None
