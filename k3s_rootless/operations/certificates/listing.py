@@ -58,11 +58,17 @@ class Listed:
 
     @property
     def due_authorities(self) -> tuple[Certificate, ...]:
-        """The authorities that have expired, or end within a year."""
+        """The authorities that have expired, or end within a year.
+
+        Behind an authority, its file has those that have signed it, also replaced ones.
+        """
+        first = {one.name: one for one in reversed(self.certificates)}
         return tuple(
             one
             for one in self.certificates
-            if one.fields.authority and one.condition in {Condition.DUE, Condition.EXPIRED}
+            if one.fields.authority
+            and first[one.name] is one
+            and one.condition in {Condition.DUE, Condition.EXPIRED}
         )
 
 
