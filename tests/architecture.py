@@ -65,6 +65,7 @@ JUDGES = (
     "journal/recognition.py",
     "journal/verdict.py",
     "cluster/certificates/authorities.py",
+    "cluster/certificates/due.py",
     "cluster/certificates/fields.py",
     "cluster/certificates/renewal.py",
     "cluster/heartbeat.py",

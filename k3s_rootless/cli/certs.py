@@ -20,7 +20,11 @@ def command() -> None:
     """
 
 
-@command.command("list", cls=Command, exit_codes={3: "K3s is not installed"})
+@command.command(
+    "list",
+    cls=Command,
+    exit_codes={1: "a certificate cannot be read", 3: "K3s is not installed"},
+)
 @json_option
 def list_(*, as_json: bool) -> None:
     """List the certificates, their ends and what renews them.
@@ -31,7 +35,9 @@ def list_(*, as_json: bool) -> None:
     from k3s_rootless.operations.certificates import listing
 
     session = begin("certs-list", as_json=as_json)
-    certs.show_list(session.report, listing.read(session))
+    listed = listing.read(session)
+    certs.show_list(session.report, listed)
+    click.get_current_context().exit(1 if listed.problems else 0)
 
 
 @command.command(

@@ -82,6 +82,14 @@ _LINES = "Lines to show"
     type=click.Choice(_COMPONENTS),
     help=f"Show lines of this component: {', '.join(_COMPONENTS)}.",
 )
+@click.option(
+    "--file",
+    "in_file",
+    cls=Option,
+    group=_STARTS,
+    is_flag=True,
+    help="Show the current start in the file that K3s writes with `log`.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document per line.")
 @click.option("--raw", is_flag=True, help="Print the unchanged output of journalctl.")
 def command(  # noqa: PLR0913 (one for each option)
@@ -94,6 +102,7 @@ def command(  # noqa: PLR0913 (one for each option)
     boot: bool,
     level: str | None,
     component: str | None,
+    in_file: bool,
     as_json: bool,
     raw: bool,
 ) -> None:
@@ -115,7 +124,11 @@ def command(  # noqa: PLR0913 (one for each option)
     _require_one_start(previous=previous, others=any((since, boot, follow)))
     if component == "containerd":
         _require_current_start(others=any((previous, since, boot)))
-    request = logs.Request(previous, since, boot, level, component, lines, grep, follow)
+    if in_file:
+        _require_the_file(others=any((previous, since, boot, raw, component == "containerd")))
+    request = logs.Request(
+        previous, since, boot, level, component, lines, grep, follow, file=in_file
+    )
     if raw:
         replace(logs.journalctl(session, request), session.environ)
     in_colour = stream.coloured() and not as_json
@@ -152,4 +165,13 @@ def _require_current_start(*, others: bool) -> None:
                 "remove --previous, --since and --boot, or read the file: less"
                 " ~/.rancher/k3s/agent/containerd/containerd.log"
             ),
+        )
+
+
+def _require_the_file(*, others: bool) -> None:
+    if others:
+        raise UsageError(
+            "--file cannot be used with --previous, --since, --boot, --raw or --component"
+            " containerd: it shows the current start in one file",
+            hint="remove these options, or read the file itself",
         )

@@ -116,6 +116,7 @@ class StartLog:
     - `began` is the time of the first line (UTC).
     - `ended` is true if systemd reported how the start ended.
     - `stopped` is true if a stop of this start was requested before a line named a fatal cause.
+    - `file` is the file of K3s that the lines were read from; empty for the journal.
     - `recovered` is whether the API server of the next start was ready; None if the lines hold no
       later start.
     """
@@ -129,6 +130,7 @@ class StartLog:
     ended: bool = False
     stopped: bool = False
     recovered: bool | None = None
+    file: str = ""
 
 
 @dataclass(frozen=True, slots=True)

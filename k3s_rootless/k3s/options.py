@@ -1,44 +1,23 @@
 """The flags of `k3s server` that a user can set in rootless mode, and those that cannot work there.
 
 The rules for the values come from K3s and the kubelet (K3s pkg/cli/cmds/server.go and agent.go,
-pkg/cli/cmds/const_linux.go; Kubernetes pkg/kubelet/apis/well_known_labels.go), v1.21 to v1.37.
+pkg/cli/cmds/const_linux.go), v1.21 to v1.37.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from k3s_rootless.k3s import encryption, features, host_name, layout
+from k3s_rootless.k3s import encryption, features, host_name, layout, node_labels
 from k3s_rootless.k3s.version import Version
 from k3s_rootless.linux.facts import LONGEST_SOCKET_PATH
 from k3s_rootless.rootlesskit.names import READY_PIPE
 
 COMPONENTS = ("coredns", "servicelb", "traefik", "local-storage", "metrics-server", "runtimes")
 DATA_DIRECTORY_HINT = "use a directory of your own, such as ~/k3s-data"
-_KUBERNETES = ("kubernetes.io", "k8s.io")
-_OWN_LABELS = frozenset(
-    (
-        "beta.kubernetes.io/arch",
-        "beta.kubernetes.io/instance-type",
-        "beta.kubernetes.io/os",
-        "failure-domain.beta.kubernetes.io/region",
-        "failure-domain.beta.kubernetes.io/zone",
-        "kubernetes.io/arch",
-        "kubernetes.io/hostname",
-        "kubernetes.io/os",
-        "topology.kubernetes.io/region",
-        "topology.kubernetes.io/zone",
-    )
-)
-_OWN_PREFIXES = ("kubelet.kubernetes.io", "node.kubernetes.io")
-_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?", re.ASCII)
-_PREFIX = re.compile(
-    r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*", re.ASCII
-)
 _COMPONENT = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?", re.ASCII)
-_EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 _TRUE = frozenset(("1", "t", "T", "TRUE", "true", "True"))
 _FALSE = frozenset(("0", "f", "F", "FALSE", "false", "False"))
 _COPIED_UP = ("/etc", "/run", "/var/run", "/var/lib", "/proc", "/sys", "/dev")
@@ -112,78 +91,6 @@ def _port(text: str, _: Version | None) -> str:
     return str(int(text))
 
 
-def _label(text: str, _: Version | None) -> str:
-    key, equals, value = text.partition("=")
-    if not equals:
-        raise ValueError("a label has the form KEY=VALUE")
-    _require_key(key)
-    if value and not _NAME.fullmatch(value):
-        raise ValueError(
-            "the value of a label can have at most 63 letters, digits, `-`, `_` and `.`"
-        )
-    prefix = key.rpartition("/")[0]
-    allowed = key in _OWN_LABELS or _in_domain(prefix, _OWN_PREFIXES)
-    if _in_domain(prefix, _KUBERNETES) and not allowed:
-        raise ValueError(
-            f"the kubelet is not allowed to set labels below `{prefix}`, so K3s would not start"
-        )
-    return text
-
-
-def _in_domain(prefix: str, domains: tuple[str, ...]) -> bool:
-    return any(prefix == one or prefix.endswith(f".{one}") for one in domains)
-
-
-def _taint(text: str, _: Version | None) -> str:
-    rest, colon, effect = text.rpartition(":")
-    if not colon or effect not in _EFFECTS:
-        raise ValueError(
-            f"a taint has the form KEY=VALUE:EFFECT, and its effect is one of {', '.join(_EFFECTS)}"
-        )
-    key, _equals, value = rest.partition("=")
-    _require_key(key)
-    if value and not _NAME.fullmatch(value):
-        raise ValueError(
-            "the value of a taint can have at most 63 letters, digits, `-`, `_` and `.`"
-        )
-    return text
-
-
-def parts_of_taint(text: str) -> tuple[str, str, str]:
-    """Return key, value and effect of a taint; the value is empty if there is none."""
-    rest, _, effect = text.rpartition(":")
-    key, _, value = rest.partition("=")
-    return key, value, effect
-
-
-def contradiction(name: str, values: Iterable[str]) -> str:
-    """Return why the values of a setting cannot be set together; empty if they can.
-
-    The kubelet exits if two taints have the same key and effect, and uses the last of two labels
-    with the same key (Kubernetes pkg/util/taints).
-    """
-    seen: dict[tuple[str, ...], str] = {}
-    for one in values:
-        subject: tuple[str, ...] = (one,)
-        if name == "node-label":
-            subject = (one.partition("=")[0],)
-        if name == "node-taint":
-            key, _, effect = parts_of_taint(one)
-            subject = (key, effect)
-        if seen.setdefault(subject, one) != one:
-            return f"`{seen[subject]}` and `{one}` contradict each other"
-    return ""
-
-
-def _require_key(key: str) -> None:
-    prefix, slash, name = key.rpartition("/")
-    if not _NAME.fullmatch(name) or (slash and not _PREFIX.fullmatch(prefix)):
-        raise ValueError(
-            "its key is not a valid Kubernetes name: [PREFIX/]NAME, where NAME has at most 63"
-            " letters, digits, `-`, `_` and `.`"
-        )
-
-
 def _component(text: str, _: Version | None) -> str:
     if not _COMPONENT.fullmatch(text):
         raise ValueError(f"it is not a component name, such as {', '.join(COMPONENTS)}")
@@ -196,9 +103,13 @@ def _host(text: str, _: Version | None) -> str:
     return text
 
 
-def _directory(text: str, _: Version | None) -> str:
+def _log_file(text: str, _: Version | None) -> str:
+    return _path(text, "use a file of your own, such as ~/.rancher/k3s/logs/k3s.log")
+
+
+def _path(text: str, hint: str) -> str:
     if not text.startswith("/"):
-        raise ValueError(f"it is not an absolute path; {DATA_DIRECTORY_HINT}")
+        raise ValueError(f"it is not an absolute path; {hint}")
     if not text.isprintable() or set(text) & set("\\\"'$`"):
         raise ValueError(
             "K3s or systemd cannot use a path with quotes, backslashes, `$` or unprintable"
@@ -206,8 +117,12 @@ def _directory(text: str, _: Version | None) -> str:
         )
     parts = [part for part in text.split("/") if part not in {"", "."}]
     if ".." in parts or not parts:
-        raise ValueError(f"it is `/` or contains `..`; {DATA_DIRECTORY_HINT}")
-    path = "/" + "/".join(parts)
+        raise ValueError(f"it is `/` or contains `..`; {hint}")
+    return "/" + "/".join(parts)
+
+
+def _directory(text: str, _: Version | None) -> str:
+    path = _path(text, DATA_DIRECTORY_HINT)
     _require_kept(path)
     if len(path.encode("utf-8", "surrogateescape")) > _LONGEST_DATA:
         raise ValueError(
@@ -229,8 +144,6 @@ def _require_kept(path: str) -> None:
 _AT_REGISTRATION = (
     "K3s sets it only when its node registers for the first time; an existing node does not change"
 )
-NODE_MARKS = ("node-label", "node-taint")
-"""Settings that an existing node does not get."""
 OPTIONS = {
     option.name: option
     for option in (
@@ -239,14 +152,21 @@ OPTIONS = {
             "containerd snapshotter, which stacks image layers",
             _snapshotter,
             default="overlayfs",
+            note=(
+                "K3s unpacks all images again for another snapshotter, and keeps the earlier copies"
+            ),
         ),
         Option(
-            "node-label", "labels of the node, KEY=VALUE", _label, many=True, note=_AT_REGISTRATION
+            "node-label",
+            "labels of the node, KEY=VALUE",
+            node_labels.label,
+            many=True,
+            note=_AT_REGISTRATION,
         ),
         Option(
             "node-taint",
             "taints of the node, KEY=VALUE:EFFECT",
-            _taint,
+            node_labels.taint,
             many=True,
             note=_AT_REGISTRATION,
         ),
@@ -297,6 +217,18 @@ OPTIONS = {
             _switch,
             default="false",
             note="K3s's SELinux policy does not cover a data directory in a home directory",
+        ),
+        Option(
+            "log",
+            "file that K3s writes its log to, in place of the journal",
+            _log_file,
+            short="l",
+        ),
+        Option(
+            "alsologtostderr",
+            "with `log`, write the log to the journal, too",
+            _switch,
+            default="false",
         ),
         Option(
             "data-dir",

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 SOCKET = "/run/k3s/containerd/containerd.sock"
 """containerd's socket, inside the namespaces (K3s pkg/agent/containerd)."""
+IMAGE_SOCKET = "/run/containerd-stargz-grpc/containerd-stargz-grpc.sock"
+"""The socket of the image service with the snapshotter stargz (K3s pkg/agent/config)."""
 
 
 class Place(Enum):

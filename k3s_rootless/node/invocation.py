@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from k3s_rootless.k3s import config_file, features, layout
-from k3s_rootless.node.facts import SOCKET, Invocation, Need, Place, Subcommand, Surroundings
+from k3s_rootless.node.facts import (
+    IMAGE_SOCKET,
+    SOCKET,
+    Invocation,
+    Need,
+    Place,
+    Subcommand,
+    Surroundings,
+)
 
 NO_CONFIG = "/dev/null"
 """An empty configuration file.
@@ -72,7 +80,7 @@ def _of_host(entry: Subcommand, found: Surroundings) -> Mapping[str, str]:
 
 
 def _of_node(found: Surroundings) -> Mapping[str, str]:
-    return {
+    given = {
         "K3S_DATA_DIR": str(found.data),
         config_file.VARIABLE: NO_CONFIG,
         "CONTAINERD_ADDRESS": SOCKET,
@@ -81,6 +89,10 @@ def _of_node(found: Surroundings) -> Mapping[str, str]:
         "CONTAINER_RUNTIME_ENDPOINT": f"unix://{SOCKET}",
         "CRI_CONFIG_FILE": str(found.data / layout.CRICTL_CONFIGURATION),
     }
+    if found.snapshotter == "stargz":
+        # K3s before v1.34.10, v1.35.7 and v1.36.3 writes another address to the file (f6d226eaf).
+        given["IMAGE_SERVICE_ENDPOINT"] = f"unix://{IMAGE_SOCKET}"
+    return given
 
 
 def _of_etcd(found: Surroundings) -> Mapping[str, str]:

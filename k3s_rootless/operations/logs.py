@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from k3s_rootless.errors import NotRunning, RootlessError, UsageError
 from k3s_rootless.journal import lines
 from k3s_rootless.journal.facts import Entry, Query
-from k3s_rootless.journal.sources import containerd_log, journald
+from k3s_rootless.journal.sources import journald, log_file
 from k3s_rootless.printable import json_time
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class Request:
     `previous` selects the start before that. `since` (a time in journalctl's format) and `boot`
     select all starts from that time on. `level` is the least serious level, `count` is the number
     of last lines, `grep` is a regular expression. `follow` adds new lines, including those of later
-    starts.
+    starts. `file` selects the file that K3s writes with `--log`, in place of the journal.
     """
 
     previous: bool = False
@@ -49,6 +49,7 @@ class Request:
     count: int | None = None
     grep: str | None = None
     follow: bool = False
+    file: bool = False
 
     @property
     def filtered(self) -> bool:
@@ -101,6 +102,12 @@ def read(context: Context, request: Request, *, weighed: bool = False) -> Record
     """
     if request.component == "containerd":
         records = _of_containerd(context, request)
+    elif request.file:
+        # Imported here: few users let K3s write a file.
+        from k3s_rootless.operations import k3s_log
+
+        path, started = k3s_log.located(context)
+        records = _of_file(request, path, k3s_log.IDENTIFIER, started, _search(request.grep))
     else:
         records = _of_journal(context, request, _query(context, request))
     if weighed:
@@ -182,6 +189,11 @@ def _of_journal(context: Context, request: Request, query: Query) -> Records:
         context.notice(
             f"this user cannot read any line of this start in the journal\n{journald.HINT}"
         )
+    elif not passed.of_k3s and _expects_lines(request, query):
+        # Imported here, as in `read`.
+        from k3s_rootless.operations import k3s_log
+
+        k3s_log.notice(context)
     if request.follow:
         yield CaughtUp()
         with journald.read(_new(query, passed.cursor)) as reading:
@@ -219,16 +231,18 @@ def _of_containerd(context: Context, request: Request) -> Records:
             hint = None
         raise NotRunning(f"containerd has not written a log: {path} does not exist", hint=hint)
     started = state.started if state is not None else None
-    return _of_file(request, path, started, _search(request.grep))
+    return _of_file(request, path, "containerd", started, _search(request.grep))
 
 
-def _of_file(request: Request, path: Path, started: datetime | None, search: Search) -> Records:
-    with containerd_log.Reading(path) as reading:
-        existing = search(containerd_log.since(reading, started))
+def _of_file(
+    request: Request, path: Path, program: str, started: datetime | None, search: Search
+) -> Records:
+    with log_file.Reading(path, program) as reading:
+        existing = search(log_file.since(reading, started))
         yield from _last(_matching(request, existing), request.tail)
     if request.follow:
         yield CaughtUp()
-        with containerd_log.Reading(path, start=reading.end, follow=True) as coming:
+        with log_file.Reading(path, program, start=reading.end, follow=True) as coming:
             yield from _matching(request, search(coming))
 
 
@@ -242,8 +256,8 @@ def _containerd_file(context: Context) -> tuple[UnitState | None, Path]:
         context.notice(
             f"{error.message}; reading the log of all starts in the default data directory"
         )
-        return None, context.paths.data / containerd_log.FILE
-    return state, server_settings.of(context, state).data / containerd_log.FILE
+        return None, context.paths.data / log_file.CONTAINERD
+    return state, server_settings.of(context, state).data / log_file.CONTAINERD
 
 
 def _search(pattern: str | None) -> Search:
@@ -263,12 +277,14 @@ class _Passed:
 
     def __init__(self, entries: Iterable[Entry]) -> None:
         self.empty = True
+        self.of_k3s = False
         self.cursor: str | None = None
         self._entries = entries
 
     def __iter__(self) -> Iterator[Entry]:
         for entry in self._entries:
             self.empty = False
+            self.of_k3s = self.of_k3s or entry.identifier != "systemd"
             self.cursor = entry.cursor
             yield entry
 

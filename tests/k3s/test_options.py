@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from k3s_rootless.k3s.options import OPTIONS, REFUSED, contradiction
+from k3s_rootless.k3s.node_labels import contradiction
+from k3s_rootless.k3s.options import OPTIONS, REFUSED
 from tests.standin.k3s_standin.known_flags import SWITCHES, VALUES
 from tests.strategies import version
 

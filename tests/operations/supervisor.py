@@ -17,6 +17,7 @@ from tests.standin.k3s_standin import certificates, child, cluster, flags, kept,
 from tests.standin.k3s_standin.api import Server
 from tests.standin.k3s_standin.control import Control
 from tests.standin.k3s_standin.encryption import Encryption
+from tests.standin.k3s_standin.etcd import Etcd
 from tests.standin.k3s_standin.health import Gate
 from tests.standin.k3s_standin.journal import Journal
 from tests.standin.k3s_standin.passwords import Passwords
@@ -72,7 +73,8 @@ class Supervised:
         encryption = Encryption(
             played, Release(release), self.context.cluster, self.context.journal, seconds
         )
-        control = Control(Passwords(played), encryption)
+        etcd = Etcd(played, "node1", self.context.journal)
+        control = Control(Passwords(played), encryption, etcd)
         object.__setattr__(self.context, "control", control)
 
     def forget(self) -> None:

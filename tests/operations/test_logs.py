@@ -281,3 +281,41 @@ def test_a_line_as_json(host: Host) -> None:
         "invocation": FIRST,
         "cursor": "s=1;i=0",
     } == logs.document(record)
+
+
+def configure_file(host: Host, bus: Session, *lines: str) -> str:
+    """Let K3s of the unit write a log file with these lines, and return its path."""
+    path = host.paths.home / "k3s.log"
+    host.write(path, "".join(f"{line}\n" for line in lines))
+    argv = ("/usr/local/bin/k3s", "server", "--rootless", f"--log={path}")
+    (bus.units / UNIT).write_text(f"[Service]\nExecStart={' '.join(argv)}\n")
+    bus.start_manager()
+    return str(path)
+
+
+def test_the_file_of_k3s_is_read_with_its_klog_lines(host: Host, bus: Session) -> None:
+    configure_file(host, bus, INFO, KUBELET, FATAL)
+
+    found = list(logs.read(host.context, Request(file=True)))
+    last = list(logs.read(host.context, Request(file=True, level="fatal")))
+
+    assert [INFO, KUBELET, FATAL] == messages(found)
+    assert [FATAL] == messages(last)
+    assert ["k3s", "kubelet", "k3s"] == [
+        one.line.component for one in found if isinstance(one, LogLine)
+    ]
+
+
+def test_without_a_log_file_the_option_is_refused(host: Host, bus: Session) -> None:
+    host.install(bus)
+
+    with pytest.raises(UsageError, match="`log` is not set"):
+        logs.read(host.context, Request(file=True))
+
+
+def test_a_log_file_that_does_not_exist_is_reported(host: Host, bus: Session) -> None:
+    path = configure_file(host, bus)
+    (host.paths.home / "k3s.log").unlink()
+
+    with pytest.raises(NotRunning, match=f"{path} does not exist"):
+        logs.read(host.context, Request(file=True))

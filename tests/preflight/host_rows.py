@@ -365,6 +365,10 @@ def _modules(
 _LOCKED = {**HEALTHY.sysctls, "kernel.modules_disabled": Known("1", "/proc/sys")}
 _NFT = ("nf_tables", "nft_compat")
 _OVERLAY = {"k3s": k3s("v1.21.2+k3s1")}
+_STARGZ: dict[str, Any] = {
+    "server": _argv("--snapshotter=stargz"),
+    "unit": Known(Unit("loaded", delegate=True), "systemd"),
+}
 KERNEL = (
     row(
         "kernel.release",
@@ -499,6 +503,25 @@ KERNEL = (
         **_OVERLAY,
     ),
     row("snapshotter.overlayfs", PASS, "works", None, **_OVERLAY),
+    row("snapshotter.overlayfs", PASS, "works", None, **_STARGZ),
+    row("kernel.release", FAIL, "needs Linux 5.11", ADMIN, kernel=Known((5, 10)), **_STARGZ),
+    row(
+        "snapshotter.overlayfs",
+        FAIL,
+        "EPERM",
+        USER,
+        trial=Known(replace(TRIED, overlay=errno.EPERM)),
+        **_STARGZ,
+    ),
+    row(
+        "device.fuse",
+        FAIL,
+        "stargz cannot be mounted without it",
+        ADMIN,
+        devices=Known({"tun": 0, "fuse": errno.ENOENT, "kmsg": 0}),
+        **_STARGZ,
+    ),
+    row("snapshotter.mount_fuse3", PASS, "not needed by the snapshotter stargz", None, **_STARGZ),
     row(
         "snapshotter.overlayfs",
         FAIL,

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from k3s_rootless.cluster.certificates.facts import Condition
+from k3s_rootless.cluster.certificates.records import Condition
 from k3s_rootless.k3s.certificates import Renewal
 from k3s_rootless.operations.certificates import authorities, listing, rotate
 
 if TYPE_CHECKING:
     from k3s_rootless.cli.display.report import Report
-    from k3s_rootless.cluster.certificates.facts import Certificate
+    from k3s_rootless.cluster.certificates.records import Certificate
     from k3s_rootless.operations.certificates.authorities import Plan as AuthorityPlan
     from k3s_rootless.operations.certificates.authorities import Replaced
     from k3s_rootless.operations.certificates.listing import Listed
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _HEAD = ("FILE", "SUBJECT", "ENDS", "STATE", "RENEWED BY", "USE")
 _TOP = "server/tls/"
+_NEW_AUTHORITIES = "k3s-rootless certs rotate-ca --path DIRECTORY"
 _RENEWALS = {
     Renewal.EACH_START: "each start",
     Renewal.NEVER: "certs rotate-ca",
@@ -72,7 +73,7 @@ def _remarks(listed: Listed) -> Iterator[str]:
         word = "has expired" if one.condition is Condition.EXPIRED else "ends"
         yield (
             f"the authority {one.name.removeprefix(_TOP)} ({one.fields.subject}) {word} on"
-            f" {one.fields.ends:%Y-%m-%d}; replace it with: k3s-rootless certs rotate-ca"
+            f" {one.fields.ends:%Y-%m-%d}; replace it with: {_NEW_AUTHORITIES}"
         )
     if listed.backups:
         count = len(listed.backups)

@@ -19,7 +19,7 @@ from k3s_rootless.errors import RootlessError
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 
-    from k3s_rootless.cluster.certificates.facts import Authority
+    from k3s_rootless.cluster.certificates.records import Authority
 
 _LONGEST_CHAIN = 10
 _PUBLIC = (serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from k3s_rootless.cluster.certificates.facts import Fields
+from k3s_rootless.cluster.certificates.records import Fields
 from k3s_rootless.errors import RootlessError
 
 if TYPE_CHECKING:

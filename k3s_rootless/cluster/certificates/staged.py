@@ -9,7 +9,7 @@ from pathlib import Path
 
 from k3s_rootless import trust
 from k3s_rootless.cluster import own_file
-from k3s_rootless.cluster.certificates.facts import Authority
+from k3s_rootless.cluster.certificates.records import Authority
 from k3s_rootless.errors import RootlessError
 from k3s_rootless.k3s import certificates
 

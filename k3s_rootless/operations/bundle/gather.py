@@ -75,6 +75,11 @@ def _gathered(context: Context, *, anonymous: bool) -> Bundle:
         missing.append(starts)
         starts = ()
     items += [texts.journal(number, one) for number, one in enumerate(starts, 1)]
+    log = _log_file(sources, redactor, deadline)
+    if isinstance(log, Missing):
+        missing.append(log)
+    elif log is not None:
+        items.append(log)
     about = {
         "made": made.isoformat(),
         "version": __version__,
@@ -151,6 +156,16 @@ def _starts(
     except RootlessError as error:
         return Missing(texts.JOURNAL, texts.STARTS, redactor.text(error.message))
     return tuple(texts.redacted(one, redactor) for one in found)
+
+
+def _log_file(sources: Sources, redactor: Redactor, deadline: float) -> Item | Missing | None:
+    try:
+        found = sources.log_file(deadline)
+    except RootlessError as error:
+        return Missing(texts.LOG_FILE, texts.LOG, redactor.text(error.message))
+    if found is None:
+        return None
+    return texts.log_file(texts.redacted(found, redactor))
 
 
 def _page(content: page.Content) -> Item | Missing:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from k3s_rootless import background, command
 from k3s_rootless.errors import RootlessError
-from k3s_rootless.operations import server_settings
+from k3s_rootless.operations import k3s_log, server_settings
 from k3s_rootless.operations.bundle import starts
 from k3s_rootless.paths import UNIT
 from k3s_rootless.service.observe import files
@@ -52,6 +52,7 @@ class Sources:
         self._files = background.begin(self._read_files)
         self._settings = background.begin(self._read_settings)
         self._observed = background.begin(self._read_observed)
+        self._log_file = background.begin(self._read_log_file)
 
     def state(self) -> UnitState:
         """Return the unit as the user manager reports it."""
@@ -72,6 +73,10 @@ class Sources:
     def observed(self, deadline: float) -> starts.Observed:
         """Return what the journal contains about the last start."""
         return background.answer(self._observed, deadline)
+
+    def log_file(self, deadline: float) -> LoggedStart | None:
+        """Return the file of `log`; None if K3s writes its log to the journal."""
+        return background.answer(self._log_file, deadline)
 
     def settings(self) -> Settings:
         """Return K3s's settings; if they cannot be read in time, those of the unit alone."""
@@ -126,6 +131,12 @@ class Sources:
             file for place in places for file in sorted((place / f"{UNIT}.d").glob("*.conf"))
         ]
         return units + drop_ins
+
+    def _read_log_file(self) -> LoggedStart | None:
+        found = k3s_log.of_settings(self.settings())
+        if found is None or found.journal_too:
+            return None
+        return starts.of_file(found.path)
 
     def _read_observed(self) -> starts.Observed:
         try:

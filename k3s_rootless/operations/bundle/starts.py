@@ -6,10 +6,12 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 
+from k3s_rootless.errors import RootlessError
 from k3s_rootless.journal import diagnosis, lines
 from k3s_rootless.journal.facts import Entry, Query, StartLog
-from k3s_rootless.journal.sources import journald
+from k3s_rootless.journal.sources import journald, log_file
 from k3s_rootless.operations.readiness import milestones
 from k3s_rootless.support.facts import Line, LoggedStart
 
@@ -18,6 +20,7 @@ MOST_LINES = 20_000
 MOST_CHARACTERS = 4 * 2**20
 LONGEST_LINE = 65_536
 _LONGEST_NOTICED = 1000
+_PROGRAM = "k3s"
 
 
 @dataclass(slots=True)
@@ -90,6 +93,23 @@ def last(uid: int) -> tuple[LoggedStart, ...]:
         LoggedStart(invocation, tuple(of_start), invocation in newest.cut)
         for invocation, of_start in starts
     )
+
+
+def of_file(path: Path) -> LoggedStart:
+    """Return the newest lines of the file that K3s writes its log to. Raises RootlessError."""
+    try:
+        start = max(0, path.stat().st_size - MOST_CHARACTERS)
+    except OSError as error:
+        raise RootlessError(
+            f"cannot read `{path}`: {(error.strerror or str(error)).lower()}"
+        ) from error
+    newest: deque[Line] = deque(maxlen=MOST_LINES)
+    with log_file.Reading(path, _PROGRAM, start=start) as reading:
+        for number, entry in enumerate(reading):
+            # Without the beginning of a file, its first line is incomplete.
+            if number or not start:
+                newest.extend(_lines(entry))
+    return LoggedStart("", tuple(newest), cut=start > 0 or len(newest) == MOST_LINES)
 
 
 def observe(uid: int, invocation: str) -> Observed:

@@ -15,6 +15,8 @@ UNIT_FILE = "unit.txt"
 UNIT = "unit and drop-ins, in the form of `systemctl --user cat`"
 JOURNAL = "journal/"
 STARTS = "logs of the last starts of K3s"
+LOG_FILE = "k3s-log.txt"
+LOG = "file that K3s writes its log to in place of the journal (`config get log`)"
 LONGEST_LINE = 8192
 
 
@@ -55,6 +57,14 @@ def journal(number: int, start: LoggedStart) -> Item:
         head += "; older lines were left out (size limit)"
     body = "".join(map(_text, start.lines))
     return Item(f"{JOURNAL}start-{number}.txt", what, f"{head}\n{body}")
+
+
+def log_file(lines: LoggedStart) -> Item:
+    """Return the file that K3s writes its log to."""
+    head = "# times are UTC"
+    if lines.cut:
+        head += "; older lines were left out (size limit)"
+    return Item(LOG_FILE, LOG, f"{head}\n{''.join(map(_text, lines.lines))}")
 
 
 def _text(line: Line) -> str:

@@ -22,12 +22,13 @@ from k3s_rootless.operations.certificates import rotate
 from k3s_rootless.operations.consent import Ask
 from k3s_rootless.operations.kubeconfig import refresh
 from k3s_rootless.operations.node import surroundings
+from k3s_rootless.paths import UNIT
 from k3s_rootless.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from k3s_rootless.cluster.certificates.facts import Authority
+    from k3s_rootless.cluster.certificates.records import Authority
     from k3s_rootless.node.facts import Surroundings
     from k3s_rootless.operations.backup.running_cluster import Cluster
     from k3s_rootless.operations.context import Context
@@ -71,6 +72,12 @@ def plan(context: Context, request: Request) -> Plan:
     state, found = surroundings.read(context)
     surroundings.require_running(state, f"k3s {' '.join(_WORDS)}")
     subcommands.require(subcommands.find(_WORDS), _WORDS, found.release)
+    if state.name != UNIT:
+        raise RootlessError(
+            f"cannot replace the certificate authorities: K3s runs in a terminal ({state.name}),"
+            " and must restart",
+            hint="stop it there, and start it with: k3s-rootless up",
+        )
     path = request.path.absolute()
     tls = path / Path(layout.TLS).name
     if not tls.is_dir():

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from k3s_rootless.cluster.certificates import fields, files, renewal
-from k3s_rootless.cluster.certificates.facts import Condition
+from k3s_rootless.cluster.certificates.records import Condition
 from k3s_rootless.errors import RootlessError, error_document
 from k3s_rootless.k3s import certificates, layout
 from k3s_rootless.k3s.certificates import Renewal
@@ -19,7 +19,8 @@ from k3s_rootless.printable import json_time
 from k3s_rootless.service.observe import files as unit_files
 
 if TYPE_CHECKING:
-    from k3s_rootless.cluster.certificates.facts import Certificate, CertificateFile
+    from k3s_rootless.cluster.certificates.facts import CertificateFile
+    from k3s_rootless.cluster.certificates.records import Certificate
     from k3s_rootless.k3s.version import Version
     from k3s_rootless.operations.context import Context
 
@@ -57,11 +58,17 @@ class Listed:
 
     @property
     def due_authorities(self) -> tuple[Certificate, ...]:
-        """The authorities that have expired, or end within a year."""
+        """The authorities that have expired, or end within a year.
+
+        Behind an authority, its file has those that have signed it, also replaced ones.
+        """
+        first = {one.name: one for one in reversed(self.certificates)}
         return tuple(
             one
             for one in self.certificates
-            if one.fields.authority and one.condition in {Condition.DUE, Condition.EXPIRED}
+            if one.fields.authority
+            and first[one.name] is one
+            and one.condition in {Condition.DUE, Condition.EXPIRED}
         )
 
 

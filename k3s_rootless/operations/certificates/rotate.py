@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from k3s_rootless import trust
 from k3s_rootless.backup.facts import Kind
 from k3s_rootless.cluster.certificates import fields, files
 from k3s_rootless.errors import PreflightFailed, RootlessError, UsageError
@@ -146,6 +147,9 @@ def _program(state: UnitState) -> str:
             "cannot rotate the certificates: the unit does not name a k3s",
             hint="write the unit again: k3s-rootless up",
         )
+    risk = trust.risk(Path(program))
+    if risk:
+        raise RootlessError(f"cannot run `{program}`: it is not trusted because {risk}")
     return program
 
 

@@ -14,10 +14,16 @@ from typing import TYPE_CHECKING
 from k3s_rootless import own_settings
 from k3s_rootless.atomic import reason
 from k3s_rootless.errors import RootlessError, UsageError
-from k3s_rootless.k3s import options, version
+from k3s_rootless.k3s import node_labels, options, version
 from k3s_rootless.linux import sockets
 from k3s_rootless.operations import change_drop_in, first_start, installation, rotation
-from k3s_rootless.operations.configuration import datastore, node_drift, own, settings_list
+from k3s_rootless.operations.configuration import (
+    consequences,
+    datastore,
+    node_drift,
+    own,
+    settings_list,
+)
 from k3s_rootless.paths import UNIT
 from k3s_rootless.service.act import apply
 from k3s_rootless.service.drop_ins import configuration
@@ -32,14 +38,13 @@ if TYPE_CHECKING:
     from k3s_rootless.k3s.version import Version
     from k3s_rootless.operations.configuration.setting import Setting
     from k3s_rootless.operations.context import Context
-    from k3s_rootless.service.drop_ins.configuration import Configuration
     from k3s_rootless.service.facts import UnitState
     from k3s_rootless.service.systemd.user import UserManager
 
 _HINT = """list the settings with: k3s-rootless config list
 set other flags of K3s in a drop-in of your own: systemctl --user edit k3s-rootless"""
 _SEVERAL_MACHINES = "docs/explanation/alternatives.md#more-than-one-machine"
-_FORWARDED_BY_TRAEFIK = {"10080": "80", "10443": "443"}
+_PATHS = frozenset({"data-dir", "log"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +115,7 @@ def _change_unit(context: Context, changes: Mapping[str, Sequence[str]], *, forc
             name: _checked(context, name, values, release) for name, values in changes.items()
         }
         configured = {name: values for name, values in (before | checked).items() if values}
-        _report_consequences(context, configured, changes)
+        consequences.report(context, configured, changes)
         rendered = configuration.render(configured, configuration.command_words(text))
         state, changed = change_drop_in.perform(
             context,
@@ -181,7 +186,7 @@ def _checked(
                 checked.append(_checked_limit(context, LIMITS[name], value))
         except ValueError as error:
             raise UsageError(f"cannot set {name} to `{value}`: {error}") from None
-    problem = options.contradiction(name, checked)
+    problem = node_labels.contradiction(name, checked)
     if problem:
         raise UsageError(f"cannot set {name}: {problem}")
     return tuple(dict.fromkeys(checked))
@@ -204,7 +209,7 @@ def _checked_limit(context: Context, limit: Limit, value: str) -> str:
 
 
 def _expanded(context: Context, name: str, value: str) -> str:
-    if name == "data-dir" and (value == "~" or value.startswith("~/")):
+    if name in _PATHS and (value == "~" or value.startswith("~/")):
         return str(context.paths.home) + value[1:]
     return value
 
@@ -217,6 +222,25 @@ def _require_usable(context: Context, name: str, value: str) -> None:
             raise ValueError(f"only root can listen on ports below {first} on this host")
     if name == "data-dir":
         _require_usable_directory(context, Path(value))
+    if name == "log":
+        _require_writable_file(Path(value))
+
+
+def _require_writable_file(path: Path) -> None:
+    """Raise ValueError for a file that K3s cannot write; K3s creates missing directories."""
+    try:
+        existing = next(one for one in (path, *path.parents) if one.exists())
+    except OSError as error:
+        raise ValueError(f"it cannot be checked: {reason(error)}") from error
+    if existing == path and not path.is_file():
+        raise ValueError("it is not a regular file")
+    if existing != path and not existing.is_dir():
+        raise ValueError(f"{existing} is not a directory")
+    needed = os.W_OK
+    if existing.is_dir():
+        needed |= os.X_OK
+    if not os.access(existing, needed):
+        raise ValueError(f"you cannot write to {existing}")
 
 
 def _require_usable_directory(context: Context, directory: Path) -> None:
@@ -229,31 +253,3 @@ def _require_usable_directory(context: Context, directory: Path) -> None:
     problem = data_directory.unusable(directory, context.paths.home)
     if problem:
         raise ValueError(f"{problem}; {options.DATA_DIRECTORY_HINT}")
-
-
-def _report_consequences(
-    context: Context, configured: Configuration, changes: Mapping[str, Sequence[str]]
-) -> None:
-    """Report other consequences of a change."""
-    for name in changes:
-        option = options.OPTIONS.get(name)
-        if option is not None and option.note and configured.get(name):
-            context.notice(f"{name}: {option.note}")
-    disabled = set(configured.get("disable", ()))
-    if "disable" in changes:
-        for one in disabled - set(options.COMPONENTS):
-            context.notice(
-                f"disable: K3s has no packaged component `{one}`; only an AddOn of yours with this"
-                " name is disabled"
-            )
-        if "servicelb" in disabled:
-            context.notice(
-                "disable: without servicelb, K3s forwards only the port of the API server"
-            )
-    port = configured.get("https-listen-port", ("",))[0]
-    if port in _FORWARDED_BY_TRAEFIK and disabled.isdisjoint(("traefik", "servicelb")):
-        inside = _FORWARDED_BY_TRAEFIK[port]
-        context.notice(
-            f"https-listen-port: K3s also forwards port {inside} of traefik to host port {port},"
-            " and does not report the conflict"
-        )

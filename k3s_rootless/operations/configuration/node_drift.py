@@ -11,7 +11,7 @@ from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from k3s_rootless.errors import RootlessError
-from k3s_rootless.k3s import options
+from k3s_rootless.k3s import node_labels
 from k3s_rootless.observation import Unknown
 from k3s_rootless.service.observe import files
 
@@ -69,7 +69,7 @@ def read(
     """Return the labels and taints among the settings `names` that a running node lacks."""
     wanted = [
         (name, value)
-        for name in options.NODE_MARKS
+        for name in node_labels.SETTINGS
         if name in names
         for value in resolved.words(name)
     ]
@@ -110,7 +110,7 @@ def _differences(name: str, value: str, node: NodeMarks) -> Iterator[Difference]
         key, _, text = value.partition("=")
         live, kind, present = node.labels.get(key), "label", f"{key}={node.labels.get(key)}"
     else:
-        key, text, effect = options.parts_of_taint(value)
+        key, text, effect = node_labels.parts_of_taint(value)
         live, kind = node.taints.get((key, effect)), "taint"
         present = f"{key}={live}:{effect}"
     if live == text:

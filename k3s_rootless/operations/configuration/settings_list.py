@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from k3s_rootless import own_settings
 from k3s_rootless.errors import RootlessError
-from k3s_rootless.k3s import options
+from k3s_rootless.k3s import node_labels, options
 from k3s_rootless.k3s.flags import Kind, named
 from k3s_rootless.k3s.origin import Source
 from k3s_rootless.observation import Unknown
@@ -74,7 +74,7 @@ def read(context: Context) -> Answer:
     names = (*options.OPTIONS, *LIMITS)
     rows = [setting(name, state, resolved, configured, base) for name in names]
     rows += own.settings(context)
-    drift = node_drift.read(context, state, resolved, options.NODE_MARKS)
+    drift = node_drift.read(context, state, resolved, node_labels.SETTINGS)
     return Answer(tuple(rows), written, restart_cause(context, state, directory), resolved, drift)
 
 

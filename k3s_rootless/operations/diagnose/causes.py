@@ -62,7 +62,8 @@ def of_unit(context: Context, since: str | None, *, stopped_too: bool) -> Answer
         raise _stopped(open_work)
     if cause is None and stopped_too:
         _require_start(state, open_work)
-    answer = Answer(cause, log, end, _JOURNAL, ready=ready, missing=missing, unfinished=open_work)
+    source = log.file or _JOURNAL
+    answer = Answer(cause, log, end, source, ready=ready, missing=missing, unfinished=open_work)
     if ready and not since:
         return replace(answer, earlier=history.earlier(context, state))
     return answer

@@ -55,7 +55,12 @@ def read(
     if not invocation:
         return StartLog(None)
     own = _read(Query(uid=context.uid, invocation=invocation), ready=ready)
-    if ended is None or (own.cause is not None and own.cause.fatal):
+    if own.cause is None:
+        # Imported here: most failures are in the journal, and few users let K3s write a file.
+        from k3s_rootless.operations import k3s_log
+
+        own = k3s_log.start(context, own, ended, ready=ready) or own
+    if ended is None or own.file or (own.cause is not None and own.cause.fatal):
         return own
     since = ended - _BEFORE_THE_END
     if own.began is not None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from k3s_rootless.cluster.certificates import renewal
+from k3s_rootless.cluster.certificates import due
 from k3s_rootless.cluster.kubeconfig.facts import NAME
 from k3s_rootless.k3s import certificates
 from k3s_rootless.observation import Known, value_or
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from k3s_rootless.service.unit.pending_changes import Part
 
 _RESTART = "k3s-rootless restart"
+_NEW_AUTHORITIES = "k3s-rootless certs rotate-ca --path DIRECTORY"
 _MERGE = "k3s-rootless kubeconfig merge"
 _COMMANDS = {"restart": "k3s-rootless down, and then `k3s-rootless run` again"}
 """How to apply changes to a K3s in the foreground, which cannot be restarted."""
@@ -105,25 +106,24 @@ def _of_certificates(snapshot: Snapshot) -> Iterator[Pending]:
         yield Pending("restart", cause, _RESTART)
     elif running:
         days = certificates.window_days(snapshot.version)
-        due = renewal.due(ends.files, days, snapshot.time)
-        if due:
-            command = _RESTART
-            yield Pending("certificates", _ending(due, snapshot.time), command)
-    due = renewal.due_authorities(ends.files, snapshot.time)
-    if due:
-        yield Pending("authorities", _ending(due, snapshot.time), "k3s-rootless certs rotate-ca")
+        leaves = due.leaves(ends.files, days, snapshot.time)
+        if leaves:
+            yield Pending("certificates", _ending(leaves, snapshot.time), _RESTART)
+    authorities = due.authorities(ends.files, snapshot.time)
+    if authorities:
+        yield Pending("authorities", _ending(authorities, snapshot.time), _NEW_AUTHORITIES)
 
 
-def _ending(due: Sequence[End], now: datetime) -> str:
-    """Return a sentence about the first certificate that ends, and how many follow it."""
-    first = due[0]
+def _ending(found: Sequence[End], now: datetime) -> str:
+    """Return a sentence about the first certificate that ends, and how many there are."""
+    first = found[0]
     word = "ends"
     end = value_or(first.ends, now)
     if end <= now:
         word = "has ended"
     text = f"the certificate {first.name} {word} on {end:%Y-%m-%d}"
-    if len(due) > 1:
-        text += f" ({len(due)} in all)"
+    if len(found) > 1:
+        text += f" ({len(found)} in all)"
     return text
 
 

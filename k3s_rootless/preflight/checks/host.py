@@ -25,10 +25,11 @@ from k3s_rootless.preflight.checks.judgement import (
     passed,
     warned,
 )
-from k3s_rootless.preflight.checks.kernel import snapshotter
+from k3s_rootless.preflight.checks.kernel import BY_OVERLAYFS, snapshotter
 from k3s_rootless.preflight.facts import Facts
 from k3s_rootless.preflight.records import Machine, Process, Surroundings
 from k3s_rootless.preflight.remedies import host
+from k3s_rootless.preflight.remedies.settings import without
 
 check = Checklist()
 _MIB = 2**20
@@ -92,19 +93,16 @@ def security_selinux(facts: Facts, seen: Known[Machine]) -> Judgement:
     if not seen.value.selinux:
         return passed("permissive", "/sys/fs/selinux")
     if facts.server.selinux:
-        remedy = Remedy(
-            FixableBy.USER,
-            "start K3s without --selinux",
-            ("systemctl --user cat k3s-rootless.service",),
-        )
+        origin = facts.server.value("selinux").origin
+        remedy = without("selinux", origin, str(facts.server.home))
         return warned(
             "enforcing, --selinux",
-            "the SELinux policy of K3s does not cover data directories in a home directory",
+            "the SELinux policy of K3s does not cover a data directory in a home directory",
             remedy,
             "/sys/fs/selinux",
         )
     old = isinstance(facts.kernel, Known) and facts.kernel.value < (5, 19)
-    if old and snapshotter(facts) == "overlayfs":
+    if old and snapshotter(facts) in BY_OVERLAYFS:
         remedy = Remedy(
             FixableBy.USER,
             "use the snapshotter fuse-overlayfs, as the unit of K3s v1.22 and later does",

@@ -10,6 +10,7 @@ from k3s_rootless.finding import FixableBy, Remedy, Severity
 from k3s_rootless.host_change import Then
 from k3s_rootless.k3s import features
 from k3s_rootless.k3s.features import UnitVariant
+from k3s_rootless.k3s.origin import Source
 from k3s_rootless.observation import Known
 from k3s_rootless.preflight.checks.judgement import (
     DEGRADED,
@@ -26,8 +27,12 @@ from k3s_rootless.preflight.checks.judgement import (
 from k3s_rootless.preflight.facts import Facts
 from k3s_rootless.preflight.records import Modules, Trial
 from k3s_rootless.preflight.remedies import host
+from k3s_rootless.preflight.remedies.settings import without
 
 check = Checklist()
+BY_OVERLAYFS = frozenset({"overlayfs", "stargz"})
+"""Snapshotters that mount overlayfs; K3s exits if that fails (its pkg/agent/config)."""
+_BY_FUSE = frozenset({"fuse-overlayfs", "stargz"})
 _OTHER_KERNEL = Remedy(
     FixableBy.ADMINISTRATOR,
     "boot a kernel that supports it (Ubuntu on Raspberry Pi: install linux-modules-extra-raspi)",
@@ -55,7 +60,7 @@ def kernel_release(facts: Facts, seen: Known[tuple[int, int]]) -> Judgement:
     In user namespaces, FUSE works from 4.18 on, and overlayfs from 5.11 on. cgroup v2 works well
     from 5.2 on (runc docs).
     """
-    needed = (5, 11) if snapshotter(facts) == "overlayfs" else (4, 18)
+    needed = (5, 11) if snapshotter(facts) in BY_OVERLAYFS else (4, 18)
     observed = seen.source or ".".join(map(str, seen.value))
     remedy = Remedy(FixableBy.ADMINISTRATOR, "upgrade the kernel")
     if seen.value < needed:
@@ -232,17 +237,17 @@ def _device(path: str, module: str, code: int, reason: str) -> Judgement:
 
 @check.seen("device.fuse", "/dev/fuse", FATAL, "devices", "k3s", "unit")
 def device_fuse(facts: Facts, seen: Known[Mapping[str, int]]) -> Judgement:
-    """Check /dev/fuse, which is needed to mount fuse-overlayfs.
+    """Check /dev/fuse, which is needed to mount fuse-overlayfs and the layers of stargz.
 
     fuse-overlayfs is the snapshotter in K3s's unit.
     """
-    if snapshotter(facts) != "fuse-overlayfs":
+    if snapshotter(facts) not in _BY_FUSE:
         return passed(f"not needed by the snapshotter {snapshotter(facts)}")
     return _device(
         "/dev/fuse",
         "fuse",
         seen.value.get("fuse", errno.ENOENT),
-        "fuse-overlayfs cannot be mounted without it",
+        f"{snapshotter(facts)} cannot be mounted without it",
     )
 
 
@@ -280,6 +285,18 @@ def snapshotter_mount(facts: Facts, seen: Known[Mapping[str, str | None]]) -> Ju
     return passed(path, seen.source)
 
 
+def _other_snapshotter(facts: Facts) -> Remedy:
+    """Return the remedy that leads back to the snapshotter of K3s's unit."""
+    origin = facts.server.value("snapshotter").origin
+    if origin.source is not Source.DEFAULT:
+        return without("snapshotter", origin, str(facts.server.home))
+    return Remedy(
+        FixableBy.USER,
+        "use the snapshotter fuse-overlayfs, as the unit of K3s v1.22 and later does",
+        ("k3s-rootless up --force",),
+    )
+
+
 @check.seen(
     "snapshotter.overlayfs",
     "overlayfs in a user namespace",
@@ -291,20 +308,16 @@ def snapshotter_mount(facts: Facts, seen: Known[Mapping[str, str | None]]) -> Ju
     "unit",
 )
 def snapshotter_overlay(facts: Facts, seen: Known[Trial]) -> Judgement:
-    """Check that overlayfs can be mounted in a user namespace.
+    """Check that overlayfs can be mounted in a user namespace; stargz needs it as well.
 
     The trial mounts it on a tmpfs of its child. The type of the data directory's file system
     decides whether overlayfs works there too.
     """
     type_ = facts.storage.value.data.type if isinstance(facts.storage, Known) else ""
     code = seen.value.overlay
-    if snapshotter(facts) != "overlayfs":
+    if snapshotter(facts) not in BY_OVERLAYFS:
         return passed(f"not needed by the snapshotter {snapshotter(facts)}")
-    other = Remedy(
-        FixableBy.USER,
-        "use the snapshotter fuse-overlayfs, as the unit of K3s v1.22 and later does",
-        ("k3s-rootless up --force",),
-    )
+    other = _other_snapshotter(facts)
     if code:
         return failed(
             errno.errorcode.get(code, str(code)),

@@ -54,9 +54,10 @@ def issue(
     days: float = 3650,
     starts: datetime = NOW - timedelta(days=1),
     authority: bool = True,
+    key: ec.EllipticCurvePrivateKey | None = None,
 ) -> Issued:
     """Issue a certificate that ends in so many days; without `by`, it signs itself."""
-    key = new_key()
+    key = key or new_key()
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     issuer, signer = (subject, key)
     if by is not None:

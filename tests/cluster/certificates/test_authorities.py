@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from k3s_rootless.cluster.certificates import authorities
-from k3s_rootless.cluster.certificates.facts import Authority
+from k3s_rootless.cluster.certificates.records import Authority
 from tests.cluster.certificates import authority
 from tests.cluster.certificates.authority import NOW, Issued, issue
 
@@ -33,16 +33,16 @@ def test_an_authority_with_the_same_root_is_accepted() -> None:
 
 def test_an_authority_that_the_present_one_has_cross_signed_is_accepted() -> None:
     """K3s's script for its own self-signed authorities makes such a bundle."""
-    new_root = issue("new root")
-    signed = (
-        issue("new root", SELF_SIGNED).certificate.public_key(),
-        new_root.certificate.public_key(),
+    root = issue("new root")
+    crossed = issue("new root", SELF_SIGNED, key=root.key)
+    leaf = issue("server-ca@2", root)
+    bundle = Issued(
+        leaf.certificate, leaf.key, (root.certificate, crossed.certificate, SELF_SIGNED.certificate)
     )
-    assert signed[0] != signed[1]
-    crossed = issue("new root", SELF_SIGNED)
-    leaf = issue("server-ca@2", crossed)
+    without = Issued(leaf.certificate, leaf.key, (root.certificate, SELF_SIGNED.certificate))
 
-    assert [] == problems(SELF_SIGNED, of(leaf))
+    assert [] == problems(SELF_SIGNED, of(bundle))
+    assert any("has not signed it" in one for one in problems(SELF_SIGNED, of(without)))
 
 
 def test_an_authority_that_is_not_replaced_is_accepted() -> None:

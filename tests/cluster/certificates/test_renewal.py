@@ -7,8 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from k3s_rootless.cluster.certificates import fields, renewal
-from k3s_rootless.cluster.certificates.facts import Condition, End
+from k3s_rootless.cluster.certificates import due, fields, renewal
+from k3s_rootless.cluster.certificates.facts import End
+from k3s_rootless.cluster.certificates.records import Condition
 from k3s_rootless.k3s.certificates import Renewal
 from k3s_rootless.observation import Known, Unknown
 from tests.cluster.certificates import authority
@@ -90,12 +91,12 @@ def test_certificates_that_a_start_renews_are_in_the_order_of_their_ends() -> No
         End("server/tls/client-auth-proxy.crt", Unknown("dark")),
     )
 
-    due = [one.name for one in renewal.due(found, 120, now)]
-    authorities = [one.name for one in renewal.due_authorities(found, now)]
+    leaves = [one.name for one in due.leaves(found, 120, now)]
+    authorities = [one.name for one in due.authorities(found, now)]
 
     assert [
         "agent/client-kubelet.crt",
         "server/tls/client-admin.crt",
         "server/tls/client-scheduler.crt",
-    ] == due
+    ] == leaves
     assert ["server/tls/server-ca.crt"] == authorities

@@ -8,6 +8,7 @@ from typing import Any
 
 from k3s_rootless.operations.bundle import gather
 from k3s_rootless.operations.bundle.gather import Bundle
+from k3s_rootless.paths import UNIT
 from k3s_rootless.support.facts import Item
 from tests.fakes.host import Host
 from tests.fakes.session import Session
@@ -132,3 +133,16 @@ def test_an_anonymous_bundle_contains_neither_user_nor_home(host: Host, bus: Ses
     assert "some-user reads /home/some-user/x" in by_name(bundle)["journal/start-1.txt"].text
     everything = "\n".join(item.text for item in bundle.items)
     assert str(host.paths.home) not in everything
+
+
+def test_the_log_file_of_k3s_is_in_the_bundle_without_secrets(host: Host, bus: Session) -> None:
+    path = host.paths.home / "k3s.log"
+    host.write(path, f'time="2026-11-27T12:00:00Z" level=info msg="joining with {TOKEN}"\n')
+    host.install(bus)
+    text = (bus.units / UNIT).read_text()
+    (bus.units / UNIT).write_text(text.replace(" server ", f" server --log={path} ", 1))
+
+    found = by_name(gather.gather(host.context, anonymous=False))
+
+    assert TOKEN not in found["k3s-log.txt"].text
+    assert "joining with [redacted:" in found["k3s-log.txt"].text

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
+from k3s_rootless.errors import RootlessError
 from k3s_rootless.operations.bundle import starts
 from tests.fakes.host import Host
 
@@ -83,3 +85,31 @@ def test_a_start_is_followed_to_its_cause(host: Host) -> None:
 def test_without_a_start_nothing_is_read(host: Host, invocation: str) -> None:
     assert starts.observe(0, invocation).log.cause is None
     assert [] == host.calls()
+
+
+def test_the_newest_lines_of_a_log_file_are_kept(tmp_path: Path) -> None:
+    path = tmp_path / "k3s.log"
+    path.write_text('time="2026-11-27T12:00:00Z" level=warning msg=one\n  two\n')
+
+    found = starts.of_file(path)
+
+    assert [("warning", "k3s"), ("info", "k3s")] == [(one.level, one.source) for one in found.lines]
+    assert (datetime(2026, 11, 27, 12, tzinfo=UTC), None) == tuple(one.time for one in found.lines)
+    assert not found.cut
+
+
+def test_a_long_log_file_begins_with_a_whole_line(tmp_path: Path) -> None:
+    path = tmp_path / "k3s.log"
+    path.write_text("".join(f"line {number:07d} {'x' * 1000}\n" for number in range(5000)))
+
+    found = starts.of_file(path)
+
+    assert found.cut
+    assert all(one.text.startswith("line ") for one in found.lines)
+    assert found.lines[-1].text.startswith("line 0004999")
+    assert sum(len(one.text) for one in found.lines) <= starts.MOST_CHARACTERS
+
+
+def test_a_missing_log_file_is_reported(tmp_path: Path) -> None:
+    with pytest.raises(RootlessError, match="no such file"):
+        starts.of_file(tmp_path / "k3s.log")

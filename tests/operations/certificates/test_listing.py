@@ -79,6 +79,19 @@ def test_the_authorities_that_have_signed_one_are_listed(context: Context, data:
     assert ["server-ca@2", "between", "root"] == found
 
 
+def test_a_replaced_authority_behind_the_present_one_needs_no_action(
+    context: Context, data: Path
+) -> None:
+    authority.write_cluster(data)
+    signed = authority.issue("server-ca@2", authority.issue("old root", days=30))
+    authority.write(data / "server/tls", "server-ca.crt", signed)
+
+    listed = listing.read(context)
+
+    assert "due" in {one.condition.value for one in listed.certificates}
+    assert () == listed.due_authorities
+
+
 def test_a_damaged_file_is_reported_beside_the_others(context: Context, data: Path) -> None:
     authority.write_cluster(data)
     (data / "server/tls/client-admin.crt").write_text("tea")

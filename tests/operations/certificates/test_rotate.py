@@ -55,8 +55,15 @@ def remove(data: Path) -> None:
 def data(context: Context, bus: Session, home: Path) -> Path:
     """Return the data directory of an installed K3s."""
     found = unit.write(bus, home)
+    name_program(bus, unit.write_k3s(home))
     authority.write_cluster(found)
     return found
+
+
+def name_program(bus: Session, program: Path) -> None:
+    """Let the unit run a program that exists."""
+    path = bus.units / UNIT
+    path.write_text(path.read_text().replace("/usr/local/bin/k3s", str(program)))
 
 
 def plan(data: Path, *, running: bool = True) -> Plan:
@@ -139,11 +146,22 @@ def test_an_interrupted_rotation_is_explained(context: Context, data: Path, bus:
     assert rotate.plan(context, ALL).running
 
 
-def test_the_plan_names_the_command_and_its_services(context: Context, data: Path) -> None:
+def test_a_program_that_another_user_could_change_is_not_run(
+    context: Context, data: Path, home: Path
+) -> None:
+    (home / "bin/k3s").chmod(0o757)
+
+    with pytest.raises(RootlessError, match="it is not trusted because"):
+        rotate.plan(context, ALL)
+
+
+def test_the_plan_names_the_command_and_its_services(
+    context: Context, data: Path, home: Path
+) -> None:
     found = rotate.plan(context, Request(("admin", "kubelet"), 5))
 
     assert (
-        "/usr/local/bin/k3s",
+        str(home / "bin/k3s"),
         "certificate",
         "rotate",
         "--service",

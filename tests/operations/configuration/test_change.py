@@ -219,6 +219,8 @@ def test_a_port_of_root_is_refused(installed: ManagedHost) -> None:
             ("10443",),
             "https-listen-port: K3s also forwards port 443 of traefik to host port 10443",
         ),
+        ("log", ("/tmp/k3s.log",), "log: K3s writes its log to /tmp/k3s.log only: the journal"),
+        ("alsologtostderr", ("true",), "alsologtostderr: it has no effect without `log`"),
         ("node-label", ("a=b",), "node-label: K3s sets it only when its node registers"),
     ],
 )
@@ -257,3 +259,20 @@ def test_a_running_k3s_needs_a_restart_for_a_newer_drop_in(installed: ManagedHos
     again = changed(installed, disable="traefik")
 
     assert "the unit or a drop-in changed after K3s was started" == again.restart_needed
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        ("k3s.log", "it is not an absolute path"),
+        ("/tmp/../x", "contains `..`"),
+        ("/tmp", "it is not a regular file"),
+        ("/proc/self/k3s.log", "you cannot write to"),
+        ("/dev/null/k3s.log", "/dev/null is not a directory"),
+    ],
+)
+def test_a_log_file_that_k3s_cannot_write_is_refused(
+    installed: ManagedHost, value: str, reason: str
+) -> None:
+    with pytest.raises(UsageError, match=reason):
+        changed(installed, log=value)

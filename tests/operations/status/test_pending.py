@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from k3s_rootless.cluster.certificates.facts import End, Ends
 from k3s_rootless.k3s.version import parse
-from k3s_rootless.observation import Known
+from k3s_rootless.observation import Known, Observed, Unknown
 from k3s_rootless.operations.status import pending
 from k3s_rootless.operations.status.model import Snapshot
 from k3s_rootless.service.drop_ins import drop_in, environment
@@ -113,3 +114,62 @@ def test_reverted_files_are_not_pending() -> None:
 
     assert [VARIABLE] == list(pending.of(snapshot, NOW, as_started=True))
     assert [] == list(pending.of(snapshot_with(files=Known((NEW,))), NOW, as_started=True))
+
+
+def ends(**days: int) -> Known[Ends]:
+    """Return certificates that end in so many days, by the name of their file in server/tls."""
+    names = {name: f"server/tls/{name.replace('_', '-')}.crt" for name in days}
+    return Known(
+        Ends(tuple(End(names[one], Known(NOW + timedelta(days=end))) for one, end in days.items()))
+    )
+
+
+@pytest.mark.parametrize(
+    ("found", "release", "expected"),
+    [
+        (ends(client_admin=121, server_ca=366), "v1.33.1+k3s1", []),
+        (ends(client_admin=119), "v1.33.1+k3s1", ["certificates"]),
+        (ends(client_admin=119), "v1.33.0+k3s1", []),
+        (ends(client_admin=89), "v1.33.0+k3s1", ["certificates"]),
+        (ends(server_ca=364), "v1.33.1+k3s1", ["authorities"]),
+        (ends(client_admin=-1, server_ca=-1), "v1.33.1+k3s1", ["certificates", "authorities"]),
+        (Unknown("dark"), "v1.33.1+k3s1", []),
+    ],
+)
+def test_certificates_near_their_ends_need_a_restart(
+    found: Observed[Ends], release: str, expected: list[str]
+) -> None:
+    snapshot = snapshot_with(certificate_ends=found, version=parse(release))
+
+    pendings = pending.of(snapshot, None, as_started=True)
+
+    kinds = ("certificates", "authorities")
+    assert expected == [one.what for one in pendings if one.what in kinds]
+
+
+def test_the_first_end_and_the_number_of_certificates_are_named() -> None:
+    found = ends(client_admin=10, client_scheduler=-3)
+
+    (one,) = pending.of(snapshot_with(certificate_ends=found), None, as_started=True)
+
+    day = f"{NOW - timedelta(days=3):%Y-%m-%d}"
+    assert (
+        Pending(
+            "certificates",
+            f"the certificate server/tls/client-scheduler.crt has ended on {day} (2 in all)",
+            RESTART,
+        )
+        == one
+    )
+
+
+def test_certificates_that_were_rotated_while_k3s_runs_need_a_restart() -> None:
+    note = Path("/d/server/tls/dynamic-cert-regenerate")
+
+    (one,) = pending.of(
+        snapshot_with(certificate_ends=Known(Ends((), note))), None, as_started=True
+    )
+
+    assert (RESTART, "restart") == (one.command, one.what)
+    assert str(note) in one.cause
+    assert () == pending.of(stopped(certificate_ends=Known(Ends((), note))), None, as_started=True)

@@ -15,6 +15,8 @@ from .release import Release
 # `--version` runs at least once in each command under test. Each sub-command imports its modules
 # itself: without the others, `--version` needs a fifth of the time.
 
+_LOGGED = "_K3S_LOG_REEXEC_"
+
 
 def main(arguments: list[str]) -> int:
     """Run the command of the arguments, and return the exit status."""
@@ -74,6 +76,11 @@ def _server(arguments: list[str], ordered: Orders, journal: Journal, release: Re
 
     inside = os.environ.pop(parent.CHILD_MARK, None) is not None
     given = flags.parse(arguments, os.environ, journal, release)
+    if given.text("log") and _LOGGED not in os.environ:
+        os.environ[_LOGGED] = "true"
+        from . import log_file
+
+        log_file.split(Path(given.text("log")), also=given.switch("alsologtostderr"))
     if inside or not given.rootless:
         if not inside and not given.switch("disable-agent") and os.geteuid() != 0:
             raise Fatal("must run as root unless --disable-agent is specified")

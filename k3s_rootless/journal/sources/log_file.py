@@ -1,4 +1,7 @@
-"""The log of containerd: a file of logrus lines in the data directory, outside the journal."""
+"""Logs in files, outside the journal: that of containerd, and that of K3s with `--log`.
+
+The lines are those of logrus; K3s's file also has lines of klog, which contain no year.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +15,9 @@ from k3s_rootless import command
 from k3s_rootless.journal.facts import Entry
 from k3s_rootless.k3s import layout
 
-FILE = Path(layout.CONTAINERD_LOG)
+CONTAINERD = Path(layout.CONTAINERD_LOG)
 """The path below the data directory; K3s appends to the file at each start."""
-_TIME = re.compile(r'^time="(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)')
+_TIME = re.compile(r'^time="(\d{4}-\d\d-\d\dT[^"]{8,30})"')
 _GRAIN = timedelta(seconds=1)
 _LONGEST = 64 * 1024
 
@@ -27,8 +30,11 @@ class Reading:
     iterating, raises CommandFailed if the file cannot be read.
     """
 
-    def __init__(self, path: Path, *, start: int = 0, follow: bool = False) -> None:
+    def __init__(
+        self, path: Path, identifier: str, *, start: int = 0, follow: bool = False
+    ) -> None:
         self.end = start
+        self._identifier = identifier
         args = ["tail", f"--bytes=+{start + 1}"]
         if follow:
             args.append("-F")
@@ -46,7 +52,7 @@ class Reading:
         for line in self._lines:
             if line.endswith(b"\n"):
                 self.end += len(line)
-            yield _entry(line)
+            yield _entry(line, self._identifier)
 
 
 def since(entries: Iterable[Entry], begun: datetime | None) -> Iterator[Entry]:
@@ -60,9 +66,17 @@ def since(entries: Iterable[Entry], begun: datetime | None) -> Iterator[Entry]:
             yield entry
 
 
-def _entry(line: bytes) -> Entry:
+def until(entries: Iterable[Entry], ended: datetime | None) -> Iterator[Entry]:
+    """Leave out the entries after the end of a start; `ended` is None while it runs."""
+    for entry in entries:
+        if ended is not None and entry.time is not None and entry.time > ended + _GRAIN:
+            return
+        yield entry
+
+
+def _entry(line: bytes, identifier: str) -> Entry:
     text = line[:_LONGEST].decode("utf-8", "replace").rstrip("\n")
-    return Entry(_time(text), text, identifier="containerd")
+    return Entry(_time(text), text, identifier=identifier)
 
 
 def _time(text: str) -> datetime | None:
@@ -70,6 +84,9 @@ def _time(text: str) -> datetime | None:
     if found is None:
         return None
     try:
-        return datetime.fromisoformat(found[1]).replace(tzinfo=UTC)
+        time = datetime.fromisoformat(found[1])
     except ValueError:
         return None
+    if time.tzinfo is None:
+        return time.replace(tzinfo=UTC)
+    return time.astimezone(UTC)
