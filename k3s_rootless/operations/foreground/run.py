@@ -14,6 +14,7 @@ from k3s_rootless.observation import Known
 from k3s_rootless.operations import first_start, installation, rotation
 from k3s_rootless.operations.backup import unfinished
 from k3s_rootless.operations.check import checking
+from k3s_rootless.operations.environment import proxy_hint
 from k3s_rootless.operations.foreground import active, planned
 from k3s_rootless.operations.foreground.following import Following
 from k3s_rootless.operations.kubeconfig import after_start
@@ -151,6 +152,7 @@ def _started(context: Context, manager: UserManager, plan: _Plan, programs: Prog
         _require_stopped(manager.unit(UNIT))
         for step in plan.steps:
             perform.step(context, manager, step)
+        proxy_hint.report(context, manager)
         context.listener(StepBegins(f"start {FOREGROUND}", "K3s runs until this command ends"))
         manager.start_transient(
             FOREGROUND,
