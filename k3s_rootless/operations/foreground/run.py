@@ -57,11 +57,12 @@ class Request:
 
 
 class _Plan(NamedTuple):
-    """The unit to start, its release, and the steps before its start."""
+    """The unit to start, its release, the steps before its start, and checks that may fail."""
 
     unit: UnitState
     version: Version | None
     steps: tuple[Step, ...]
+    ignored: tuple[str, ...]
 
 
 def run(context: Context, request: Request, on_ready: Callable[[Started], None]) -> None:
@@ -112,7 +113,7 @@ def _prepared(context: Context, request: Request) -> _Plan:
         steps += _before_start(context, manager, unit)
         release = facts.k3s.version
         version = release.value if isinstance(release, Known) else None
-        return _Plan(unit, version, tuple(steps))
+        return _Plan(unit, version, tuple(steps), request.ignored)
 
 
 def _reloaded(context: Context, manager: UserManager, directory: Path) -> UnitState:
@@ -152,6 +153,8 @@ def _started(context: Context, manager: UserManager, plan: _Plan, programs: Prog
         _require_stopped(manager.unit(UNIT))
         for step in plan.steps:
             perform.step(context, manager, step)
+            if isinstance(step, Reexecute):
+                sequence.require_effective(context, manager, plan.ignored)
         proxy_hint.report(context, manager)
         context.listener(StepBegins(f"start {FOREGROUND}", "K3s runs until this command ends"))
         manager.start_transient(
