@@ -14,7 +14,16 @@ from typing import Any
 
 import pytest
 
-from tests.standin.k3s_standin import flags, goparse, journal, kernel, orders, parent, settings
+from tests.standin.k3s_standin import (
+    flags,
+    goparse,
+    journal,
+    kernel,
+    orders,
+    parent,
+    pulls,
+    settings,
+)
 from tests.standin.k3s_standin.cluster import Cluster, Object
 from tests.standin.k3s_standin.forwards import ApiError, Reconciler, desired, host_port
 from tests.standin.k3s_standin.journal import Fatal, Journal
@@ -512,3 +521,18 @@ def test_orders_are_checked() -> None:
     for wrong in ('{"dealy": 2}', '{"noise": "many"}', "[]", "{"):
         with pytest.raises(ValueError, match=r".+"):
             orders.parse(wrong)
+
+
+def test_containerd_gets_the_proxies_of_k3s_and_its_own() -> None:
+    found = pulls.environment(
+        {
+            "HTTPS_PROXY": "http://a:1",
+            "CONTAINERD_HTTPS_PROXY": "http://b:2",
+            "NO_PROXY": ".x",
+            "no_proxy": ".y",
+        }
+    )
+
+    assert "http://b:2" == found["HTTPS_PROXY"]
+    assert ".x,.y,.svc,.cluster.local,10.42.0.0/16,10.43.0.0/16" == found["NO_PROXY"]
+    assert ".z" == pulls.environment({"CONTAINERD_NO_PROXY": ".z"})["NO_PROXY"]

@@ -147,3 +147,38 @@ def unset(*, names: tuple[str, ...], runtime: bool, force: bool, as_json: bool) 
     done = change.unset_variables(session, names, runtime=runtime, force=force)
     environment.show_change(session.report, done)
     session.report.document(document.change_document(done))
+
+
+@command.command(
+    "import-proxy",
+    exit_codes={
+        0: "the proxies are set",
+        2: "this shell has no proxy, or K3s would exit with its value",
+        7: "the drop-in was edited",
+    },
+)
+@click.option("--dry-run", is_flag=True, help="Show what would be set, without setting it.")
+@_FORCE
+@json_option
+def import_proxy(*, dry_run: bool, force: bool, as_json: bool) -> None:
+    """Let K3s use the proxies of this shell.
+
+    Takes HTTP_PROXY, HTTPS_PROXY, NO_PROXY and their variants for containerd from the environment,
+    as the installer of K3s does. NO_PROXY also gets the networks and the domain of the cluster.
+    Entries that K3s already has are kept.
+
+    The values are written to the drop-in of `env set`, with mode 0600, and are never printed with
+    their passwords.
+    """
+    from k3s_rootless.cli.display import environment
+    from k3s_rootless.operations.environment import import_proxy as operation
+
+    session = begin("env-import-proxy", as_json=as_json)
+    if dry_run:
+        found = operation.preview(session)
+        environment.show_import(session.report, found.values)
+        session.report.document(operation.preview_document(found))
+        return
+    done = operation.import_proxy(session, force=force)
+    environment.show_change(session.report, done)
+    session.report.document(operation.change_document(done))

@@ -237,6 +237,16 @@ OPTIONS = {
             short="d",
             note="K3s does not move its data; in an empty directory, it starts a new cluster",
         ),
+        Option(
+            "disable-agent",
+            "run the API server only: K3s has no node then, and runs no Pods",
+            _switch,
+            default="false",
+            note=(
+                "K3s creates no namespace and forwards no ports; its own ports are ports of the"
+                " host"
+            ),
+        ),
     )
 }
 
@@ -244,9 +254,6 @@ _ONLY_TAP = "do not exist in the namespace of K3s, which has only tap0"
 _READABLE = "every user of this host can read the command line of a unit"
 REFUSED = {
     "rootless": "the unit sets it, because K3s needs root without it",
-    "disable-agent": (
-        "without the agent, K3s creates no namespace and no port forwards, and is not rootless"
-    ),
     "docker": "dockerd and the kubelet would be in different namespaces",
     "container-runtime-endpoint": "that runtime and the kubelet would be in different namespaces",
     "image-service-endpoint": "that service and the kubelet would be in different namespaces",

@@ -145,6 +145,14 @@ class Settings:
         return frozenset((*self.words("disable"), *self.words("no-deploy")))
 
     @property
+    def agentless(self) -> bool:
+        """True if K3s runs without its agent: no namespaces, no forwards, no node, no Pods.
+
+        This also holds with --rootless (K3s pkg/cli/server, v1.21 to v1.36).
+        """
+        return self.switch("disable-agent")
+
+    @property
     def servicelb(self) -> bool:
         """True if servicelb runs."""
         return "servicelb" not in self.disabled

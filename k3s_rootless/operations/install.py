@@ -28,9 +28,16 @@ class Installed:
     state: UnitState
     steps: tuple[Step, ...]
 
+    @property
+    def enabled(self) -> bool:
+        """Whether K3s starts at login or boot."""
+        return self.state.file_state in {"enabled", "enabled-runtime"}
 
-def install(context: Context, *, force: bool, unit_file: Path | None = None) -> Installed:
-    """Write and enable the unit.
+
+def install(
+    context: Context, *, force: bool, unit_file: Path | None = None, enable: bool = True
+) -> Installed:
+    """Write the unit, and enable it unless `enable` is false.
 
     `unit_file` is a unit to adopt, `force` replaces edited files.
 
@@ -46,7 +53,7 @@ def install(context: Context, *, force: bool, unit_file: Path | None = None) -> 
             unfinished.require_none(context)
             drop_ins = renewal.steps(context, desired, force=force)
             found = installation.found(context, manager, desired.path)
-            planned = planner.install(desired, found, drop_ins, force=force)
+            planned = planner.install(desired, found, drop_ins, force=force, enable=enable)
             perform.perform(context, manager, planned)
             state = manager.unit(UNIT)
     return Installed(desired, state, planned)

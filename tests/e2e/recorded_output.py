@@ -245,6 +245,9 @@ def _of_settings(tool: Tool) -> Iterator[Recording]:
     yield document(tool, "env-set", "env", "set", "K3S_ROOTLESS_MTU=1400")
     yield document(tool, "env-list", "env", "list")
     yield document(tool, "env-get", "env", "get", "K3S_ROOTLESS_MTU")
+    proxy = {"HTTPS_PROXY": "http://alice:password@proxy.example:3128"}
+    words = ("env", "import-proxy", "--dry-run")
+    yield document(tool, "env-import-proxy", *words, env=proxy)
     tool("config", "unset", "https-listen-port")
     tool("env", "unset", "K3S_ROOTLESS_MTU")
     yield document(tool, "restart", "restart")
@@ -380,10 +383,15 @@ def text(tool: Tool, file: str, *args: str, hidden: tuple[str, ...] = ()) -> Rec
 
 
 def document(
-    tool: Tool, file: str, *args: str, hidden: tuple[str, ...] = (), kind: str = "json"
+    tool: Tool,
+    file: str,
+    *args: str,
+    hidden: tuple[str, ...] = (),
+    kind: str = "json",
+    env: dict[str, str] | None = None,
 ) -> Recording:
     """Run a command with --json, and return its document, or its lines."""
-    done = _complete(lambda: tool(*args, *hidden, "--json"))
+    done = _complete(lambda: tool(*args, *hidden, "--json", env=env))
     if kind == "jsonl":
         return f"{file}.jsonl", done.stdout
     return f"{file}.json", pretty(json.loads(done.stdout))

@@ -361,3 +361,25 @@ def test_the_log_is_in_the_file_and_diagnose_reads_it(lab_tool: Tool) -> None:
     diagnosed = lab_tool.json("diagnose")
     assert str(_LOG_FILE) == diagnosed["source"]
     assert "failed to find memory cgroup" in diagnosed["cause"]["line"]
+
+
+def test_without_an_agent_the_commands_report_the_api_server_only(lab_tool: Tool) -> None:
+    lab_tool("config", "set", "disable-agent", "true").check_returncode()
+    checked = lab_tool.json("check")
+    started = lab_tool("up")
+    status = lab_tool("status")
+    ports = lab_tool("ports")
+    shell = lab_tool("shell", "--", "true")
+    pods = lab_tool("kubectl", "get", "namespaces")
+
+    delegation = next(one for one in checked["checks"] if one["check"] == "cgroup.delegation.cpu")
+    assert delegation["verdict"] in {"pass", "info"}
+    assert 0 == started.returncode, started.stderr
+    assert "K3s is ready" in started.stdout
+    assert "port 6443 forwarded" not in started.stderr
+    assert 0 == status.returncode, status.stdout
+    assert "K3s runs without its agent" in status.stdout
+    assert 0 == ports.returncode, ports.stderr
+    assert "listens on this port of the host" in ports.stdout
+    assert (125, True) == (shell.returncode, "has no namespaces" in shell.stderr)
+    assert 0 == pods.returncode, pods.stderr

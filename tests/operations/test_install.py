@@ -44,6 +44,21 @@ def test_the_unit_is_written_and_enabled_and_not_written_again(
     assert "StartUnit" not in [call[0] for call in bus.calls()]
 
 
+def test_the_unit_is_not_enabled_on_request(
+    context: Context, bus: Session, home: Path, events: list[Event]
+) -> None:
+    unit.write_k3s(home)
+
+    installed = install.install(context, force=False, enable=False)
+    enabled = install.install(context, force=False)
+    kept = install.install(context, force=False, enable=False)
+
+    assert not installed.enabled
+    assert f"enable {UNIT}" not in [step.describe() for step in installed.steps]
+    assert (True, True) == (enabled.enabled, kept.enabled)
+    assert (bus.units / UNIT).exists()
+
+
 def test_nothing_is_written_without_a_usable_k3s(
     context: Context, bus: Session, home: Path, events: list[Event]
 ) -> None:

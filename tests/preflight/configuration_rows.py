@@ -101,6 +101,9 @@ FILES = (
     _set("config.options", FAIL, "must be a number", USER, text="https-listen-port: http"),
     _set("config.options", FAIL, "must be true or false", USER, K3S_SELINUX="yes"),
     _set("config.options", FAIL, "must be true or false", USER, text='debug: "yes"', path=_HOST),
+    _set("config.options", FAIL, "no Pod can run", USER, "--docker"),
+    _set("config.options", FAIL, "no Pod can run", USER, text="docker: true"),
+    _set("config.options", PASS, "valid", None, text="docker: false"),
     _set(
         "config.options",
         FAIL,

@@ -76,6 +76,12 @@ def show_change(report: Report, done: Changed) -> None:
         report.answer(f"restart required: {_pending(pending)}")
 
 
+def show_import(report: Report, values: Mapping[str, str]) -> None:
+    """Show the variables that `env import-proxy` would set; passwords are hidden."""
+    for name, value in values.items():
+        report.answer(f"would set {name} to {value}")
+
+
 def next_value(row: Mapping[str, Any]) -> str | None:
     """Return the value at the next start, or K3s's default; None if there is neither."""
     value: str | None = row["value"] if row["set"] else row["default"]

@@ -82,10 +82,13 @@ def show_stop(report: Report, stopped: Stopped) -> None:
 
 def show_install(report: Report, installed: Installed) -> None:
     """Print that the unit is installed."""
-    what = "nothing to do: the unit is installed and enabled"
+    what, how = "nothing to do: the unit is installed and enabled", "k3s-rootless up"
     if installed.steps:
         what = "K3s is installed for this user"
-    report.answer(f"{what}; start it with: k3s-rootless up")
+    if not installed.enabled:
+        what = "the unit is installed, and does not start at login or boot"
+        how = "k3s-rootless restart (`up` also enables it)"
+    report.answer(f"{what}; start it with: {how}")
     report.document(document.of_install(installed))
 
 

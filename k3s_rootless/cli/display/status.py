@@ -32,6 +32,7 @@ _ACTIONS = {
 }
 LABEL = 13
 """Columns before the text of a line."""
+_NO_AGENT = "none: K3s runs without its agent (disable-agent), so it runs no Pods"
 _SOON = timedelta(days=30)
 
 
@@ -137,6 +138,8 @@ def _release(snapshot: Snapshot) -> str:
 
 def _running(snapshot: Snapshot) -> Iterator[str]:
     yield from _start(snapshot)
+    if snapshot.settings.agentless:
+        yield f"node         {_NO_AGENT}"
     node = snapshot.ready_node
     if node is not None:
         yield f"node         {node.name}, ready{_since(node.since, snapshot.time)}"

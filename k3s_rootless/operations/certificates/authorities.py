@@ -20,6 +20,7 @@ from k3s_rootless.operations.backup import unfinished
 from k3s_rootless.operations.backup.running_cluster import SystemdCluster
 from k3s_rootless.operations.certificates import rotate
 from k3s_rootless.operations.consent import Ask
+from k3s_rootless.operations.foreground import active
 from k3s_rootless.operations.kubeconfig import refresh
 from k3s_rootless.operations.node import surroundings
 from k3s_rootless.paths import UNIT
@@ -110,6 +111,7 @@ def replace(context: Context, request: Request, ask: Ask) -> Replaced:
     Raises UsageError, NotRunning or RootlessError before anything is changed; RootlessError if K3s
     refuses the authorities, or does not get ready with them.
     """
+    active.require_none(context, "replace the certificate authorities")
     with context.manager() as manager, context.locked():
         unfinished.require_none(context)
         found = plan(context, request)

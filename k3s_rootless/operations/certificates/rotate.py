@@ -30,6 +30,7 @@ from k3s_rootless.operations.backup import stopping, unfinished
 from k3s_rootless.operations.backup.running_cluster import SystemdCluster
 from k3s_rootless.operations.certificates import listing
 from k3s_rootless.operations.consent import Ask
+from k3s_rootless.operations.foreground import active
 from k3s_rootless.operations.kubeconfig import refresh
 from k3s_rootless.operations.launch import perform as steps
 from k3s_rootless.printable import printable
@@ -92,6 +93,7 @@ def rotate(context: Context, request: Request, ask: Ask) -> Rotated:
     Raises UsageError, NotRunning or RootlessError before anything is changed. If the rotation
     fails, K3s is started again, and RootlessError is raised.
     """
+    active.require_none(context, "rotate the certificates")
     with context.manager() as manager, context.locked():
         unfinished.require_none(context)
         found = _plan(context, manager, request)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from k3s_rootless import unit_file
 from k3s_rootless.errors import UsageError
+from k3s_rootless.k3s import flags, options
 from k3s_rootless.operations import installation
 from k3s_rootless.paths import FOREGROUND
 from k3s_rootless.service.drop_ins import configuration
@@ -25,13 +26,24 @@ _DEFAULT = ("k3s", "server", "--rootless")
 
 
 def require_flags(arguments: Sequence[str]) -> None:
-    """Raise UsageError if the first argument is not a flag of `k3s server`."""
+    """Raise UsageError unless the arguments are flags of `k3s server` for rootless K3s.
+
+    The same flags are refused as by `config set`.
+    """
     first = next(iter(arguments), "-")
     if not first.startswith("-"):
         raise UsageError(
             f"cannot pass `{first}` to K3s: the arguments of `run` are flags of `k3s server`",
             hint="pass flags only: k3s-rootless run -- --debug",
         )
+    for name, _ in flags.words((*_DEFAULT, *arguments)):
+        flag = flags.named(name)
+        refused = flag is not None and flag.name != "rootless" and options.REFUSED.get(flag.name)
+        if refused:
+            raise UsageError(
+                f"cannot pass --{name} to rootless K3s: {refused}",
+                hint="list the flags that are possible with: k3s-rootless config list",
+            )
 
 
 def command(found: UnitState, arguments: Sequence[str]) -> tuple[str, ...]:

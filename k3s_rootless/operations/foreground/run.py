@@ -14,6 +14,7 @@ from k3s_rootless.observation import Known
 from k3s_rootless.operations import first_start, installation, rotation
 from k3s_rootless.operations.backup import unfinished
 from k3s_rootless.operations.check import checking
+from k3s_rootless.operations.environment import proxy_hint
 from k3s_rootless.operations.foreground import active, planned
 from k3s_rootless.operations.foreground.following import Following
 from k3s_rootless.operations.kubeconfig import after_start
@@ -56,11 +57,12 @@ class Request:
 
 
 class _Plan(NamedTuple):
-    """The unit to start, its release, and the steps before its start."""
+    """The unit to start, its release, the steps before its start, and checks that may fail."""
 
     unit: UnitState
     version: Version | None
     steps: tuple[Step, ...]
+    ignored: tuple[str, ...]
 
 
 def run(context: Context, request: Request, on_ready: Callable[[Started], None]) -> None:
@@ -111,7 +113,7 @@ def _prepared(context: Context, request: Request) -> _Plan:
         steps += _before_start(context, manager, unit)
         release = facts.k3s.version
         version = release.value if isinstance(release, Known) else None
-        return _Plan(unit, version, tuple(steps))
+        return _Plan(unit, version, tuple(steps), request.ignored)
 
 
 def _reloaded(context: Context, manager: UserManager, directory: Path) -> UnitState:
@@ -151,6 +153,9 @@ def _started(context: Context, manager: UserManager, plan: _Plan, programs: Prog
         _require_stopped(manager.unit(UNIT))
         for step in plan.steps:
             perform.step(context, manager, step)
+            if isinstance(step, Reexecute):
+                sequence.require_effective(context, manager, plan.ignored)
+        proxy_hint.report(context, manager)
         context.listener(StepBegins(f"start {FOREGROUND}", "K3s runs until this command ends"))
         manager.start_transient(
             FOREGROUND,

@@ -9,6 +9,7 @@ from k3s_rootless.cluster import api
 from k3s_rootless.errors import RootlessError
 from k3s_rootless.k3s import version
 from k3s_rootless.observation import Unknown
+from k3s_rootless.operations import server_settings
 from k3s_rootless.operations.readiness.start import QUERY_SECONDS, Start
 
 if TYPE_CHECKING:
@@ -33,7 +34,12 @@ def release(context: Context, state: UnitState) -> str | None:
 
 
 def require(context: Context, state: UnitState, wanted: str) -> None:
-    """Wait until a ready node reports this release. Raises RootlessError if it reports another."""
+    """Wait until a ready node reports this release. Raises RootlessError if it reports another.
+
+    K3s without an agent has no node to report it.
+    """
+    if server_settings.of(context, state).agentless:
+        return  # there is no node
     deadline = time.monotonic() + SECONDS
     while True:
         found = release(context, state)

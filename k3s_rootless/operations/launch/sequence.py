@@ -19,7 +19,7 @@ from k3s_rootless.operations import (
 from k3s_rootless.operations.backup import unfinished
 from k3s_rootless.operations.check import checking, outcome
 from k3s_rootless.operations.consent import Ask
-from k3s_rootless.operations.environment import reading
+from k3s_rootless.operations.environment import proxy_hint, reading
 from k3s_rootless.operations.foreground import active
 from k3s_rootless.operations.kubeconfig import after_start
 from k3s_rootless.operations.launch import perform, until_ready
@@ -186,6 +186,7 @@ def _perform(context: Context, manager: UserManager, request: Request, made: Pla
     reading.warn_about_internal(context, manager)
     if perform.starts(made.steps):
         context.listener(StartAhead())
+        proxy_hint.report(context, manager)
     for step in made.steps:
         perform.step(context, manager, step)
         if isinstance(step, Reexecute):

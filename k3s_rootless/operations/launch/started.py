@@ -47,4 +47,4 @@ class Started:
         """Whether K3s is ready; None if this run did not wait for it."""
         if self.reached is None:
             return None
-        return any(one.phase.key == "node" for one in self.reached)
+        return any(one.phase.ready for one in self.reached)

@@ -48,6 +48,12 @@ def child(context: Context, state: UnitState, what: str) -> int:
     `what` is the program that needs them. Raises NotRunning, NotReady, RootlessError.
     """
     require_running(state, what)
+    if server_settings.of(context, state).agentless:
+        raise RootlessError(
+            f"cannot run `{what}`: K3s runs without its agent, so it has no namespaces and no"
+            " containers",
+            hint="start the agent: k3s-rootless config unset disable-agent",
+        )
     for directory in _state_directories(context, state):
         try:
             return rootlesskit.child(directory)

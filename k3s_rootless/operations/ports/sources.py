@@ -30,6 +30,7 @@ SECONDS = 5.0
 """The time limit of each source in seconds."""
 NOT_RUNNING = "K3s is not running"
 _API = "the API server"
+_NO_AGENT = "K3s runs without its agent"
 _NO_PODS: Observed[tuple[PodPort, ...]] = Known(())
 _DIALS = "127.0.0.1"
 """The address in the child namespace that rootlesskit's own port driver connects to."""
@@ -134,6 +135,8 @@ def read_pods(start: Start) -> Observed[tuple[PodPort, ...]]:
 
 def read_rootlesskit(start: Start) -> Kit:
     """List rootlesskit's forwards, and the sockets in the namespace that it reports."""
+    if start.settings.agentless:
+        return Kit(Known((), _NO_AGENT), Known((), _NO_AGENT))
     try:
         peer = start.find_rootlesskit()
     except RootlessError as error:

@@ -54,7 +54,9 @@ def of(
     }
     return tuple(
         Condition(phase, *queries[phase.key])
-        for phase in phases.up_to(until, start.settings.https_port)
+        for phase in phases.up_to(
+            until, start.settings.https_port, agentless=start.settings.agentless
+        )
     )
 
 

@@ -14,12 +14,14 @@ KEYS = ("unit", "namespace", "socket", "port", "kubeconfig", "api", "node", "dep
 class Phase(NamedTuple):
     """A phase of a start, with its key and its name.
 
-    `goal` is the state that K3s reaches, for messages such as "before its node was ready".
+    `goal` is the state that K3s reaches, for messages such as "before its node was ready". `ready`
+    is true if K3s is ready in this phase.
     """
 
     key: str
     name: str
     goal: str
+    ready: bool = False
 
 
 UNIT = Phase("unit", "unit active", "its unit was active")
@@ -27,7 +29,7 @@ NAMESPACE = Phase("namespace", "child namespace", "its network namespace was rea
 SOCKET = Phase("socket", "API socket", "rootlesskit answered at its API socket")
 KUBECONFIG = Phase("kubeconfig", "kubeconfig of this start", "it wrote its kubeconfig")
 API = Phase("api", "API server ready", "its API server was ready")
-NODE = Phase("node", "node ready", "its node was ready")
+NODE = Phase("node", "node ready", "its node was ready", ready=True)
 DEPLOYMENTS = Phase(
     "deployments", "system Deployments available", "its system Deployments were available"
 )
@@ -39,8 +41,17 @@ def port(https_port: int) -> Phase:
     return Phase("port", name, f"port {https_port} was forwarded")
 
 
-def up_to(key: str, https_port: int) -> tuple[Phase, ...]:
-    """Return the phases in order, up to the phase with this key."""
+_LAST_WITHOUT_AGENT = API._replace(ready=True)
+
+
+def up_to(key: str, https_port: int, *, agentless: bool = False) -> tuple[Phase, ...]:
+    """Return the phases in order, up to the phase with this key.
+
+    Without an agent, K3s has no namespace and no node, and is ready when its API server is.
+    """
+    if agentless:
+        own = (UNIT, KUBECONFIG, _LAST_WITHOUT_AGENT)
+        return tuple(one for one in own if KEYS.index(one.key) <= KEYS.index(key)) or (UNIT,)
     phases = (UNIT, NAMESPACE, SOCKET, port(https_port), KUBECONFIG, API, NODE, DEPLOYMENTS)
     return phases[: KEYS.index(key) + 1]
 

@@ -162,6 +162,8 @@ class Snapshot:
         """
         if not self.may_run:
             return None
+        if self.settings.agentless:
+            return self._agentless_missing()
         if isinstance(self.kit, Unknown):
             return Missing(f"{phases.NAMESPACE.name} and {phases.SOCKET.name}", self.kit.reason)
         port = self.settings.https_port
@@ -197,12 +199,24 @@ class Snapshot:
             return f"{self.kubeconfig.value.path} is older than this start of K3s"
         return None
 
-    def _cluster_missing(self) -> Missing | None:
+    def _agentless_missing(self) -> Missing | None:
+        without = self._kubeconfig_missing()
+        if without is not None and not self.ready_without_kubeconfig:
+            return Missing(phases.KUBECONFIG.name, without)
+        return self._api_missing()
+
+    def _api_missing(self) -> Missing | None:
         if isinstance(self.ready, Unknown):
             return Missing(phases.API.name, self.ready.reason)
         reason = missing.api(self.ready.value)
         if reason is not None:
             return Missing(phases.API.name, reason)
+        return None
+
+    def _cluster_missing(self) -> Missing | None:
+        without = self._api_missing()
+        if without is not None:
+            return without
         if isinstance(self.nodes, Unknown):
             return Missing(phases.NODE.name, self.nodes.reason)
         reason = missing.node(self.nodes.value)
@@ -280,8 +294,9 @@ class Snapshot:
         yield "cause", self.cause
         if self.state is not None and self.state.running:
             yield "environment", self.variables
-        if self.may_run:
+        if self.may_run and not self.settings.agentless:
             yield "forwards", self.kit
+        if self.may_run:
             yield "kubeconfig", self.kubeconfig
             yield "API server", self.ready
             yield "node", self.nodes

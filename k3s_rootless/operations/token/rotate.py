@@ -15,6 +15,7 @@ from k3s_rootless.cluster import supervisor
 from k3s_rootless.errors import PeerError, RootlessError
 from k3s_rootless.k3s import token
 from k3s_rootless.operations import consent, restart, server_settings
+from k3s_rootless.operations.foreground import active
 from k3s_rootless.operations.launch import document as launch_document
 from k3s_rootless.operations.token import edits, places, plan, record
 from k3s_rootless.paths import UNIT
@@ -52,6 +53,7 @@ def rotate(context: Context, request: Request, ask: Ask) -> Rotated:
     UsageError or RootlessError if the restart is not confirmed; NotReady, or RootlessError with the
     cause, if K3s does not get ready.
     """
+    active.require_none(context, "rotate the token")
     with context.manager() as manager, context.locked():
         found = plan.read(context, manager, request)
         if not request.yes and not found.resumed:

@@ -26,6 +26,11 @@ _NO_HOST_PORTS = (
     "K3s forwards ports of Services, not hostPorts of Pods; create a Service of type LoadBalancer"
     " for this port"
 )
+_NO_AGENT = "K3s runs without its agent (disable-agent), so it forwards no ports"
+_API_OF_HOST = (
+    "K3s runs without its agent (disable-agent): its API server listens on this port of the host"
+    " itself"
+)
 _NO_SERVICELB = "servicelb is disabled; without it, K3s forwards only the port of its API server"
 _NO_HOST_NAMES = "the load balancer has only a host name; K3s forwards Services with an IP address"
 _MARKS = {Kind.NODE_PORT: " (nodePort)", Kind.HOST_PORT: " (hostPort)"}
@@ -92,7 +97,15 @@ class ExpectedForward:
 
 
 def api(settings: Settings) -> ExpectedForward:
-    """Return the forward of the API server, which K3s always makes and never offsets."""
+    """Return the forward of the API server, which K3s never offsets.
+
+    K3s always makes it, unless it runs without its agent.
+    """
+    if settings.agentless:
+        port = settings.https_port
+        return ExpectedForward(
+            "tcp", port, port, Kind.API, status=Status.NOT_FORWARDED, why=_API_OF_HOST
+        )
     return ExpectedForward("tcp", settings.https_port, settings.https_port, Kind.API)
 
 
@@ -104,7 +117,12 @@ def of_services(
     Other Services have no forwards.
     """
     for port in set(ports):
-        if not is_internal(port):
+        if is_internal(port):
+            continue
+        if settings.agentless:
+            status = Status.NOT_FORWARDED
+            yield _expected(port, port.port, Kind.SERVICE_PORT, status, _NO_AGENT)
+        else:
             yield from _of_port(port, settings, version)
 
 

@@ -31,6 +31,7 @@ from k3s_rootless.preflight.remedies import host
 from k3s_rootless.preflight.remedies.settings import from_command, without, without_file
 
 check = Checklist()
+_DOCKER = "docker"
 _SWITCH = frozenset(
     ["1", "t", "T", "TRUE", "true", "True", "0", "f", "F", "FALSE", "false", "False"]
 )
@@ -65,10 +66,17 @@ def config_syntax(facts: Facts) -> Judgement:
 def config_options(facts: Facts) -> Judgement:
     """Check that this release of K3s knows each option.
 
-    K3s exits if its command line has an unknown option, and ignores one in a configuration file.
+    K3s exits if its command line has an unknown option, and ignores one in a configuration file. It
+    cannot use Docker as its container runtime without root.
     """
     version = _version(facts)
-    fatal = next(chain(_unknown_flags(facts, version), _bad_values(facts), _two_forms(facts)), None)
+    problems = (
+        _unknown_flags(facts, version),
+        _bad_values(facts),
+        _two_forms(facts),
+        _docker(facts),
+    )
+    fatal = next(chain(*problems), None)
     if fatal is not None:
         return fatal
     for value in facts.server.skipped:
@@ -244,6 +252,18 @@ def _two_forms(facts: Facts) -> Iterator[Judgement]:
             value = facts.server.value(flag.name)
             remedy = without(value.name, value.origin, str(facts.server.home))
             yield failed(f"{flag.name} and {flag.alias}", reason, remedy)
+
+
+def _docker(facts: Facts) -> Iterator[Judgement]:
+    if not facts.server.switch(_DOCKER):
+        return
+    value = facts.server.value(_DOCKER)
+    remedy = without(_DOCKER, value.origin, str(facts.server.home))
+    reason = (
+        "no Pod can run: dockerd starts containers outside of the namespaces of K3s, where the"
+        " kubelet has neither their files nor their network"
+    )
+    yield failed(f"{_DOCKER}, set in {value.origin}", reason, remedy)
 
 
 def _writable(facts: Facts, found: Target) -> Remedy:

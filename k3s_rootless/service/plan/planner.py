@@ -65,11 +65,16 @@ def _changed_by_others(found: Found) -> bool:
 
 
 def install(
-    desired: DesiredUnit, found: Found, drop_ins: tuple[Step, ...] = (), *, force: bool = False
+    desired: DesiredUnit,
+    found: Found,
+    drop_ins: tuple[Step, ...] = (),
+    *,
+    force: bool = False,
+    enable: bool = True,
 ) -> tuple[Step, ...]:
     """Return the steps that install and enable the unit, but do not start it.
 
-    Raises WouldOverwrite as `up` does.
+    Without `enable`, an enabled unit stays enabled. Raises WouldOverwrite as `up` does.
     """
     state = found.state
     if state.load_state == "masked":
@@ -88,7 +93,7 @@ def install(
         steps.append(Reload(cause))
     elif drop_ins:
         steps.append(Reload("the drop-ins changed"))
-    if state.file_state not in {"enabled", "enabled-runtime"}:
+    if enable and state.file_state not in {"enabled", "enabled-runtime"}:
         steps.append(Enable(state.name, "it does not start with the user manager yet"))
     return tuple(steps)
 

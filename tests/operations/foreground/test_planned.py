@@ -88,6 +88,15 @@ def test_the_arguments_must_be_flags(words: tuple[str, ...]) -> None:
         planned.require_flags(words)
 
 
+@pytest.mark.parametrize("flag", ["--docker", "--token=s3cret", "-t", "--node-ip=10.0.0.1"])
+def test_flags_that_config_refuses_are_refused_without_their_values(flag: str) -> None:
+    with pytest.raises(UsageError, match="to rootless K3s") as found:
+        planned.require_flags(("--debug", flag, "x"))
+
+    assert "s3cret" not in f"{found.value.message}{found.value.hint}"
+
+
 def test_flags_may_have_values() -> None:
+    planned.require_flags(("--rootless",))
     planned.require_flags(("--disable", "traefik"))
     planned.require_flags(())

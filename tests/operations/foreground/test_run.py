@@ -11,10 +11,13 @@ import pytest
 
 from k3s_rootless.errors import RootlessError, SystemdError
 from k3s_rootless.operations import restart, stop, up
+from k3s_rootless.operations.certificates import rotate
 from k3s_rootless.operations.context import Context
 from k3s_rootless.operations.events import Event, Notice
 from k3s_rootless.operations.foreground import run
 from k3s_rootless.operations.launch.started import Started
+from k3s_rootless.operations.token import plan
+from k3s_rootless.operations.token import rotate as token
 from k3s_rootless.paths import FOREGROUND, UNIT
 from k3s_rootless.preflight.checks import checklist
 from k3s_rootless.service.facts import UnitState
@@ -88,6 +91,8 @@ def test_other_starts_are_refused_meanwhile(context: Context, bus: Session, home
             lambda: up.plan(other, up.Request(ignored=ALL)),
             lambda: restart.restart(other, None),
             lambda: run.run(other, REQUEST, not_ready),
+            lambda: rotate.rotate(other, rotate.Request((), 1.0), lambda _: True),
+            lambda: token.rotate(other, plan.Request(1.0), lambda _: True),
         ):
             try:
                 attempt()
@@ -102,6 +107,8 @@ def test_other_starts_are_refused_meanwhile(context: Context, bus: Session, home
         "cannot start the unit: K3s runs in a terminal (`k3s-rootless run`)",
         "cannot restart the unit: K3s runs in a terminal (`k3s-rootless run`)",
         "cannot run K3s in this terminal: K3s runs in a terminal (`k3s-rootless run`)",
+        "cannot rotate the certificates: K3s runs in a terminal (`k3s-rootless run`)",
+        "cannot rotate the token: K3s runs in a terminal (`k3s-rootless run`)",
     ] == refusals
 
 

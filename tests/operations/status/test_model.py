@@ -252,3 +252,15 @@ def test_files_of_other_authors_are_drift() -> None:
         files=Known((foreign, unread, records.part()))
     ).drift
     assert () == snapshot_with(files=SILENT).drift
+
+
+def test_without_an_agent_k3s_is_ready_with_its_api_server() -> None:
+    settings = server.settings(flags=("--disable-agent",))
+    found = snapshot_with(settings=settings, kit=SILENT, nodes=Known(()))
+
+    assert (0, ()) == (found.code, found.unknown)
+    failing = replace(found, ready=Known(Readiness(ready=False, failing=("etcd",))))
+    assert Missing("API server ready", "the API server is not ready: etcd") == failing.missing
+    older = replace(failing, kubeconfig=OLD)
+    assert older.missing is not None
+    assert "kubeconfig of this start" == older.missing.phase

@@ -489,6 +489,20 @@ def test_a_real_connection_changes_the_status(probe: Probe, expected: str) -> No
     assert after.probe is probe
 
 
+def test_without_an_agent_nothing_is_forwarded() -> None:
+    settings = server.settings(flags=("--disable-agent",))
+    own = Listener("tcp", "::", 6443, UID)
+    sources = Sources(Known(()), Known((balancer(80),)), Known((own,)), Known(()))
+
+    found = exposure.join(sources, Running(settings, None, UID))
+
+    (api, web) = found.rows
+    assert (6443, Status.NOT_FORWARDED) == (api.parent_port, api.status)
+    assert "listens on this port of the host itself" in api.reason
+    assert (Status.NOT_FORWARDED, True) == (web.status, "it forwards no ports" in web.reason)
+    assert not found.starting
+
+
 def test_the_port_of_the_api_server_is_never_offset() -> None:
     settings = server.settings(port=443, servicelb=False)
     sources = Sources(

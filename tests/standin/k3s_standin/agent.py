@@ -11,7 +11,7 @@ import platform
 import re
 import socket
 
-from . import kept, kernel, objects, settings
+from . import kept, kernel, objects, pulls, settings
 from .cluster import Object
 from .flags import Flags
 from .journal import Fatal, klog
@@ -62,6 +62,8 @@ class Agent:
             return
         self._put_node(ready=True)
         self._milestones.mark("node-ready")
+        if self._orders.pull is not None:
+            pulls.request(self._orders.pull, os.environ, self._context.journal)
         self._sleep(self._orders.deployments_delay)
         for deployment in self._context.cluster.items("deployments")[0]:
             self._context.cluster.put("deployments", objects.available(deployment))

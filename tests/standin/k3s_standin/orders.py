@@ -33,6 +33,8 @@ Start
                         rootlesskit 2.0.2: its parent process then waits forever and ignores
                         SIGTERM
     node_ready          true: false leaves the node NotReady forever
+    pull                null: a URL that containerd requests when the node is ready, as for a
+                        pull, through the proxy of its environment
     node_version        null: the version that the node reports, instead of that of the release
 
 Cluster
@@ -119,6 +121,7 @@ class Orders:
     check_snapshotter: bool = True
     check_copy_up: bool = True
     node_ready: bool = True
+    pull: str | None = None
     node_version: str | None = None
     services: tuple[dict[str, Any], ...] = ()
     service_count: int = 0
