@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from k3s_rootless.k3s import features, host_name, layout
+from k3s_rootless.k3s import features, host_name, layout, runtimes
 from k3s_rootless.k3s.version import Version
 from k3s_rootless.linux.facts import LONGEST_SOCKET_PATH
 from k3s_rootless.rootlesskit.names import READY_PIPE
@@ -184,6 +184,12 @@ def _require_key(key: str) -> None:
         )
 
 
+def _runtime(text: str, _: Version | None) -> str:
+    if text not in runtimes.PROGRAMS:
+        raise ValueError(f"it must be one of {', '.join(runtimes.PROGRAMS)}")
+    return text
+
+
 def _component(text: str, _: Version | None) -> str:
     if not _COMPONENT.fullmatch(text):
         raise ValueError(f"it is not a component name, such as {', '.join(COMPONENTS)}")
@@ -275,6 +281,16 @@ OPTIONS = {
             "use K3s's own iptables and other tools before those of the host",
             _bundled,
             default="false",
+        ),
+        Option(
+            "default-runtime",
+            "container runtime of pods without a RuntimeClass",
+            _runtime,
+            default="runc",
+            note=(
+                "K3s exits at its start if it does not find the program of the runtime in its PATH;"
+                " `k3s-rootless check containerd` shows whether it does"
+            ),
         ),
         Option(
             "selinux",

@@ -13,6 +13,7 @@ from k3s_rootless.finding import Finding
 from k3s_rootless.preflight.checks import (
     cluster,
     configuration,
+    gpu,
     host,
     identity,
     kernel,
@@ -40,6 +41,7 @@ CHECKS: tuple[Check, ...] = (
     *unit_limits.check,
     *configuration.check,
     *cluster.check,
+    *gpu.check,
 )
 """All checks, in the order of display."""
 
