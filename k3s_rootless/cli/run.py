@@ -48,4 +48,3 @@ def command(*, timeout: float, ignored: tuple[str, ...], arguments: tuple[str, .
     session.report.draws = False
     request = run.Request(arguments, ignored, timeout)
     run.run(session, request, lambda started: launch.show_foreground(session.report, started))
-    session.report.answer("K3s is stopped.")

@@ -112,6 +112,21 @@ def test_a_first_up_writes_enables_and_starts(
     assert 1 == len(summary)
 
 
+def test_each_up_reports_a_proxy_of_the_shell_that_k3s_lacks(
+    context: Context, k3s: Path, events: list[Event]
+) -> None:
+    assert k3s.exists()
+    proxy = {"https_proxy": "http://alice:s3cret@proxy.example:3128"}
+    shell = replace(context, environ={**context.environ, **proxy})
+
+    for _ in range(2):
+        start(shell)
+
+    found = [line for line in unit.notices(events) if "uses a proxy (HTTPS_PROXY)" in line]
+    assert 2 == len(found)
+    assert "s3cret" not in "".join(unit.notices(events))
+
+
 def test_without_lingering_the_user_is_warned_before_the_start(
     context: Context, k3s: Path, events: list[Event]
 ) -> None:

@@ -18,6 +18,7 @@ from k3s_rootless.operations.encryption import plan as plans
 from k3s_rootless.operations.encryption import reading, record, waiting
 from k3s_rootless.operations.encryption.record import Goal
 from k3s_rootless.operations.encryption.waiting import Progress
+from k3s_rootless.operations.foreground import active
 
 if TYPE_CHECKING:
     from k3s_rootless.k3s.encryption import State
@@ -74,6 +75,7 @@ def change(context: Context, request: Request, ask: Ask) -> Changed:
     Raises NotRunning, UsageError or RootlessError before anything is changed; NotReady if K3s is
     not ready in time after a restart, or makes no progress; RootlessError if K3s fails.
     """
+    active.require_none(context, "change the encryption of Secrets")
     begun = time.monotonic()
     here = reading.read(context)
     found = _plan(context, here, request)

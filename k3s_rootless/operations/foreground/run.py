@@ -81,17 +81,21 @@ def run(context: Context, request: Request, on_ready: Callable[[Started], None])
         life_line.held(context.paths.foreground),
         context.manager() as manager,
     ):
-        begun = time.monotonic()
-        state = _started(context, manager, plan, programs)
-        log = Following(context, state.invocation)
+        log: Following | None = None
         try:
             with delay.allowed():
+                begun = time.monotonic()
+                state = _started(context, manager, plan, programs)
+                log = Following(context, state.invocation)
                 _wait(context, manager, plan, state, request, on_ready, begun)
         except KeyboardInterrupt:
             context.notice("stopping K3s")
         finally:
-            _stop(context)
-            log.end()
+            stopped = _stop(context)
+            if log is not None:
+                log.end()
+        if stopped:
+            context.notice("K3s is stopped")
 
 
 def _prepared(context: Context, request: Request) -> _Plan:
@@ -207,8 +211,11 @@ def _until_over(context: Context, manager: UserManager, state: UnitState) -> Non
             raise error
 
 
-def _stop(context: Context) -> None:
-    """Stop K3s and the watch; what fails here, the end of this process causes."""
+def _stop(context: Context) -> bool:
+    """Stop K3s and the watch, and return whether that worked.
+
+    If it did not, systemd stops them when this process ends.
+    """
     try:
         with context.manager() as manager:
             for name in (FOREGROUND, WATCH):
@@ -216,6 +223,8 @@ def _stop(context: Context) -> None:
                     manager.stop(name)
     except RootlessError as error:
         context.notice(f"cannot stop K3s: {error.message}; systemd stops it when this command ends")
+        return False
+    return True
 
 
 def _programs() -> Programs:

@@ -184,9 +184,9 @@ def _warn_without_lingering(context: Context) -> None:
 
 def _perform(context: Context, manager: UserManager, request: Request, made: Plan) -> None:
     reading.warn_about_internal(context, manager)
+    proxy_hint.report(context, manager)
     if perform.starts(made.steps):
         context.listener(StartAhead())
-        proxy_hint.report(context, manager)
     for step in made.steps:
         perform.step(context, manager, step)
         if isinstance(step, Reexecute):

@@ -49,6 +49,10 @@ class UserManager:
         trace: TracebackType | None,
     ) -> None:
         try:
+            # A signal handler that raises an exception leaves the interrupted call pending. It
+            # would continue here, and asyncio would print its error.
+            for left in asyncio.all_tasks(self._runner.get_loop()):
+                left.cancel()
             self._runner.run(self._with.close())
         finally:
             self._runner.close()

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import gc
 import os
+import signal
 import threading
 import time
 from pathlib import Path
 
 import pytest
 
+from k3s_rootless import interruption
 from k3s_rootless.errors import BusError, SystemdError
 from k3s_rootless.paths import UNIT
 from k3s_rootless.service.systemd.user import UserManager
@@ -37,6 +40,24 @@ def test_missing_properties_of_an_old_manager_are_no_error(fake: Session) -> Non
             manager.control_group,
             manager.unit_path,
         )
+
+
+def _wait_until_interrupted(manager: UserManager) -> None:
+    with interruption.delayed() as delay, delay.allowed():
+        threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGTERM)).start()
+        manager.wait_change(HANGS)
+
+
+def test_an_interrupted_wait_leaves_no_error_behind(
+    fake: Session, caplog: pytest.LogCaptureFixture
+) -> None:
+    with UserManager({}, fake.runtime, os.getuid()) as manager:
+        manager.watch(UNIT)
+        with pytest.raises(KeyboardInterrupt):
+            _wait_until_interrupted(manager)
+
+    gc.collect()
+    assert [] == [one.message for one in caplog.records]
 
 
 def test_a_unit_file_is_loaded_only_by_a_reload(manager: UserManager, fake: Session) -> None:
