@@ -72,8 +72,9 @@ def read(context: Context, here: Surroundings, request: Request) -> Plan:
 def begun(context: Context) -> Record | None:
     """Return the record of an interrupted reset; None if there is none.
 
-    Raises RootlessError if another transaction is not finished.
+    Raises RootlessError if another transaction, or a rotation of the token, is not finished.
     """
+    unfinished.require_no_rotation(context)
     record = unfinished.found(context)
     if record is None or record.only_stopped:
         return None

@@ -266,8 +266,10 @@ def report(context: Context, adapted: Adapted) -> None:
 def _discard_unchanged(context: Context, cluster: Cluster) -> None:
     """Remove what a transaction left that had changed nothing; refuse any other one.
 
-    A K3s that a backup has stopped is started after the restore.
+    A K3s that a backup has stopped is started after the restore. A rotation of the token is refused
+    as well, because it would not recognise another datastore.
     """
+    unfinished.require_no_rotation(context)
     record = unfinished.found(context)
     if record is None or record.only_stopped:
         return

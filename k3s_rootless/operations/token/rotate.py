@@ -55,6 +55,9 @@ def rotate(context: Context, request: Request, ask: Ask) -> Rotated:
     """
     active.require_none(context, "rotate the token")
     with context.manager() as manager, context.locked():
+        if manager.unit(UNIT).needs_reload:
+            # A rotation that was killed has written the unit, and systemd has not read it.
+            manager.reload()
         found = plan.read(context, manager, request)
         if not request.yes and not found.resumed:
             _require_consent(ask)
@@ -101,7 +104,7 @@ def _perform(context: Context, manager: UserManager, found: Plan) -> None:
     for edit in found.edits:
         context.notice(f"setting the new token in {edit.path}")
         edits.perform((edit,))
-    if found.edits:
+    if found.edits or found.resumed:
         manager.reload()
     _require_effect(context, manager, found)
     record.end(paths.token_rotation)
