@@ -20,9 +20,6 @@ from typing import TYPE_CHECKING, Any
 
 from k3s_rootless.backup import copies
 from k3s_rootless.errors import RootlessError
-from k3s_rootless.journal import diagnosis
-from k3s_rootless.journal.facts import Query
-from k3s_rootless.journal.sources import journald
 from k3s_rootless.k3s import layout
 from k3s_rootless.paths import UNIT
 
@@ -34,6 +31,8 @@ if TYPE_CHECKING:
     from k3s_rootless.service.systemd.user import UserManager
 
 RESET_UNIT = "k3s-rootless-cluster-reset.service"
+SECONDS = 300.0
+"""The least time limit: about 10 seconds are usual, and K3s reports no progress."""
 _LEFT = re.compile(r"(?:etcd-old|tls)-(\d{9,11})", re.ASCII)
 """Copies that K3s makes of an earlier etcd and of its certificates, with their time."""
 _ENDED = frozenset({"inactive", "failed", ""})
@@ -44,8 +43,10 @@ _LOG = f"journalctl --user -u {RESET_UNIT}"
 def run(context: Context, manager: UserManager, data: Path, snapshot: Path, seconds: float) -> None:
     """Write etcd in the data directory from a snapshot; an etcd that is there is removed.
 
-    `seconds` limits the time. K3s must be stopped. Raises RootlessError with the reason of K3s.
+    `seconds` limits the time, but not below `SECONDS`. K3s must be stopped. Raises RootlessError
+    with the reason of K3s.
     """
+    seconds = max(seconds, SECONDS)
     stop(manager)
     copies.remove(data / layout.ETCD)
     settings = _settings(manager.unit(UNIT), snapshot, seconds)
@@ -107,15 +108,28 @@ def _copies_of_k3s(data: Path, since: int) -> Iterator[Path]:
 def _failure(context: Context, manager: UserManager, state: UnitState) -> RootlessError:
     why = "it wrote no datastore"
     if state.failed:
-        why = f"its result is {state.result}"
-    if state.invocation:
-        query = Query(uid=context.uid, invocation=state.invocation)
-        with suppress(RootlessError):
-            cause = diagnosis.first_cause(journald.collect(query, unit=RESET_UNIT))
-            if cause is not None:
-                why = cause.line or cause.title
+        why = _cause(context, state) or f"its result is {state.result}"
     with suppress(RootlessError):
         stop(manager)
     return RootlessError(
         f"K3s cannot restore the snapshot of etcd: {why}", hint=f"read its log: {_LOG}"
     )
+
+
+def _cause(context: Context, state: UnitState) -> str:
+    """Return the first line that says why K3s exited; empty if it is not known."""
+    # Imported here: loading takes 60 ms, which only a failure needs.
+    from k3s_rootless.journal import diagnosis
+    from k3s_rootless.journal.facts import Query
+    from k3s_rootless.journal.sources import journald
+
+    if not state.invocation:
+        return ""
+    try:
+        query = Query(uid=context.uid, invocation=state.invocation)
+        cause = diagnosis.first_cause(journald.collect(query, unit=RESET_UNIT))
+    except RootlessError:
+        return ""
+    if cause is None:
+        return ""
+    return cause.line or cause.title
