@@ -7,7 +7,8 @@ pkg/cli/server). The run can be repeated: K3s moves an earlier etcd away, and ig
 already done a reset if there is a snapshot (pkg/cluster/managed.go).
 
 Observed with v1.36.3: rootless K3s does the whole reset twice. After the server has exited with
-status 0, the process that was its parent, rootlesskit's child, continues as a server.
+status 0, the process that was its parent, rootlesskit's child, continues as a server. Its exit
+status is not always 0, although it has finished, so that the files decide.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from k3s_rootless.backup import copies
+from k3s_rootless.backup import copies, etcd
 from k3s_rootless.errors import RootlessError
 from k3s_rootless.k3s import layout
 from k3s_rootless.paths import UNIT
@@ -56,8 +57,9 @@ def run(context: Context, manager: UserManager, data: Path, snapshot: Path, seco
         with suppress(RootlessError):
             stop(manager)
         raise
-    if state.failed or not (data / layout.ETCD_DATABASE).exists():
+    if not _is_written(data, snapshot):
         raise _failure(context, manager, state)
+    stop(manager)
     for path in _copies_of_k3s(data, since=int(snapshot.stat().st_ctime)):
         copies.remove(path)
 
@@ -105,8 +107,23 @@ def _copies_of_k3s(data: Path, since: int) -> Iterator[Path]:
                 yield path
 
 
+def _is_written(data: Path, snapshot: Path) -> bool:
+    """Return whether K3s has written all of the snapshot, also if it was interrupted afterwards.
+
+    A restore begins with an empty directory, and K3s writes the name of the member at its end (K3s
+    ETCD.Reset). Later changes by etcd itself are safe at any point.
+    """
+    named = (data / layout.ETCD / "name").exists()
+    if not named or not any((data / layout.ETCD_LOG).glob("*.wal")):
+        return False
+    try:
+        return etcd.check_database(data / layout.ETCD_DATABASE) >= etcd.check_snapshot(snapshot)
+    except RootlessError:
+        return False
+
+
 def _failure(context: Context, manager: UserManager, state: UnitState) -> RootlessError:
-    why = "it wrote no datastore"
+    why = "it did not write all of it"
     if state.failed:
         why = _cause(context, state) or f"its result is {state.result}"
     with suppress(RootlessError):
