@@ -127,12 +127,16 @@ class Database:
     def _leaf(
         self, data: bytes | mmap.mmap, start: int, end: int
     ) -> Iterator[tuple[int, bytes, bytes]]:
+        left = end - start
         for at in _elements(data, start, end, _LEAF.size):
             flags, position, key_size, value_size = _LEAF.unpack_from(data, at)
             key = at + position
             value = key + key_size
             if value + value_size > end:
                 raise Damaged("a value leaves its page")
+            left -= key_size + value_size
+            if left < 0:
+                raise Damaged("the values of a page overlap")
             yield flags, data[key:value], data[value : value + value_size]
 
     def _newest_meta(self) -> _Meta:

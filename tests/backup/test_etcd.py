@@ -185,6 +185,25 @@ def test_a_cycle_of_pages_ends(etcd_data: EtcdData, tmp_path: Path) -> None:
         etcd.check_database(file)
 
 
+def test_values_that_overlap_take_no_time(etcd_data: EtcdData, tmp_path: Path) -> None:
+    """Each of many values is almost the whole file: the size of a page limits all of them."""
+    content = bytearray(database(etcd_data).read_bytes())
+    for number in range(2, len(content) // _PAGE):
+        start = number * _PAGE
+        written, flags, count, overflow = struct.unpack_from("<QHHI", content, start)
+        if (written, flags, overflow) == (number, 2, 0):
+            for element in range(count):
+                at = start + 16 + element * 16
+                _, position, key_size, _ = struct.unpack_from("<IIII", content, at)
+                rest = start + _PAGE - at - position - key_size
+                struct.pack_into("<I", content, at + 12, rest)
+    file = tmp_path / "db"
+    file.write_bytes(content)
+
+    with pytest.raises(RootlessError, match="the values of a page overlap"):
+        etcd.check_database(file)
+
+
 def test_a_file_that_is_gone(tmp_path: Path) -> None:
     with pytest.raises(RootlessError, match="no such file"):
         etcd.check_snapshot(tmp_path / "missing")

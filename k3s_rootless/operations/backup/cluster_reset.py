@@ -7,7 +7,8 @@ pkg/cli/server). The run can be repeated: K3s moves an earlier etcd away, and ig
 already done a reset if there is a snapshot (pkg/cluster/managed.go).
 
 Observed with v1.36.3: rootless K3s does the whole reset twice. After the server has exited with
-status 0, the process that was its parent, rootlesskit's child, continues as a server.
+status 0, the process that was its parent, rootlesskit's child, continues as a server. Its exit
+status is not always 0, although it has finished, so that the files decide.
 """
 
 from __future__ import annotations
@@ -18,11 +19,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from k3s_rootless.backup import copies
+from k3s_rootless.backup import copies, etcd
 from k3s_rootless.errors import RootlessError
-from k3s_rootless.journal import diagnosis
-from k3s_rootless.journal.facts import Query
-from k3s_rootless.journal.sources import journald
 from k3s_rootless.k3s import layout
 from k3s_rootless.paths import UNIT
 
@@ -34,6 +32,8 @@ if TYPE_CHECKING:
     from k3s_rootless.service.systemd.user import UserManager
 
 RESET_UNIT = "k3s-rootless-cluster-reset.service"
+SECONDS = 300.0
+"""The least time limit: about 10 seconds are usual, and K3s reports no progress."""
 _LEFT = re.compile(r"(?:etcd-old|tls)-(\d{9,11})", re.ASCII)
 """Copies that K3s makes of an earlier etcd and of its certificates, with their time."""
 _ENDED = frozenset({"inactive", "failed", ""})
@@ -44,8 +44,10 @@ _LOG = f"journalctl --user -u {RESET_UNIT}"
 def run(context: Context, manager: UserManager, data: Path, snapshot: Path, seconds: float) -> None:
     """Write etcd in the data directory from a snapshot; an etcd that is there is removed.
 
-    `seconds` limits the time. K3s must be stopped. Raises RootlessError with the reason of K3s.
+    `seconds` limits the time, but not below `SECONDS`. K3s must be stopped. Raises RootlessError
+    with the reason of K3s.
     """
+    seconds = max(seconds, SECONDS)
     stop(manager)
     copies.remove(data / layout.ETCD)
     settings = _settings(manager.unit(UNIT), snapshot, seconds)
@@ -55,8 +57,9 @@ def run(context: Context, manager: UserManager, data: Path, snapshot: Path, seco
         with suppress(RootlessError):
             stop(manager)
         raise
-    if state.failed or not (data / layout.ETCD_DATABASE).exists():
+    if not _is_written(data, snapshot):
         raise _failure(context, manager, state)
+    stop(manager)
     for path in _copies_of_k3s(data, since=int(snapshot.stat().st_ctime)):
         copies.remove(path)
 
@@ -104,18 +107,46 @@ def _copies_of_k3s(data: Path, since: int) -> Iterator[Path]:
                 yield path
 
 
+def _is_written(data: Path, snapshot: Path) -> bool:
+    """Return whether K3s has written all of the snapshot, also if it was interrupted afterwards.
+
+    A restore begins with an empty directory, and K3s writes the name of the member at its end (K3s
+    ETCD.Reset). Later changes by etcd itself are safe at any point.
+    """
+    named = (data / layout.ETCD / "name").exists()
+    if not named or not any((data / layout.ETCD_LOG).glob("*.wal")):
+        return False
+    try:
+        return etcd.check_database(data / layout.ETCD_DATABASE) >= etcd.check_snapshot(snapshot)
+    except RootlessError:
+        return False
+
+
 def _failure(context: Context, manager: UserManager, state: UnitState) -> RootlessError:
-    why = "it wrote no datastore"
+    why = "it did not write all of it"
     if state.failed:
-        why = f"its result is {state.result}"
-    if state.invocation:
-        query = Query(uid=context.uid, invocation=state.invocation)
-        with suppress(RootlessError):
-            cause = diagnosis.first_cause(journald.collect(query, unit=RESET_UNIT))
-            if cause is not None:
-                why = cause.line or cause.title
+        why = _cause(context, state) or f"its result is {state.result}"
     with suppress(RootlessError):
         stop(manager)
     return RootlessError(
         f"K3s cannot restore the snapshot of etcd: {why}", hint=f"read its log: {_LOG}"
     )
+
+
+def _cause(context: Context, state: UnitState) -> str:
+    """Return the first line that says why K3s exited; empty if it is not known."""
+    # Imported here: loading takes 60 ms, which only a failure needs.
+    from k3s_rootless.journal import diagnosis
+    from k3s_rootless.journal.facts import Query
+    from k3s_rootless.journal.sources import journald
+
+    if not state.invocation:
+        return ""
+    try:
+        query = Query(uid=context.uid, invocation=state.invocation)
+        cause = diagnosis.first_cause(journald.collect(query, unit=RESET_UNIT))
+    except RootlessError:
+        return ""
+    if cause is None:
+        return ""
+    return cause.line or cause.title

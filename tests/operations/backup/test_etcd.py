@@ -361,9 +361,12 @@ set -e
 db={data}/server/db
 mkdir -p $db/etcd/member/snap $db/etcd/member/wal
 now=$(date +%s)
-mkdir $db/etcd-old-$now {data}/server/tls-$((now + 1))
+mkdir -p $db/etcd-old-$now {data}/server/tls-$((now + 1))
 head -c -32 "$restored" > $db/etcd/member/snap/db
+touch $db/etcd/member/wal/0000000000000000-0000000000000000.wal
 """
+NAMED = "echo node-1 > $db/etcd/name"
+DAMAGED = "head -c 20000 /dev/zero > $db/etcd/member/snap/db"
 
 
 def reading(context: Context, data: Path, expected: Expected = UNKNOWN) -> None:
@@ -382,10 +385,17 @@ def staged(data: Path, etcd_data: EtcdData) -> Path:
     return data
 
 
+@pytest.mark.parametrize("exits", ["exit 0", "exit 1"])
 def test_k3s_runs_once_with_the_settings_of_the_unit(
-    context: Context, staged: Path, home: Path, events: list[Event], etcd_data: EtcdData
+    exits: str,
+    context: Context,
+    staged: Path,
+    home: Path,
+    events: list[Event],
+    etcd_data: EtcdData,
 ) -> None:
-    play(home, RESTORES.format(data=staged))
+    """K3s v1.36.3 exits with an error now and then after it has finished."""
+    play(home, "\n".join([RESTORES.format(data=staged), NAMED, exits]))
 
     reading(context, staged)
 
@@ -405,15 +415,24 @@ def test_k3s_runs_once_with_the_settings_of_the_unit(
     assert {"tls", "tls-1700000000"} == {path.name for path in (staged / "server").glob("tls*")}
     assert [] == list((staged / "server/db").glob("etcd-old*"))
     assert "K3s restores the snapshot of etcd, and exits" in unit.notices(events)
+    with context.manager() as manager:
+        assert not manager.unit(cluster_reset.RESET_UNIT).failed
 
 
 @pytest.mark.parametrize(
-    ("body", "why"), [("exit 1", "its result is exit-code"), ("exit 0", "it wrote no datastore")]
+    ("body", "why"),
+    [
+        ("exit 1", "its result is exit-code"),
+        ("exit 0", "it did not write all of it"),
+        (RESTORES, "it did not write all of it"),
+        (f"{RESTORES}\n{NAMED}\n{DAMAGED}", "it did not write all of it"),
+    ],
+    ids=["failed", "nothing", "no name", "damaged"],
 )
 def test_a_run_that_fails_is_reported(
     body: str, why: str, context: Context, staged: Path, home: Path
 ) -> None:
-    play(home, body)
+    play(home, body.format(data=staged))
 
     with pytest.raises(RootlessError, match=f"cannot restore the snapshot of etcd: {why}") as error:
         reading(context, staged)
