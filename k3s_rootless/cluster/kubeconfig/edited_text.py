@@ -1,21 +1,19 @@
 """The text of a kubeconfig of the user, read strictly, and changed with all else kept.
 
-YAML keeps its order, comments and unknown keys (ruamel.yaml), JSON stays JSON. A changed text is
+YAML keeps its order, comments and unknown keys, JSON stays JSON. A changed text is
 read again with PyYAML, and is used only if it has exactly the expected content. No message quotes
 the text, which can hold secrets.
 """
 
 from __future__ import annotations
 
-import io
 import json
 import re
 from collections.abc import Sequence
 from copy import deepcopy
-from datetime import date
 from typing import Any
 
-from k3s_rootless import yaml_file
+from k3s_rootless import edited_yaml, yaml_file
 from k3s_rootless.cluster.kubeconfig import edits as changes
 from k3s_rootless.cluster.kubeconfig import entries
 from k3s_rootless.cluster.kubeconfig.edits import Delete, Edit, Put, SetCurrent
@@ -23,12 +21,7 @@ from k3s_rootless.cluster.kubeconfig.entries import Document
 
 _HEAD = {"apiVersion": "v1", "kind": "Config"}
 _DEEPEST = 64
-_WIDE = 2**30
-"""Columns; certificates are never broken into several lines."""
-_ITEM = re.compile(r"^(?P<offset> *)- ", re.MULTILINE)
 _INDENTED = re.compile(r"\n(?P<indent>[ \t]+)\S")
-_AFTER_VALUE = 2
-"""ruamel.yaml's index of the comment after a value in a mapping."""
 
 
 class NotKubeconfig(ValueError):
@@ -82,90 +75,28 @@ def _as_json(content: bytes, expected: Document) -> bytes | None:
 
 
 def _as_yaml(content: bytes, edits: Sequence[Edit]) -> bytes:
-    # Imported here: loading takes 60 ms, and few commands change a kubeconfig.
-    from ruamel.yaml.error import YAMLError
-
-    try:
-        text = content.decode("utf-8")
-        handler = _handler(text)
-        document = handler.load(text)
-        before = ""
-        if not document:
-            # ruamel.yaml drops the comments of an empty document.
-            before, document = _lines(text), dict(_HEAD)
+    def change(document: Any) -> str:  # noqa: ANN401 (types of ruamel.yaml)
         for edit in edits:
             if isinstance(edit, Delete):
                 _keep_comments(document, edit)
             changes.apply([_unambiguous(edit)], document)
-        written = io.StringIO()
-        handler.dump(document, written)
-    except (YAMLError, ValueError) as error:
-        raise NotKubeconfig("it has a form that cannot be changed without a loss") from error
-    return (before + written.getvalue()).encode()
+        return ""
 
-
-def _lines(text: str) -> str:
-    """Return the lines of a text without a document, such as comments."""
-    kept = [line for line in text.splitlines() if line.startswith("#")]
-    return "".join(f"{line}\n" for line in kept)
+    try:
+        return edited_yaml.edited(content, change, _HEAD)
+    except edited_yaml.NotEditable as error:
+        raise NotKubeconfig(str(error)) from error
 
 
 def _unambiguous(edit: Edit) -> Edit:
-    """Return the change with quotes around strings that are something else without them.
-
-    ruamel.yaml writes YAML 1.2, where `yes` is a string; kubectl reads YAML 1.1, as PyYAML does.
-    """
+    """Return the change with quotes around strings that are something else without them."""
     match edit:
         case Put(kind, name, fields, replace):
-            return Put(kind, _quoted(name), _quoted(fields), replace)
+            return Put(kind, edited_yaml.quoted(name), edited_yaml.quoted(fields), replace)
         case SetCurrent(name):
-            return SetCurrent(_quoted(name))
+            return SetCurrent(edited_yaml.quoted(name))
         case _:
             return edit
-
-
-def _quoted(value: Any) -> Any:  # noqa: ANN401 (strings, lists and mappings of strings)
-    # Imported here: loading takes 60 ms, and few commands change a kubeconfig.
-    from ruamel.yaml.scalarstring import DoubleQuotedScalarString
-
-    match value:
-        case dict():
-            return {key: _quoted(one) for key, one in value.items()}
-        case list():
-            return [_quoted(one) for one in value]
-        case str() if not _is_plain(value):
-            return DoubleQuotedScalarString(value)
-        case _:
-            return value
-
-
-def _is_plain(text: str) -> bool:
-    """Return whether a string needs no quotes, or ruamel.yaml adds them by itself."""
-    try:
-        return not isinstance(yaml_file.load(text.encode(), 1), bool | int | float | date)
-    except yaml_file.NotYaml:
-        return True
-
-
-def _handler(text: str) -> Any:  # noqa: ANN401 (ruamel.yaml is loaded lazily)
-    # Imported here: loading takes 60 ms, and few commands change a kubeconfig.
-    from ruamel.yaml import YAML
-
-    handler = YAML(typ="rt", pure=True)
-    handler.preserve_quotes = True
-    handler.width = _WIDE
-    offset = 0
-    item = _ITEM.search(text)
-    if item:
-        offset = len(item["offset"])
-    handler.indent(mapping=2, sequence=offset + 2, offset=offset)
-    handler.representer.add_representer(type(None), _null)
-    return handler
-
-
-def _null(representer: Any, _: None) -> Any:  # noqa: ANN401 (types of ruamel.yaml)
-    # By default, `users: null` would become `users:`.
-    return representer.represent_scalar("tag:yaml.org,2002:null", "null")
 
 
 def _keep_comments(document: Any, edit: Delete) -> None:  # noqa: ANN401 (types of ruamel.yaml)
@@ -175,8 +106,8 @@ def _keep_comments(document: Any, edit: Delete) -> None:  # noqa: ANN401 (types 
     """
     listed = document.get(edit.kind)
     for at in entries.positions(document, edit.kind, edit.name):
-        lines = [line for line in _comment_after(listed[at]).split("\n")[1:] if line.strip()]
-        comment = "\n".join(line.strip().lstrip("#").removeprefix(" ") for line in lines)
+        lines = edited_yaml.taken_comment(listed, at)
+        comment = edited_yaml.uncommented(lines)
         if not lines:
             continue
         if at + 1 < len(listed):
@@ -186,17 +117,3 @@ def _keep_comments(document: Any, edit: Delete) -> None:  # noqa: ANN401 (types 
         keys = list(document)
         after = keys[keys.index(edit.kind) :][:2]
         document.yaml_set_comment_before_after_key(after[-1], before=comment)
-
-
-def _comment_after(node: Any) -> str:  # noqa: ANN401 (types of ruamel.yaml)
-    """Return the comment after the last value in a tree of ruamel.yaml, with its line ends."""
-    token = None
-    while node and hasattr(node, "ca"):
-        if isinstance(node, dict):
-            last, place = list(node)[-1], _AFTER_VALUE
-        else:
-            last, place = len(node) - 1, 0
-        comments = [*(node.ca.items.get(last) or ()), *[None] * 4]
-        token = comments[place]
-        node = node[last]
-    return token.value if token is not None else ""

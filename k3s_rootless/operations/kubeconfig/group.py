@@ -8,15 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from k3s_rootless.cluster.kubeconfig import copies, edited_text, files, lock, precedence, write
+from k3s_rootless import user_file
+from k3s_rootless.cluster.kubeconfig import copies, edited_text, files, lock, precedence
 from k3s_rootless.errors import RootlessError, UsageError
 from k3s_rootless.operations.consent import Ask
 
 if TYPE_CHECKING:
     from k3s_rootless.cluster.kubeconfig.edits import Edit
     from k3s_rootless.cluster.kubeconfig.entries import Document
-    from k3s_rootless.cluster.kubeconfig.files import UserFile
     from k3s_rootless.operations.context import Context
+    from k3s_rootless.user_file import UserFile
 
 
 def no_user(_: str) -> bool | None:
@@ -44,7 +45,7 @@ class Group:
     def write(self, texts: dict[int, bytes]) -> None:
         """Write the files that change. Raises RootlessError."""
         for at, text in texts.items():
-            write.write(self.files[at], text)
+            user_file.write(self.files[at], text)
 
 
 def chosen(context: Context, into: Path | None) -> precedence.Chosen:

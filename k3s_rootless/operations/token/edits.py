@@ -10,8 +10,8 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from k3s_rootless import unit_file
-from k3s_rootless.cluster.kubeconfig import files, write
+from k3s_rootless import unit_file, user_file
+from k3s_rootless.cluster.kubeconfig import files
 from k3s_rootless.errors import RootlessError
 from k3s_rootless.k3s import config_yaml, flags, token
 from k3s_rootless.observation import Known
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from k3s_rootless.cluster.kubeconfig.files import UserFile
+    from k3s_rootless.user_file import UserFile
 
 _END = r"(?![A-Za-z0-9_:~.%\\-])"
 _BY_HAND = "remove the token there, and set `token-file` in K3s's configuration file instead"
@@ -78,7 +78,7 @@ def plan(places: Iterable[Place], old: str, new: str, uid: int) -> tuple[Edit, .
 def perform(edits: Iterable[Edit]) -> None:
     """Write the files. Raises RootlessError."""
     for edit in edits:
-        write.write(edit.file, edit.content)
+        user_file.write(edit.file, edit.content)
 
 
 def replaced(place: Place, text: str, new: str) -> str | None:
