@@ -28,24 +28,26 @@ class UserFile:
     mode: int | None
 
 
-def read(path: Path, uid: int, *, largest: int, hint: str | None = None) -> UserFile:
+def read(
+    path: Path, uid: int, *, largest: int, hint: str | None = None, action: str = "change"
+) -> UserFile:
     """Read a file that is going to be changed; a missing file has no content.
 
-    `largest` is in bytes, and `hint` is that of all errors. Raises RootlessError; PreflightFailed
-    if another user owns or could change the file.
+    `largest` is in bytes; `hint` and `action` are those of all errors. Raises RootlessError;
+    PreflightFailed if another user owns or could change the file.
     """
     resolved = Path(os.path.realpath(path))
     try:
-        content, mode = _content(path, resolved, uid, largest, hint)
+        content, mode = _content(path, resolved, uid, _Words(action, largest, hint))
     except FileNotFoundError:
-        _require_trust(path, _existing(resolved.parent), hint)
+        _require_trust(path, _existing(resolved.parent), action, hint)
         return UserFile(path, resolved, b"", None)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         if error.errno == errno.ELOOP:
             reason = "its link leads to itself"
         raise RootlessError(f"cannot read `{path}`: {reason}", hint=hint) from error
-    _require_trust(path, path, hint)
+    _require_trust(path, path, action, hint)
     return UserFile(path, resolved, content, mode)
 
 
@@ -68,18 +70,24 @@ def write(file: UserFile, content: bytes, *, mode: int | None = None) -> None:
         raise RootlessError(f"cannot write `{file.path}`: {atomic.reason(error)}") from error
 
 
-def _content(
-    path: Path, resolved: Path, uid: int, largest: int, hint: str | None
-) -> tuple[bytes, int]:
+@dataclass(frozen=True, slots=True)
+class _Words:
+    action: str
+    largest: int
+    hint: str | None
+
+
+def _content(path: Path, resolved: Path, uid: int, words: _Words) -> tuple[bytes, int]:
+    cannot, largest, hint = f"cannot {words.action} `{path}`", words.largest, words.hint
     # Without O_NONBLOCK, opening a named pipe would block for ever.
     descriptor = os.open(resolved, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
-            raise RootlessError(f"cannot change `{path}`: it is not a regular file", hint=hint)
+            raise RootlessError(f"{cannot}: it is not a regular file", hint=hint)
         if status.st_uid != uid:
             raise PreflightFailed(
-                f"cannot change `{path}`: it belongs to uid {status.st_uid}, not to uid {uid}",
+                f"{cannot}: it belongs to uid {status.st_uid}, not to uid {uid}",
                 hint=hint,
             )
         with os.fdopen(os.dup(descriptor), "rb") as file:
@@ -87,15 +95,15 @@ def _content(
     finally:
         os.close(descriptor)
     if len(content) > largest:
-        raise RootlessError(f"cannot change `{path}`: it is larger than {largest} bytes", hint=hint)
+        raise RootlessError(f"{cannot}: it is larger than {largest} bytes", hint=hint)
     return content, stat.S_IMODE(status.st_mode)
 
 
-def _require_trust(path: Path, existing: Path, hint: str | None) -> None:
+def _require_trust(path: Path, existing: Path, action: str, hint: str | None) -> None:
     """Raise PreflightFailed if another user could change a file or replace it."""
     risk = trust.risk(existing)
     if risk:
-        raise PreflightFailed(f"cannot change `{path}`: {risk}", hint=hint)
+        raise PreflightFailed(f"cannot {action} `{path}`: {risk}", hint=hint)
 
 
 def _existing(directory: Path) -> Path:

@@ -53,6 +53,18 @@ users:
 - name: alice
   user: {}
 """
+_REGISTRIES = """mirrors:
+  docker.io:
+    endpoint:
+      - https://mirror.example:5000
+configs:
+  mirror.example:5000:
+    auth:
+      username: alice
+      password: not-shown
+    tls:
+      ca-file: /home/alice/ca.pem
+"""
 _CONFIG = "/etc/rancher/k3s/config.yaml"
 _OUTPUT = recorded.OUTPUTS
 _PATIENCE = 60.0
@@ -102,6 +114,7 @@ def recordings(tool: Tool) -> Iterator[Recording]:
     yield from _of_services(tool)
     yield from _of_images(tool)
     yield from _of_policies(tool)
+    yield from _of_registries(tool)
     yield from _of_the_end(tool)
     fresh(tool.machine)
     yield from _of_releases(tool)
@@ -314,6 +327,22 @@ def _of_policies(tool: Tool) -> Iterator[Recording]:
             lines = [seen.wait_for("10.42.0.8").text for _ in range(2)]
         begin = ["$ k3s-rootless policies log\n"] if kind == "txt" else []
         yield f"policies-log.{kind}", "".join((*begin, *lines))
+
+
+def _of_registries(tool: Tool) -> Iterator[Recording]:
+    """Record a mirror with a wrong key, and a registry on the loopback of the host."""
+    directory = f"{HOME}/.rancher/k3s/etc/rancher/k3s"
+    local = ("registries", "set", "registry.local", "--endpoint", "http://127.0.0.1:5000")
+    yield text(tool, "registries-set", *local)
+    tool("registries", "remove", "registry.local").check_returncode()
+    yield document(tool, "registries-set", *local)
+    yield text(tool, "registries-check", "registries", "check", "registry.local")
+    yield document(tool, "registries-check", "registries", "check", "registry.local")
+    yield document(tool, "registries-remove", "registries", "remove", "registry.local", "--dry-run")
+    tool.machine.user("tee", f"{directory}/registries.yaml", stdin=_REGISTRIES).check_returncode()
+    yield text(tool, "registries-show", "registries", "show")
+    yield document(tool, "registries-show", "registries", "show")
+    tool.machine.user("rm", "-r", directory).check_returncode()
 
 
 def _of_releases(tool: Tool) -> Iterator[Recording]:

@@ -6,12 +6,9 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
-from tests.child_namespaces import GROUP, opened
+from tests.child_namespaces import GROUP
 
 ROOT = Path(__file__).parents[2]
 ENTER = """
@@ -32,13 +29,6 @@ if ended.signal:
     job.end_by(ended.signal)
 sys.exit(ended.status)
 """
-
-
-@pytest.fixture
-def child() -> Iterator[int]:
-    """Yield a process that is the first one of its own namespaces, as rootlesskit's child."""
-    with opened() as found:
-        yield found.pid
 
 
 def entered(
