@@ -65,6 +65,12 @@ configs:
     tls:
       ca-file: /home/alice/ca.pem
 """
+_TEMPLATE = """{{ template "base" . }}
+
+[plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.crun.options]
+  BinaryName = "/usr/bin/crun"
+  SystemdCgroup = true
+"""
 _CONFIG = "/etc/rancher/k3s/config.yaml"
 _OUTPUT = recorded.OUTPUTS
 _PATIENCE = 60.0
@@ -115,6 +121,7 @@ def recordings(tool: Tool) -> Iterator[Recording]:
     yield from _of_images(tool)
     yield from _of_policies(tool)
     yield from _of_registries(tool)
+    yield from _of_containerd(tool)
     yield from _of_the_end(tool)
     fresh(tool.machine)
     yield from _of_releases(tool)
@@ -343,6 +350,21 @@ def _of_registries(tool: Tool) -> Iterator[Recording]:
     yield text(tool, "registries-show", "registries", "show")
     yield document(tool, "registries-show", "registries", "show")
     tool.machine.user("rm", "-r", directory).check_returncode()
+
+
+def _of_containerd(tool: Tool) -> Iterator[Recording]:
+    """Record a template with the cgroup driver that rootless K3s cannot use."""
+    directory = f"{HOME}/.rancher/k3s/agent/etc/containerd"
+    editor = {"VISUAL": 'sed -i "$ a [debug]"'}
+    done = tool("containerd", "edit", "--json", env=editor)
+    yield "containerd-edit.json", pretty(json.loads(done.stdout))
+    template = f"{directory}/config-v3.toml.tmpl"
+    tool.machine.user("tee", template, stdin=_TEMPLATE).check_returncode()
+    yield text(tool, "containerd-check", "containerd", "check")
+    yield document(tool, "containerd-check", "containerd", "check")
+    tool.machine.user("rm", template).check_returncode()
+    yield text(tool, "containerd-show", "containerd", "show")
+    yield document(tool, "containerd-show", "containerd", "show")
 
 
 def _of_releases(tool: Tool) -> Iterator[Recording]:

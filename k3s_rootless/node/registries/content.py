@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from k3s_rootless import yaml_file
@@ -91,15 +91,7 @@ def _tls(tls: TlsFiles) -> Tls:
 def _problems(found: Form, content: Content) -> Iterator[Problem]:
     for name, mirror in found.mirrors.items():
         yield from _of_host(name, ("mirrors", name), content)
-        for at, address in enumerate(mirror.endpoint):
-            line = content.line(("mirrors", name, "endpoint", at))
-            try:
-                endpoints.parsed(address)
-            except ValueError as error:
-                shown = endpoints.without_password(address)
-                yield Problem(line, f"K3s ignores the endpoint `{shown}`: {error}")
-            if address in mirror.endpoint[:at]:
-                yield Problem(line, "K3s ignores the endpoint: it occurs twice for this registry")
+        yield from _of_endpoints(mirror.endpoint, ("mirrors", name, "endpoint"), content)
     for name, host in found.configs.items():
         yield from _of_host(name, ("configs", name), content)
         yield from _of_auth(host.auth, ("configs", name, "auth"), content)
@@ -107,6 +99,20 @@ def _problems(found: Form, content: Content) -> Iterator[Problem]:
     if found.auths:
         line = content.line(("auths",))
         yield Problem(line, "containerd ignores `auths`; move its entries to `configs`")
+
+
+def _of_endpoints(
+    addresses: Sequence[str], path: yaml_lines.Path, content: Content
+) -> Iterator[Problem]:
+    for at, address in enumerate(addresses):
+        line = content.line((*path, at))
+        try:
+            endpoints.parsed(address)
+        except ValueError as error:
+            shown = endpoints.without_password(address)
+            yield Problem(line, f"K3s ignores the endpoint `{shown}`: {error}")
+        if address in addresses[:at]:
+            yield Problem(line, "K3s ignores the endpoint: it occurs twice for this registry")
 
 
 def _of_hub(found: Form, content: Content, release: Version) -> Iterator[Problem]:

@@ -32,27 +32,31 @@ class Address:
 
 def parsed(text: str) -> Address:
     """Read an endpoint, with or without a scheme. Raises ValueError with the reason."""
+    url = _split(text)
+    port, host, name = _port(url), url.hostname or "", url.netloc
+    scheme = url.scheme or _scheme(host, port)
+    path = url.path.rstrip("/")
+    if url.path in _USUAL_PATHS:
+        path = "/v2"
+    if name in {HUB, HUB_SERVER}:
+        name, host = HUB, HUB_SERVER
+    return Address(scheme, host, port, path, name)
+
+
+def _split(text: str) -> SplitResult:
+    """Return the parts of an endpoint. Raises ValueError with the reason."""
     if not text.isprintable() or " " in text:
         raise ValueError("it contains spaces or unprintable characters")
     if "://" not in text:
         text = f"//{text}"
     url = urlsplit(text)
-    port = _port(url)
     if not url.hostname:
         raise ValueError("it has no host")
     if url.scheme not in {"", "http", "https"}:
         raise ValueError("its scheme is neither http nor https")
     if url.query or url.fragment or "@" in url.netloc:
         raise ValueError("it must only have a scheme, a host, a port and a path")
-    scheme = url.scheme or _scheme(url.hostname, port)
-    path = url.path.rstrip("/")
-    if url.path in _USUAL_PATHS:
-        path = "/v2"
-    name = url.netloc
-    host = url.hostname
-    if name in {HUB, HUB_SERVER}:
-        name, host = HUB, HUB_SERVER
-    return Address(scheme, host, port, path, name)
+    return url
 
 
 def of_registry(

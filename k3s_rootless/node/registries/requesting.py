@@ -87,17 +87,7 @@ class _Client:
             address = challenge.token_address(first)
         except ValueError as error:
             raise _Ended(State.OTHER, str(error), "bearer") from None
-        authorization = None
-        if credentials.identity and not credentials.username:
-            raise _Ended(
-                State.UNKNOWN, "identity tokens are not tested; images can be pulled", "bearer"
-            )
-        if credentials.given:
-            authorization = _basic(credentials.username, credentials.password)
-            if self._endpoint.scheme == "https" and not address.startswith("https:"):
-                text = "it asks for the password without TLS; the password is not sent"
-                raise _Ended(State.TLS, text, "bearer")
-        answer = self._get(address, authorization)
+        answer = self._get(address, self._authorization_for_token(address))
         host = urlsplit(address).hostname or ""
         if answer.status in {400, 401, 403}:
             state = State.DENIED if credentials.given else State.NEEDS_CREDENTIALS
@@ -108,6 +98,18 @@ class _Client:
             text = f"{host} issues no token (status {answer.status})"
             raise _Ended(State.OTHER, text, "bearer")
         return token
+
+    def _authorization_for_token(self, address: str) -> str | None:
+        credentials = self._endpoint.config.credentials
+        if not credentials.given:
+            return None
+        if credentials.identity and not credentials.username:
+            text = "identity tokens are not tested; K3s may be able to pull images"
+            raise _Ended(State.UNKNOWN, text, "bearer")
+        if self._endpoint.scheme == "https" and not address.startswith("https:"):
+            text = "it asks for the password without TLS; the password is not sent"
+            raise _Ended(State.TLS, text, "bearer")
+        return _basic(credentials.username, credentials.password)
 
     def _get(self, url: str, authorization: str | None) -> Response:
         address = urlsplit(url)
@@ -138,6 +140,10 @@ def _judged(answer: Response, scheme: str) -> Reply:
         return Reply(State.OTHER, "a web page answers, not the API of a registry", scheme)
     if answer.status == 400 and b"HTTPS" in answer.body:
         return Reply(State.TLS, "the server expects TLS, and the endpoint starts with http", scheme)
+    return _other(answer, scheme)
+
+
+def _other(answer: Response, scheme: str) -> Reply:
     if answer.status == 404:
         return Reply(State.OTHER, "there is no registry API at this address (status 404)", scheme)
     if answer.status == 403:

@@ -36,7 +36,7 @@ def read(context: Context) -> tuple[UnitState, Surroundings]:
         port=settings.https_port,
         snapshotter=settings.value("snapshotter").text or _DEFAULT_SNAPSHOTTER,
         config=settings.config_path,
-        unpacked=_unpacked(state, settings.data),
+        unpacked=unpacked(state, settings.data),
         etcd=(settings.data / layout.ETCD).is_dir(),
     )
     return state, found
@@ -102,7 +102,7 @@ def _program(context: Context, state: UnitState) -> str:
     return program
 
 
-def _unpacked(state: UnitState, data: Path) -> Path | None:
+def unpacked(state: UnitState, data: Path) -> Path | None:
     """Return the directory of the programs that the running K3s unpacked.
 
     `current` is a link to the last ones that were unpacked, which is another directory after a

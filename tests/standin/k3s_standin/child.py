@@ -15,7 +15,18 @@ from pathlib import Path
 from types import FrameType
 from typing import TypeVar
 
-from . import certificates, cluster, cri, datastore, faults, kept, kernel, kubeconfig, objects
+from . import (
+    certificates,
+    cluster,
+    containerd,
+    cri,
+    datastore,
+    faults,
+    kept,
+    kernel,
+    kubeconfig,
+    objects,
+)
 from .agent import SUBDOMAIN, Agent
 from .answers import Answerer
 from .api import Server
@@ -104,6 +115,8 @@ class Child:
         if self._flags.rootless:
             kernel.bind_directories(self._data_dir)
             self._containerd = cri.serve(cri.SOCKET.parent)
+            snapshotter = [*self._flags.values("snapshotter"), "overlayfs"][0]
+            containerd.render(self._data_dir, snapshotter)
             if self._release.covers_kernel_log:
                 kernel.cover_kernel_log()
         self._story.banner()

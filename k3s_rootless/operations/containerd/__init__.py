@@ -1,0 +1,1 @@
+"""The configuration of K3s's containerd: show it, check it, and change it with an editor."""
