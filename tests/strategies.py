@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from k3s_rootless.k3s.issued import OwnKubeconfig
 from k3s_rootless.k3s.origin import Origin, Source
+from k3s_rootless.k3s.runtimes import PROGRAMS
 from k3s_rootless.k3s.version import Version, parse
 from k3s_rootless.observation import Known, Observed, Unknown
 from k3s_rootless.preflight.facts import (
@@ -30,6 +32,8 @@ from k3s_rootless.preflight.records import (
     CertificateEnds,
     Cluster,
     Confinement,
+    DeviceSpecification,
+    Gpu,
     Machine,
     Modules,
     Network,
@@ -151,6 +155,7 @@ HOST = Machine(
     hidepid="",
     journal=True,
 )
+NO_GPU = Gpu((), None, {}, {}, search="/usr/bin")
 HEALTHY = Facts(
     uid=UID,
     user="alice",
@@ -213,6 +218,7 @@ HEALTHY = Facts(
     cluster=Known(Cluster((), ()), "/home/alice/.rancher/k3s/server/db/state.db"),
     # An answer that is older than the releases of the other rows.
     offers=Known((Offer("v1.20.0+k3s1", datetime(2026, 1, 2, tzinfo=UTC)),), "channels.json"),
+    gpu=Known(NO_GPU, "/sys/bus/pci"),
     k3s=k3s(),
     distribution="debian",
     gid=UID,
@@ -548,6 +554,32 @@ def any_facts() -> st.SearchStrategy[Facts]:
                 st.none() | st.booleans(),
                 _TEXTS,
                 st.booleans(),
+            )
+        ),
+        gpu=observed(
+            st.builds(
+                Gpu,
+                st.lists(_TEXTS, max_size=2).map(tuple),
+                st.none() | _TEXTS,
+                st.dictionaries(
+                    st.sampled_from(["nvidia0", "nvidiactl", "nvidia-uvm"]),
+                    st.sampled_from([0, errno.ENOENT, errno.EACCES]),
+                ),
+                st.dictionaries(st.sampled_from(list(PROGRAMS)), st.none() | _PATHS),
+                st.lists(
+                    st.builds(
+                        DeviceSpecification,
+                        _PATHS,
+                        _TEXTS,
+                        st.lists(_TEXTS, max_size=2).map(tuple),
+                        _TEXTS,
+                        _TEXTS,
+                    ),
+                    max_size=2,
+                ).map(tuple),
+                st.none() | st.booleans(),
+                st.sampled_from(["", "auto", "cdi"]),
+                _TEXTS,
             )
         ),
         gid=_IDS,

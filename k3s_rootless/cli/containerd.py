@@ -95,6 +95,32 @@ def edit(*, name: str, as_json: bool) -> None:
     _renderer().show_edited(session.report, edited)
 
 
+@command.command(
+    "runtime-class",
+    cls=Command,
+    exit_codes={
+        0: "the manifest is there",
+        2: "K3s does not know the runtime, or creates its RuntimeClass itself",
+        5: "another user could change the file",
+        7: "the manifest was edited",
+    },
+)
+@click.argument("name", default="nvidia-cdi")
+@click.option("--dry-run", is_flag=True, help="Show the manifest, without writing it.")
+@json_option
+def runtime_class(*, name: str, dry_run: bool, as_json: bool) -> None:
+    """Write a RuntimeClass that K3s does not create.
+
+    K3s finds the runtime nvidia-cdi, but pods cannot request it without a RuntimeClass. The
+    manifest is written to K3s's directory for manifests, and K3s applies it.
+    """
+    from k3s_rootless.operations.containerd import runtime_class as writing
+
+    session = begin("containerd-runtime-class", as_json=as_json)
+    written = writing.write(session, name, dry_run=dry_run)
+    _renderer().show_written(session.report, written)
+
+
 def _renderer() -> ModuleType:
     """Import the module that shows results; an operation has loaded most of it by then."""
     from k3s_rootless.cli.display import containerd

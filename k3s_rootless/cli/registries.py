@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import TYPE_CHECKING
 
 import click
@@ -14,8 +15,6 @@ from k3s_rootless.errors import UsageError
 
 if TYPE_CHECKING:
     from types import ModuleType
-
-    from k3s_rootless.node.registries.facts import Credentials
 
 _CHANGE_CODES = {
     0: "the file is as requested",
@@ -138,7 +137,7 @@ def set_(  # noqa: PLR0913 (the options)
     request = change.Request(
         endpoints,
         dict(rewrites) or None,
-        _credentials(registry, username, given=password_stdin),
+        change.credentials(_credentials(registry, username, given=password_stdin)),
         {key: os.path.abspath(path) for key, path in paths.items() if path} or None,  # noqa: PTH100
         verify,
     )
@@ -162,22 +161,19 @@ def remove(*, registry: str, dry_run: bool, as_json: bool) -> None:
     _renderer().show_changed(session.report, changed)
 
 
-def _credentials(registry: str, username: str | None, *, given: bool) -> Credentials | None:
-    """Return the credentials with a password from standard input or the terminal."""
+def _credentials(registry: str, username: str | None, *, given: bool) -> tuple[str, str] | None:
+    """Return the user name, and the password from standard input or the terminal."""
     usage = f"usage: k3s-rootless registries set {registry} --username NAME --password-stdin < file"
     if username is None and not given:
         return None
     if not username:
         raise UsageError(f"cannot set `{registry}`: the user name is missing", hint=usage)
-    import sys
-
     if not given and not (sys.stdin is not None and sys.stdin.isatty()):
         raise UsageError(f"cannot set `{registry}`: the password is missing", hint=usage)
     from k3s_rootless.cli import secret_input
-    from k3s_rootless.node.registries.facts import Credentials
 
     prompt = f"password of {username} for {registry}"
-    return Credentials(username, secret_input.read(prompt, f"set `{registry}`", usage))
+    return username, secret_input.read(prompt, f"set `{registry}`", usage)
 
 
 def _renderer() -> ModuleType:

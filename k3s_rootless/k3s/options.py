@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from k3s_rootless.k3s import encryption, features, host_name, layout, node_labels
+from k3s_rootless.k3s import encryption, features, host_name, layout, node_labels, runtimes
 from k3s_rootless.k3s.version import Version
 from k3s_rootless.linux.facts import LONGEST_SOCKET_PATH
 from k3s_rootless.rootlesskit.names import READY_PIPE
@@ -89,6 +89,12 @@ def _port(text: str, _: Version | None) -> str:
     if listener:
         raise ValueError(f"{listener} uses this port in the namespace of K3s")
     return str(int(text))
+
+
+def _runtime(text: str, _: Version | None) -> str:
+    if text not in runtimes.PROGRAMS:
+        raise ValueError(f"it must be one of {', '.join(runtimes.PROGRAMS)}")
+    return text
 
 
 def _component(text: str, _: Version | None) -> str:
@@ -210,6 +216,16 @@ OPTIONS = {
             "use K3s's own iptables and other tools before those of the host",
             _bundled,
             default="false",
+        ),
+        Option(
+            "default-runtime",
+            "container runtime of pods without a RuntimeClass",
+            _runtime,
+            default="runc",
+            note=(
+                "K3s exits at its start if it does not find the program of the runtime in its PATH;"
+                " `k3s-rootless check containerd` shows whether it does"
+            ),
         ),
         Option(
             "selinux",

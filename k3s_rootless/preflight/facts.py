@@ -15,6 +15,7 @@ from k3s_rootless.preflight.records import (
     CertificateEnds,
     Cluster,
     Confinement,
+    Gpu,
     Machine,
     Modules,
     Network,
@@ -177,5 +178,6 @@ class Facts:
     cluster: Observed[Cluster]
     certificates: Observed[CertificateEnds]
     offers: Observed[tuple[Offer, ...]]
+    gpu: Observed[Gpu]
     distribution: str = ""
     gid: int = 0

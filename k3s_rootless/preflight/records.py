@@ -269,6 +269,37 @@ class Offer:
 
 
 @dataclass(frozen=True, slots=True)
+class DeviceSpecification:
+    """A CDI specification of NVIDIA devices; `version` is that of the driver's libraries in it."""
+
+    path: str
+    kind: str = ""
+    devices: tuple[str, ...] = ()
+    version: str = ""
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """NVIDIA GPUs, and the container runtimes that K3s searches.
+
+    `cards` are PCI addresses, and `driver` is its version. `devices` maps a device node to 0 or the
+    errno of opening it. `runtimes` maps each runtime of K3s to its program, or to None.
+    `no_cgroups` and `mode` are settings of NVIDIA's runtime; None and empty if they are not set.
+    `search` is the PATH of the unit.
+    """
+
+    cards: tuple[str, ...]
+    driver: str | None
+    devices: Mapping[str, int]
+    runtimes: Mapping[str, str | None]
+    specifications: tuple[DeviceSpecification, ...] = ()
+    no_cgroups: bool | None = None
+    mode: str = ""
+    search: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Problem:
     """A variable in the unit's environment with a value that K3s does not accept.
 

@@ -365,6 +365,9 @@ def _of_containerd(tool: Tool) -> Iterator[Recording]:
     tool.machine.user("rm", template).check_returncode()
     yield text(tool, "containerd-show", "containerd", "show")
     yield document(tool, "containerd-show", "containerd", "show")
+    yield document(
+        tool, "containerd-runtime-class", "containerd", "runtime-class", "nvidia-cdi", "--dry-run"
+    )
 
 
 def _of_releases(tool: Tool) -> Iterator[Recording]:

@@ -14,7 +14,15 @@ from k3s_rootless.finding import FixableBy, Verdict
 from k3s_rootless.k3s.settings import Settings
 from k3s_rootless.observation import Known, Unknown
 from k3s_rootless.preflight.facts import SubidFiles, SubidRange
-from k3s_rootless.preflight.records import Confinement, Modules, Problem, Unit, UsedPort
+from k3s_rootless.preflight.records import (
+    Confinement,
+    DeviceSpecification,
+    Gpu,
+    Modules,
+    Problem,
+    Unit,
+    UsedPort,
+)
 from tests.preflight import configuration_rows
 from tests.preflight.row import ADMIN, FAIL, INFO, PASS, UNKNOWN, USER, WARN, Row, row
 from tests.server import of_command
@@ -906,6 +914,109 @@ AROUND = (
     _changed("host.tasks", WARN, "temporarily unavailable", ADMIN, "process", tasks=2047),
     _changed("host.tasks", PASS, "no limit", None, "process", tasks=None),
 )
+
+
+_CARD = Gpu(
+    ("0000:01:00.0",),
+    "550.54.15",
+    {"nvidia0": 0, "nvidiactl": 0, "nvidia-uvm": 0},
+    {"nvidia": "/usr/bin/nvidia-container-runtime", "nvidia-cdi": "/usr/bin/n.cdi", "crun": None},
+    (DeviceSpecification("/etc/cdi/nvidia.yaml", "nvidia.com/gpu", ("0", "all"), "550.54.15"),),
+    no_cgroups=True,
+    search="/usr/bin",
+)
+
+
+def _gpu(
+    check: str, verdict: Verdict, expected: str, fixable_by: FixableBy | None, **changes: Any
+) -> Row:
+    found = Known(replace(_CARD, **changes), "/sys/bus/pci")
+    return row(f"gpu.{check}", verdict, expected, fixable_by, gpu=found)
+
+
+def _specification(**changes: Any) -> tuple[DeviceSpecification, ...]:
+    return (replace(_CARD.specifications[0], **changes),)
+
+
+_UNREAD = Unknown("/sys cannot be read")
+GPU = (
+    row("gpu.driver", PASS, "no NVIDIA GPU", None),
+    _gpu("driver", PASS, "driver 550.54.15", None),
+    _gpu("driver", INFO, "1 cards, no driver", ADMIN, driver=None),
+    row("gpu.driver", UNKNOWN, "/sys cannot be read", None, gpu=_UNREAD),
+    row("gpu.devices", PASS, "no NVIDIA driver is loaded", None),
+    _gpu("devices", PASS, "/dev/nvidia0, /dev/nvidiactl, /dev/nvidia-uvm", None),
+    _gpu(
+        "devices",
+        INFO,
+        "missing: /dev/nvidia-uvm",
+        ADMIN,
+        devices={"nvidia0": 0, "nvidiactl": 0, "nvidia-uvm": errno.ENOENT},
+    ),
+    _gpu("devices", INFO, "missing: /dev/nvidia0", ADMIN, devices={"nvidiactl": 0}),
+    _gpu(
+        "devices",
+        INFO,
+        "cannot be opened: /dev/nvidia0",
+        ADMIN,
+        devices={"nvidia0": errno.EACCES, "nvidiactl": 0},
+    ),
+    row("gpu.devices", UNKNOWN, "/sys cannot be read", None, gpu=_UNREAD),
+    row("gpu.toolkit", PASS, "no NVIDIA driver is loaded", None),
+    _gpu("toolkit", PASS, "nvidia, nvidia-cdi", None),
+    _gpu("toolkit", INFO, "in the PATH of the unit: /usr/bin", ADMIN, runtimes={"nvidia": None}),
+    row("gpu.toolkit", UNKNOWN, "/sys cannot be read", None, gpu=_UNREAD),
+    row("gpu.cdi", PASS, "no NVIDIA driver is loaded", None),
+    _gpu("cdi", PASS, "2 devices: nvidia.com/gpu=0, nvidia.com/gpu=all", None),
+    _gpu("cdi", INFO, "none", ADMIN, specifications=()),
+    _gpu(
+        "cdi",
+        INFO,
+        "/etc/cdi/nvidia.yaml: permission denied",
+        ADMIN,
+        specifications=_specification(problem="permission denied"),
+    ),
+    _gpu(
+        "cdi",
+        INFO,
+        "is for driver 535.1",
+        ADMIN,
+        specifications=_specification(version="535.1"),
+    ),
+    row(
+        "gpu.cdi",
+        INFO,
+        "reads no CDI specification by default",
+        USER,
+        gpu=Known(_CARD),
+        k3s=k3s("v1.31.5+k3s1"),
+    ),
+    row("gpu.cdi", UNKNOWN, "/sys cannot be read", None, gpu=_UNREAD),
+    row("gpu.cgroups", PASS, "no NVIDIA driver is loaded", None),
+    _gpu("cgroups", PASS, "no-cgroups = true", None),
+    _gpu("cgroups", PASS, "mode = cdi", None, no_cgroups=None, mode="cdi"),
+    _gpu("cgroups", INFO, "Use the runtime `nvidia-cdi`", None, no_cgroups=None),
+    row("gpu.cgroups", UNKNOWN, "/sys cannot be read", None, gpu=_UNREAD),
+    row("containerd.default_runtime", PASS, "runc", None),
+    row(
+        "containerd.default_runtime",
+        PASS,
+        "nvidia (/usr/bin/nvidia-container-runtime)",
+        None,
+        gpu=Known(_CARD),
+        server=_argv("--default-runtime=nvidia"),
+    ),
+    row(
+        "containerd.default_runtime",
+        FAIL,
+        "default runtime crun was not found",
+        USER,
+        gpu=Known(_CARD),
+        server=_argv("--default-runtime=crun"),
+    ),
+    row("containerd.default_runtime", UNKNOWN, "/sys cannot be read", None, gpu=_UNREAD),
+)
+
 ROWS = (
     *SESSION,
     *SYSCTLS,
@@ -915,4 +1026,5 @@ ROWS = (
     *STORAGE,
     *AROUND,
     *configuration_rows.ROWS,
+    *GPU,
 )

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from k3s_rootless.node.containerd.facts import Part
     from k3s_rootless.operations.containerd.check import Checked, Problem
     from k3s_rootless.operations.containerd.edit import Edited
+    from k3s_rootless.operations.containerd.runtime_class import Written
     from k3s_rootless.operations.containerd.show import Shown
 
 _RESTART = "apply it with: k3s-rootless restart"
@@ -70,6 +71,21 @@ def show_edited(report: Report, edited: Edited) -> None:
     if edited.restart_needed:
         report.answer(f"restart required: {edited.restart_needed}; {_RESTART}")
     report.document(document.of_edited(edited))
+
+
+def show_written(report: Report, written: Written) -> None:
+    """Print where the manifest is, and when K3s applies it."""
+    when = "at its next start"
+    if written.running:
+        when = "within seconds"
+    if written.dry_run:
+        report.answer(f"would write {written.path}" if written.changed else "nothing to do")
+        report.verbatim(written.manifest.rstrip())
+    elif written.changed:
+        report.answer(f"wrote {written.path}; K3s applies it {when}")
+    else:
+        report.answer(f"nothing to do: {written.path} is there")
+    report.document(document.of_written(written))
 
 
 def _show_files(report: Report, parts: Iterable[Part]) -> None:

@@ -27,6 +27,7 @@ from k3s_rootless.preflight.probes import (
     apparmor,
     configuration,
     datastore,
+    gpu,
     host,
     kernel,
     network,
@@ -224,6 +225,7 @@ HOST: tuple[Probe[HostInputs], ...] = (
     Probe("network", lambda at: network.network(at.root)),
     Probe("resolver", lambda at: network.resolver(at.root)),
     Probe("offers", _offers),
+    Probe("gpu", lambda at: gpu.gpu(at.root, at.search)),
     Probe("host", lambda at: session.machine(at.root, command.found("k3s")[0])),
 )
 """The probes that start at once."""

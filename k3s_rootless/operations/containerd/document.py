@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from k3s_rootless.node.containerd.facts import Part
     from k3s_rootless.operations.containerd.check import Checked, Problem
     from k3s_rootless.operations.containerd.edit import Edited
+    from k3s_rootless.operations.containerd.runtime_class import Written
     from k3s_rootless.operations.containerd.show import Shown
 
 
@@ -58,6 +59,18 @@ def of_edited(edited: Edited) -> dict[str, Any]:
         "validated": edited.validated,
         "problems": [_problem(one) for one in edited.problems],
         "restart_needed": edited.restart_needed or None,
+        "errors": [],
+    }
+
+
+def of_written(written: Written) -> dict[str, Any]:
+    """Return the document of `containerd runtime-class`."""
+    return {
+        "path": str(written.path),
+        "name": written.name,
+        "manifest": written.manifest,
+        "changed": written.changed,
+        "dry_run": written.dry_run,
         "errors": [],
     }
 

@@ -13,10 +13,11 @@ from k3s_rootless.edited_yaml import NotEditable
 from k3s_rootless.errors import RootlessError, UsageError
 from k3s_rootless.node.registries import content, edits, endpoints
 from k3s_rootless.node.registries.edits import Edit
+from k3s_rootless.node.registries.facts import Credentials
 from k3s_rootless.operations.registries import place as places
 
 if TYPE_CHECKING:
-    from k3s_rootless.node.registries.facts import Credentials, Registries
+    from k3s_rootless.node.registries.facts import Registries
     from k3s_rootless.operations.context import Context
     from k3s_rootless.operations.registries.place import Place
     from k3s_rootless.user_file import UserFile
@@ -42,6 +43,13 @@ class Request:
         """Whether nothing is requested."""
         given = (self.endpoints, self.rewrites, self.credentials, self.files)
         return not any(given) and self.verify is None
+
+
+def credentials(given: tuple[str, str] | None) -> Credentials | None:
+    """Return the credentials of a user name and a password."""
+    if given is None:
+        return None
+    return Credentials(*given)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from k3s_rootless.preflight.checks import (
     agentless,
     cluster,
     configuration,
+    gpu,
     host,
     identity,
     kernel,
@@ -41,6 +42,7 @@ CHECKS: tuple[Check, ...] = (
     *unit_limits.check,
     *configuration.check,
     *cluster.check,
+    *gpu.check,
 )
 """All checks, in the order of display."""
 

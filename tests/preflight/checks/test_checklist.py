@@ -36,6 +36,7 @@ storage.tmp storage.socket storage.leftovers storage.unpacking config.readable c
 security.selinux host.container host.memory host.processors host.clock host.hostname host.hidepid
 host.files host.tasks unit.memory unit.tasks unit.files config.syntax config.options config.token
 config.kubeconfig config.certificates config.expiry config.networks config.node config.server
+gpu.driver gpu.devices gpu.toolkit gpu.cdi gpu.cgroups containerd.default_runtime
 """
 UNKNOWN_FAILS = {"systemd.user", "k3s.version"}
 """Checks that fail if their fact is unknown, because the missing answer is the fault.

@@ -17,7 +17,7 @@ from k3s_rootless.k3s.unit_path import unit_search
 from k3s_rootless.observation import Known, Unknown
 from k3s_rootless.preflight.checks import checklist
 from k3s_rootless.preflight.facts import Delegation, Facts
-from k3s_rootless.preflight.probes import apparmor, kernel, network, session, subids
+from k3s_rootless.preflight.probes import apparmor, gpu, kernel, network, session, subids
 from k3s_rootless.preflight.probes.host import (
     distribution,
     map_program,
@@ -68,6 +68,7 @@ def facts(host: Host, root: Path) -> Facts:
         devices=kernel.opened(root),
         programs=kernel.programs(root, search),
         resolver=network.resolver(root),
+        gpu=gpu.gpu(root, search),
         surroundings=session.surroundings(root, "/etc/rancher/k3s/config.yaml"),
         # The clock is that of the machine that runs the tests.
         host=Known(
