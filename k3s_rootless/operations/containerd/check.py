@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from k3s_rootless.errors import CommandFailed
-from k3s_rootless.journal.sources import containerd_log
+from k3s_rootless.journal.sources import log_file
 from k3s_rootless.node.containerd import forms, settings, validation
 from k3s_rootless.node.containerd.facts import File, Message, Part, Role
 from k3s_rootless.operations.containerd import place as places
@@ -224,8 +224,8 @@ def _lines(place: Place) -> Iterator[str]:
         return
     kept: deque[str] = deque(maxlen=_MOST_LINES)
     try:
-        with containerd_log.Reading(place.log, start=start) as entries:
-            for entry in containerd_log.since(entries, place.state.started):
+        with log_file.Reading(place.log, places.PROGRAM, start=start) as entries:
+            for entry in log_file.since(entries, place.state.started):
                 if _TELLING.search(entry.message):
                     kept.append(printable(entry.message))
     except CommandFailed:
