@@ -28,8 +28,9 @@ def command() -> None:
     cls=Command,
     exit_codes={0: "the settings are shown", 3: "K3s has not rendered the configuration yet"},
 )
+@click.option("--raw", is_flag=True, help="Print the rendered file; passwords are removed.")
 @json_option
-def show(*, as_json: bool) -> None:
+def show(*, raw: bool, as_json: bool) -> None:
     """Show the settings, and which file makes each of them.
 
     The values are those of the last start of K3s, and of drop-ins as they are now. Defaults of
@@ -39,7 +40,7 @@ def show(*, as_json: bool) -> None:
 
     session = begin("containerd-show", as_json=as_json)
     shown = showing.show(session)
-    _renderer().show(session.report, shown)
+    _renderer().show(session.report, shown, raw=raw)
     click.get_current_context().exit(0 if shown.rendered else 3)
 
 

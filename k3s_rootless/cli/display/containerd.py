@@ -19,8 +19,12 @@ if TYPE_CHECKING:
 _RESTART = "apply it with: k3s-rootless restart"
 
 
-def show(report: Report, shown: Shown) -> None:
-    """Print a table of the settings with their files, and the files themselves."""
+def show(report: Report, shown: Shown, *, raw: bool) -> None:
+    """Print a table of the settings with their files, or the rendered file."""
+    report.document(document.of_shown(shown))
+    if raw and shown.rendered:
+        report.verbatim(shown.text.rstrip("\n"))
+        return
     rows = [(row.key, row.value, row.origin) for row in shown.rows]
     if rows:
         report.table(("SETTING", "VALUE", "FROM"), rows, prose="VALUE")
@@ -33,7 +37,6 @@ def show(report: Report, shown: Shown) -> None:
         report.answer(f"K3s has not rendered {shown.directory}/config.toml yet")
     for path in shown.newer:
         report.answer(f"restart required: {path} changed after the last start; {_RESTART}")
-    report.document(document.of_shown(shown))
 
 
 def show_checked(report: Report, checked: Checked) -> None:

@@ -7,7 +7,7 @@ containerd its own environment, with the values of CONTAINERD_<NAME> in place of
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from k3s_rootless.node.registries import endpoints
 from k3s_rootless.node.registries.facts import Proxies
@@ -15,13 +15,15 @@ from k3s_rootless.node.registries.facts import Proxies
 _PREFIX = "CONTAINERD_"
 
 
-def of_environment(environ: Mapping[str, str]) -> Proxies:
-    """Return the proxy variables that containerd gets from the environment of K3s."""
-    return Proxies(
-        _value(environ, "HTTP_PROXY"),
-        _value(environ, "HTTPS_PROXY"),
-        _value(environ, "NO_PROXY"),
-    )
+def of_environment(environ: Mapping[str, str], added: Sequence[str] = ()) -> Proxies:
+    """Return the proxy variables that containerd gets from the environment of K3s.
+
+    `added` are the networks and the domain of the cluster, which K3s adds to NO_PROXY (its
+    pkg/server, setNoProxyEnv).
+    """
+    given = (environ.get("NO_PROXY", ""), environ.get("no_proxy", ""), ".svc", *added)
+    exceptions = environ.get(f"{_PREFIX}NO_PROXY", "") or ",".join(filter(None, given))
+    return Proxies(_value(environ, "HTTP_PROXY"), _value(environ, "HTTPS_PROXY"), exceptions)
 
 
 def chosen(found: Proxies, scheme: str, host: str, port: int) -> str:

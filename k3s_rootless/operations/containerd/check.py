@@ -224,7 +224,7 @@ def _lines(place: Place) -> Iterator[str]:
         return
     kept: deque[str] = deque(maxlen=_MOST_LINES)
     try:
-        with log_file.Reading(place.log, "containerd", start=start) as entries:
+        with log_file.Reading(place.log, places.PROGRAM, start=start) as entries:
             for entry in log_file.since(entries, place.state.started):
                 if _TELLING.search(entry.message):
                     kept.append(printable(entry.message))

@@ -28,14 +28,17 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """The files and the settings; `newer` are the files that changed after the last start."""
+    """The files and the settings; `newer` are the files that changed after the last start.
+
+    `text` is the rendered configuration without secrets.
+    """
 
     directory: Path
     rendered: bool
     parts: tuple[Part, ...]
     rows: tuple[Row, ...]
     newer: tuple[Path, ...]
-    running: bool
+    text: str
 
 
 def show(context: Context) -> Shown:
@@ -44,13 +47,17 @@ def show(context: Context) -> Shown:
     files = places.read(place)
     found = settings.merged(files.parts)
     redactor = Redactor(settings.secrets(found))
+    rendered = files.found.rendered
+    text = ""
+    if rendered is not None:
+        text = redactor.text(rendered.text or "")
     return Shown(
         place.directory,
-        files.found.rendered is not None,
+        rendered is not None,
         files.parts,
         tuple(_row(one, redactor) for one in found),
         files.newer,
-        place.state.running,
+        text,
     )
 
 

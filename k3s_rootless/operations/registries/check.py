@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from k3s_rootless.errors import NotReady, RootlessError
+from k3s_rootless.k3s.flags import FLAGS
 from k3s_rootless.node.inside import Node
 from k3s_rootless.node.registries import loopback, probe, proxies
 from k3s_rootless.node.registries.facts import Endpoint, Reply, State
@@ -68,7 +69,7 @@ def check(context: Context, names: Sequence[str] = ()) -> Checked:
     except NotReady:
         return Checked(shown, (), "K3s has not created its namespaces yet")
     environ = _environment(context, place)
-    found = proxies.of_environment(environ)
+    found = proxies.of_environment(environ, _of_cluster(place))
     node = Node(child, place.state.control_group)
     replies = probe.replies(node, endpoints, found, context.environ)
     results = [
@@ -107,6 +108,17 @@ def _environment(context: Context, place: Place) -> Mapping[str, str]:
         f"the environment of K3s is unknown ({found.reason}); proxies are taken from the unit"
     )
     return place.state.environment or {}
+
+
+def _of_cluster(place: Place) -> Sequence[str]:
+    """Return the domain and the networks of the cluster."""
+    settings = place.settings
+    networks = [
+        network
+        for name in ("cluster-cidr", "service-cidr")
+        for network in settings.words(name) or (FLAGS[name].default,)
+    ]
+    return (f".{settings.value('cluster-domain').text}", *networks)
 
 
 def _advice(endpoint: Endpoint, reply: Reply, environ: Mapping[str, str]) -> tuple[str, ...]:

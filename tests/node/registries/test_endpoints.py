@@ -101,6 +101,19 @@ def test_the_proxy_is_that_of_containerd(
     assert proxy == proxies.chosen(proxies.of_environment(environ), scheme, host, port)
 
 
+def test_the_networks_of_the_cluster_need_no_proxy() -> None:
+    given = {"HTTPS_PROXY": "p:1", "no_proxy": "a.example"}
+    added = (".cluster.local", "10.43.0.0/16")
+
+    found = proxies.of_environment(given, added)
+
+    for host in ("a.example", "r.ns.svc", "r.ns.svc.cluster.local", "10.43.0.9"):
+        assert "" == proxies.chosen(found, "https", host, 443)
+    own = proxies.of_environment({**given, "CONTAINERD_NO_PROXY": "b.example"}, added)
+    assert "http://p:1" == proxies.chosen(own, "https", "10.43.0.9", 443)
+    assert "" == proxies.chosen(own, "https", "b.example", 443)
+
+
 def test_proxies_do_not_show_passwords() -> None:
     assert "secret" not in repr(Proxies("http://u:secret@p", "http://u:secret@p"))
 

@@ -123,6 +123,7 @@ def test_no_answer_contains_a_password(context: Context, place: Path, home: Path
     assert SECRET not in json.dumps([document.of_shown(shown), document.of_checked(checked)])
     assert SECRET not in repr((shown, checked))
     assert 1 == len(checked.lines)
+    assert 'username = "alice"' in shown.text
     assert ["alice", "********"] == [
         row.value for row in shown.rows if row.key.endswith(("username", "password"))
     ]
