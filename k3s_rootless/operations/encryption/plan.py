@@ -75,7 +75,9 @@ def make(here: Reading, goal: Goal, begun: Change | None) -> Plan:
         first = enabled = True
     flag = wanted and not here.flag
     sends = here.state.enabled is not None and enabled != wanted
-    restarts = flag or sends or enabled != wanted or not here.restarted
+    # K3s writes its first keys at a start, and uses them at once.
+    unread = not here.restarted and not first
+    restarts = flag or sends or enabled != wanted or unread
     steps = [SET_FLAG] if flag else []
     if sends:
         steps.append(REQUESTS[goal])

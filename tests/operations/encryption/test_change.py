@@ -204,7 +204,6 @@ def test_an_enable_that_was_interrupted_after_the_restart_encrypts_with_a_saved_
 ) -> None:
     before = active(context)
     record.begin(context.paths.encryption_change, Change(Goal.ENABLE, first=True))
-    age(k3s)
 
     done = change.change(context, Request(Goal.ENABLE, 30), refuse)
 
