@@ -20,46 +20,61 @@ from k3s_rootless import __version__
 from k3s_rootless.cli import output
 from k3s_rootless.errors import RootlessError
 
-_COMMANDS = {
-    "check": "Check whether this host can run rootless K3s",
-    "up": "Install and start K3s, and wait until it is ready",
-    "down": "Stop K3s",
-    "restart": "Restart K3s, and wait until it is ready",
-    "run": "Run K3s in this terminal until Ctrl-C",
-    "status": "Show whether K3s is running and ready",
-    "k3s": "Run any K3s sub-command where it must run",
-    "shell": "Run a shell or COMMAND inside the namespaces of K3s",
-    "images": "List, import, preload and remove container images",
-    "registries": "Show, check or change registries.yaml of K3s",
-    "containerd": "Show, check or edit the configuration of containerd",
-    "env": "Show or change the environment variables of K3s",
-    "kubeconfig": "Show the kubeconfig, and merge it into your own",
-    "kubectl": "Run the kubectl of K3s on this cluster",
-    "ports": "Show which host port reaches which Service",
-    "policies": "Check NetworkPolicies, and show refused packets",
-    "logs": "Show the K3s logs of the current start",
-    "install": "Install and enable the unit without starting K3s",
-    "uninstall": "Stop K3s and remove the files of k3s-rootless",
-    "unit": "Show the systemd unit of K3s and its drop-ins",
-    "config": "Show or change K3s server flags and resource limits",
-    "certs": "List and rotate the certificates of K3s",
-    "backup": "Create, verify and restore backups of the cluster",
-    "token": "Show, rotate, create and delete the tokens of K3s",
-    "encryption": "Show, enable and disable the encryption of Secrets",
-    "reset": "Replace the cluster by an empty one",
-    "linger": "Keep K3s running after logout (lingering)",
-    "release": "Download, verify, list and switch releases of K3s",
-    "df": "Show what occupies the disk and how to free space",
-    "upgrade": "Upgrade K3s to another release",
-    "rollback": "Go back to the release before an upgrade",
-    "bundle": "Create a support archive with secrets removed",
-    "diagnose": "Show why K3s does not start and how to fix it",
-    "version": "Show the versions of k3s-rootless, K3s and systemd",
+_SECTIONS = {
+    "Run": {
+        "check": "Check whether this host can run rootless K3s",
+        "up": "Install and start K3s, and wait until it is ready",
+        "down": "Stop K3s",
+        "restart": "Restart K3s, and wait until it is ready",
+        "status": "Show whether K3s is running and ready",
+        "run": "Run K3s in this terminal until Ctrl-C",
+    },
+    "Use": {
+        "kubeconfig": "Show the kubeconfig, and merge it into your own",
+        "kubectl": "Run the kubectl of K3s on this cluster",
+        "shell": "Run a shell or COMMAND inside the namespaces of K3s",
+        "k3s": "Run any K3s sub-command where it must run",
+        "images": "List, import, preload and remove container images",
+        "ports": "Show which host port reaches which Service",
+    },
+    "Versions": {
+        "release": "Download, verify, list and switch releases of K3s",
+        "upgrade": "Upgrade K3s to another release",
+        "rollback": "Go back to the release before an upgrade",
+        "backup": "Create, verify and restore backups of the cluster",
+    },
+    "Configure": {
+        "config": "Show or change K3s server flags and resource limits",
+        "env": "Show or change the environment variables of K3s",
+        "registries": "Show, check or change registries.yaml of K3s",
+        "containerd": "Show, check or edit the configuration of containerd",
+    },
+    "Maintain": {
+        "certs": "List and rotate the certificates of K3s",
+        "token": "Show, rotate, create and delete the tokens of K3s",
+        "encryption": "Show, enable and disable the encryption of Secrets",
+        "policies": "Check NetworkPolicies, and show refused packets",
+        "df": "Show what occupies the disk and how to free space",
+        "reset": "Replace the cluster by an empty one",
+    },
+    "Troubleshoot": {
+        "diagnose": "Show why K3s does not start and how to fix it",
+        "logs": "Show the K3s logs of the current start",
+        "bundle": "Create a support archive with secrets removed",
+    },
+    "Set up": {
+        "install": "Install and enable the unit without starting K3s",
+        "uninstall": "Stop K3s and remove the files of k3s-rootless",
+        "unit": "Show the systemd unit of K3s and its drop-ins",
+        "linger": "Keep K3s running after logout (lingering)",
+        "version": "Show the versions of k3s-rootless, K3s and systemd",
+    },
 }
-"""The commands in the order of typical use, with their summaries.
+"""The commands by purpose, in the order of typical use, with their summaries.
 
 `--help` thus loads no command module; a test compares the summaries with those of the commands.
 """
+_COMMANDS = {name: summary for commands in _SECTIONS.values() for name, summary in commands.items()}
 _GROUPS = frozenset(
     {
         "backup",
@@ -100,8 +115,10 @@ class Shell(click.Group):
         formatter: click.HelpFormatter,
     ) -> None:
         """Write the list of commands without loading any command."""
-        with formatter.section("Commands"):
-            formatter.write_dl(list(_COMMANDS.items()))
+        width = max(map(len, _COMMANDS))
+        for heading, commands in _SECTIONS.items():
+            with formatter.section(heading):
+                formatter.write_dl([(f"{name:{width}}", text) for name, text in commands.items()])
 
     def get_command(
         self,
