@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from pathlib import Path
 
 import click
@@ -72,11 +71,11 @@ def log(*, output: Path | None, as_json: bool) -> None:
     the policy change this: see docs/how-to/network-policies.md.
     """
     from k3s_rootless.cli.display import policies, stream
-    from k3s_rootless.operations.policies import log as reading
+    from k3s_rootless.operations.policies import log as packet_log
     from k3s_rootless.operations.policies import log_file
 
     session = begin("policies-log", as_json=as_json)
-    with closing(reading.read(session)) as records:
+    with packet_log.reading(session) as records:
         rendered = policies.log_lines(records, as_json=as_json)
         if output is None:
             stream.write(rendered, at_once=True)

@@ -43,6 +43,7 @@ def environment(home: Path, runtime: Path | None) -> dict[str, str]:
         "PATH": "/usr/local/bin:/usr/bin:/bin",
         "HOME": str(home),
         "XDG_CONFIG_HOME": str(home / "config"),
+        "EDITOR": "true",
     }
     given |= {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONWARNINGS": "default::ResourceWarning"}
     return given | ({"XDG_RUNTIME_DIR": str(runtime)} if runtime else {})

@@ -5,9 +5,12 @@ Only `certs` needs these fields. The end alone is read by `validity`.
 
 from __future__ import annotations
 
+import warnings
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from cryptography import x509
+from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from k3s_rootless.cluster.certificates.records import Fields
@@ -22,7 +25,8 @@ _USAGES = {ExtendedKeyUsageOID.CLIENT_AUTH: "client", ExtendedKeyUsageOID.SERVER
 def load(pem: bytes) -> tuple[x509.Certificate, ...]:
     """Return the certificates in a PEM file, in order. Raises RootlessError."""
     try:
-        return tuple(x509.load_pem_x509_certificates(pem))
+        with _any_serial():
+            return tuple(x509.load_pem_x509_certificates(pem))
     except ValueError as error:
         raise RootlessError("cannot read a certificate: it is not valid X.509") from error
 
@@ -30,9 +34,18 @@ def load(pem: bytes) -> tuple[x509.Certificate, ...]:
 def read(pem: bytes) -> tuple[Fields, ...]:
     """Return the fields of the certificates in a PEM file, in order. Raises RootlessError."""
     try:
-        return tuple(map(_fields, load(pem)))
+        with _any_serial():
+            return tuple(map(_fields, load(pem)))
     except ValueError as error:
         raise RootlessError("cannot read a certificate: it is not valid X.509") from error
+
+
+@contextmanager
+def _any_serial() -> Iterator[None]:
+    """Read certificates with the serial number 0 without a warning: K3s's authorities have it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", CryptographyDeprecationWarning)
+        yield
 
 
 def _fields(one: x509.Certificate) -> Fields:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import os
 import select
-from collections.abc import Generator, Iterator
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
@@ -67,8 +67,9 @@ class CaughtUp:
 Record = Logged | CaughtUp
 
 
-def read(context: Context) -> Generator[Record, None, None]:
-    """Yield the packets that are logged from now on, without an end.
+@contextmanager
+def reading(context: Context) -> Iterator[Iterator[Record]]:
+    """Read the packets that are logged from now on, without an end.
 
     Raises NotRunning if K3s does not run, or stops; NotReady; RootlessError.
     """
@@ -80,7 +81,7 @@ def read(context: Context) -> Generator[Record, None, None]:
     try:
         with closing(_subscribe(context, state, child)) as reader:
             context.notice("waiting for packets that NetworkPolicies refuse")
-            yield from follow(context, reader, opened, Names(api))
+            yield follow(context, reader, opened, Names(api))
     finally:
         os.close(opened)
 
