@@ -138,6 +138,7 @@ READERS = (
     "cluster/own_file.py",
     "cluster/packaged.py",
     "cluster/server_names.py",
+    "cluster/bootstrap_tokens.py",
     "cluster/pods.py",
     "cluster/policies/read.py",
     "node/images/archive.py",

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from k3s_rootless.cli.display.report import Report
-    from k3s_rootless.operations.token.bootstrap import BootstrapToken
+    from k3s_rootless.cluster.bootstrap_tokens import BootstrapToken
     from k3s_rootless.operations.token.rotate import Rotated
     from k3s_rootless.operations.token.show import Shown, Token
 

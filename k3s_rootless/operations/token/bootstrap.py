@@ -1,14 +1,15 @@
-"""List, create and delete bootstrap tokens, with K3s's own sub-commands."""
+"""List bootstrap tokens; create and delete them with K3s's own sub-commands."""
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from k3s_rootless.errors import RootlessError, UsageError
+from k3s_rootless.cluster import bootstrap_tokens
+from k3s_rootless.cluster.bootstrap_tokens import BootstrapToken
+from k3s_rootless.errors import PeerError, RootlessError, UsageError
 from k3s_rootless.k3s import token as tokens
-from k3s_rootless.operations.node import k3s_command
+from k3s_rootless.operations.node import k3s_command, surroundings
+from k3s_rootless.operations.readiness.start import Start
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,33 +20,14 @@ _SECONDS = 60.0
 _LIST_HINT = "list the tokens with: k3s-rootless token list"
 
 
-@dataclass(frozen=True, slots=True)
-class BootstrapToken:
-    """One bootstrap token. `identifier` is its public part, `text` the whole token, a secret.
-
-    `expires` is a time as in Kubernetes's API, empty for never.
-    """
-
-    identifier: str
-    text: str = field(repr=False)
-    description: str = ""
-    expires: str = ""
-    usages: tuple[str, ...] = ()
-    groups: tuple[str, ...] = ()
-
-
 def read(context: Context) -> tuple[BootstrapToken, ...]:
-    """Return the bootstrap tokens. Raises NotRunning, RootlessError."""
-    words = ("token", "list", "--output", "json")
-    printed = k3s_command.output(context, words, "list the tokens", timeout=_SECONDS)
+    """Return the bootstrap tokens. Raises NotRunning, NotReady, RootlessError."""
+    state, found = surroundings.read(context)
     try:
-        listed = json.loads(printed)
-        return tuple(_token(one) for one in listed or () if one is not None)
-    except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
-        raise RootlessError(
-            "cannot list the tokens: K3s printed no list of tokens",
-            hint="see its answer with: k3s-rootless k3s token list",
-        ) from None
+        return bootstrap_tokens.read(Start.of(context, state, found.release).find_api())
+    except PeerError as error:
+        error.message = f"cannot list the tokens: {error.message}"
+        raise
 
 
 def create(context: Context, *, ttl: str = "", description: str = "") -> BootstrapToken:
@@ -80,15 +62,3 @@ def delete(context: Context, identifiers: Sequence[str]) -> None:
             )
     words = ("token", "delete", *identifiers)
     k3s_command.output(context, words, f"delete {' '.join(identifiers)}", timeout=_SECONDS)
-
-
-def _token(value: Any) -> BootstrapToken:  # noqa: ANN401 (untyped JSON)
-    text = str(value["token"])
-    return BootstrapToken(
-        identifier=text.partition(".")[0],
-        text=text,
-        description=str(value.get("description") or ""),
-        expires=str(value.get("expires") or ""),
-        usages=tuple(map(str, value.get("usages") or ())),
-        groups=tuple(map(str, value.get("groups") or ())),
-    )

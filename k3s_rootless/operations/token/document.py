@@ -9,7 +9,7 @@ from k3s_rootless.printable import json_time
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from k3s_rootless.operations.token.bootstrap import BootstrapToken
+    from k3s_rootless.cluster.bootstrap_tokens import BootstrapToken
     from k3s_rootless.operations.token.show import Shown
 
 

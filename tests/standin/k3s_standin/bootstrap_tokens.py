@@ -74,7 +74,8 @@ def _list(*, as_json: bool) -> None:
     items = json.loads(_request(f"{_SECRETS}?fieldSelector=type={_TYPE}"))["items"]
     found = [_token(item) for item in items]
     if as_json:
-        print(json.dumps(found))
+        # K3s's type of a token has no JSON form (its pkg/kubeadm/types.go).
+        print(json.dumps([{**one, "token": {}} for one in found]))
         return
     print(_HEAD)
     for one in found:
