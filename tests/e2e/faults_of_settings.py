@@ -10,6 +10,12 @@ _OWN = HOME / ".config/k3s/config.yaml"
 _KUBE = HOME / ".kube"
 _SERVER = f"{K3S} server --rootless --snapshotter=fuse-overlayfs"
 _TOKEN = f"K10{'0' * 64}::server:right"
+_DATASTORE = """
+import pathlib, sys
+from k3s_standin import kept, kine
+kine.store(pathlib.Path(sys.argv[1]), kept.bootstrap_key("right"), b"")
+"""
+"""A program that writes a datastore, as the first start with the token does."""
 _LIMIT = "the effect of a limit depends on the controllers of the machine"
 
 
@@ -60,8 +66,8 @@ FAULTS = (
         both(
             root(f"rm -rf {DATA}"),
             user(
-                f"mkdir -p {DATA}/server/db; : > {DATA}/server/db/state.db;"
-                f" echo {_TOKEN} > {DATA}/server/token"
+                f"mkdir -p {DATA}/server/db; echo {_TOKEN} > {DATA}/server/token;"
+                f" /opt/k3s-standin/bin/python -c '{_DATASTORE}' {DATA}/server/db/state.db"
             ),
             drop_in("Environment=K3S_TOKEN=wrong"),
         ),

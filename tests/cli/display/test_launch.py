@@ -129,7 +129,8 @@ def test_install_reports_whether_anything_changed(
 ) -> None:
     desired = DesiredUnit(Path("/units") / UNIT, "[Service]\n", "v1.33.4+k3s1")
 
-    launch.show_install(Report(), Installed(desired, STATE, steps))
+    state = replace(STATE, file_state="enabled")
+    launch.show_install(Report(), Installed(desired, state, steps))
 
     assert f"{line}\n" == capsys.readouterr().out
 

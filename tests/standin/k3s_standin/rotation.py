@@ -45,7 +45,8 @@ def run(arguments: list[str], release: Release, journal: Journal) -> int:
     tls = data / "server" / "tls"
     journal.info("Server detected, rotating agent and server certificates")
     backup = tls.with_name(f"tls-{int(time.time())}")
-    shutil.copytree(tls, backup)
+    # A second rotation in the same second adds to the directory, as in K3s.
+    shutil.copytree(tls, backup, dirs_exist_ok=True)
     journal.info("Rotating dynamic listener certificate")
     if not services or "k3s-server" in services:
         (tls / "dynamic-cert-regenerate").touch(mode=0o600)
