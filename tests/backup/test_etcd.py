@@ -18,6 +18,8 @@ from k3s_rootless.backup.facts import Entry
 from k3s_rootless.errors import RootlessError
 from tests.real_etcd import LARGE, EtcdData, copy_member
 
+pytestmark = pytest.mark.thorough
+
 _PAGE = 4096
 
 

@@ -19,6 +19,8 @@ from tests.fakes.session import PROJECT, Session, as_user
 from tests.operations import unit
 from tests.operations.backup import k3s
 
+pytestmark = pytest.mark.thorough
+
 START_SECONDS = 60.0
 """The longest time until a restore has replaced the files, on any machine."""
 

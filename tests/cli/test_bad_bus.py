@@ -22,6 +22,8 @@ from tests.fakes import rawbus
 from tests.fakes.session import PROJECT, Session, as_user
 from tests.patience import PATIENCE
 
+pytestmark = pytest.mark.thorough
+
 COMMANDS = ("check", "up", "down", "status", "ports", "logs", "diagnose")
 
 

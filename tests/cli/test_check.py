@@ -10,9 +10,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.cli.conftest import USER
 from tests.cli.test_bad_bus import environment
 from tests.fakes.session import as_user
+
+pytestmark = pytest.mark.thorough
 
 PROJECT = Path(__file__).parents[2]
 

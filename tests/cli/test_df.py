@@ -8,9 +8,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.cli.conftest import USER
 from tests.cli.test_bad_bus import environment
 from tests.fakes.session import PROJECT, as_user
+
+pytestmark = pytest.mark.thorough
 
 
 def run(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

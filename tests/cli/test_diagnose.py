@@ -19,6 +19,8 @@ import pytest
 
 from tests.fakes.session import PROJECT, Session, as_user, session
 
+pytestmark = pytest.mark.thorough
+
 USER = 65534 if os.getuid() == 0 else os.getuid()
 NAME = "k3s-rootless.service"
 OLD, NEW = "a" * 32, "b" * 32

@@ -19,6 +19,8 @@ from tests.cli.test_bad_bus import environment
 from tests.fakes.session import PROJECT, Session, as_user
 from tests.patience import PATIENCE
 
+pytestmark = pytest.mark.thorough
+
 UNIT = "k3s-rootless.service"
 OURS = "50-k3s-rootless-environment.conf"
 

@@ -19,6 +19,8 @@ from tests.cli.conftest import USER
 from tests.cli.test_bad_bus import environment
 from tests.fakes.session import PROJECT, Session, as_user, session
 
+pytestmark = pytest.mark.thorough
+
 PEM = base64.b64encode(b"-----BEGIN CERTIFICATE-----\n").decode()
 KUBECONFIG = f"""\
 apiVersion: v1

@@ -27,6 +27,8 @@ for n in range(int(open({count!r}).read())):
 """
 CHILD = """
 import resource, subprocess, sys
+
+pytestmark = pytest.mark.thorough
 command = [sys.executable, "-m", "k3s_rootless", *sys.argv[1:]]
 tool = subprocess.Popen(command, stdout=subprocess.PIPE)
 lines = sum(1 for _ in tool.stdout)

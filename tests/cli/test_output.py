@@ -27,6 +27,8 @@ from tests.cli.test_bad_bus import environment
 from tests.fakes.session import PROJECT, as_user, session
 from tests.patience import PATIENCE
 
+pytestmark = pytest.mark.thorough
+
 MANIFEST = """\
 apiVersion: v1
 kind: Service

@@ -27,6 +27,8 @@ from tests.fakes.session import PROJECT, as_user, session
 from tests.patience import HANGS, PATIENCE
 from tests.ports import peers
 
+pytestmark = pytest.mark.thorough
+
 USER = 65534 if os.getuid() == 0 else os.getuid()
 CHANGES = 2_000
 A_WATCH = 100

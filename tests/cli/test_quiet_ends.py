@@ -22,6 +22,8 @@ import pytest
 import k3s_rootless
 from tests.patience import PATIENCE
 
+pytestmark = pytest.mark.thorough
+
 ENTRY = json.dumps(
     {
         "MESSAGE": "level=info msg=hello",

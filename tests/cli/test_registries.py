@@ -16,6 +16,8 @@ from tests.cli.test_bad_bus import environment
 from tests.fakes.session import PROJECT, Session, as_user
 from tests.patience import PATIENCE
 
+pytestmark = pytest.mark.thorough
+
 UNIT = "k3s-rootless.service"
 SECRET = "not-to-be-shown"  # noqa: S105 (a value that no answer may contain)
 SET = ("set", "r.example:5000")

@@ -25,7 +25,10 @@ from tests.fakes.session import PROJECT, as_user
 
 OTHER = "v1.35.7+k3s1"
 AS_ROOT = pytest.mark.skipif(os.getuid() != 0, reason="only root can do this")
-pytestmark = pytest.mark.skipif(os.uname().machine != "x86_64", reason="the server has amd64 only")
+pytestmark = [
+    pytest.mark.thorough,
+    pytest.mark.skipif(os.uname().machine != "x86_64", reason="the server has amd64 only"),
+]
 
 
 @pytest.fixture

@@ -24,6 +24,8 @@ from tests.fakes.session import PROJECT, Session, as_user, session
 from tests.lines import Lines, reading
 from tests.patience import PATIENCE
 
+pytestmark = pytest.mark.thorough
+
 USER = 65534 if os.getuid() == 0 else os.getuid()
 NAME = "k3s-rootless.service"
 RUNNING = {"ActiveState": ("s", "active"), "SubState": ("s", "running")}

@@ -13,6 +13,8 @@ from tests.cli.test_bad_bus import environment
 from tests.fakes.session import PROJECT, Session, as_user
 from tests.support.search import Haystack
 
+pytestmark = pytest.mark.thorough
+
 UNIT = "k3s-rootless.service"
 SECRETS = ("bare-pw-1", "quote'pw-2", "folded-pw-3", "over-lines-4", "flag-pw-5", "learnt-pw-6")
 TEXT = """[Unit]

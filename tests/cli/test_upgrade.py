@@ -9,6 +9,8 @@ from k3s_rootless.cli.rollback import command as rollback
 from k3s_rootless.cli.upgrade import command as upgrade
 from k3s_rootless.errors import UsageError
 
+pytestmark = pytest.mark.thorough
+
 
 @pytest.mark.parametrize(
     "words",

@@ -21,6 +21,8 @@ from k3s_rootless.support.redaction.redact import Redactor
 from k3s_rootless.unit_file import quoted
 from tests.support.search import Haystack
 
+pytestmark = pytest.mark.thorough
+
 EXAMPLES = settings(
     max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

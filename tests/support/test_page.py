@@ -22,6 +22,8 @@ from k3s_rootless.support.facts import Item, Line, LoggedStart, Missing
 from tests.lab.fixtures import absent
 from tests.support import chromium
 
+pytestmark = pytest.mark.thorough
+
 BEGAN = datetime(2026, 11, 24, 0, 1, 44, tzinfo=UTC)
 HOSTILE = (
     '<script>document.title="owned"</script><img src="http://other.test/x.png"'

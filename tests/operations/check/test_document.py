@@ -30,6 +30,7 @@ def answer(found: Sequence[Finding], *ignored: str) -> dict[str, Any]:
     return {"schema": "k3s-rootless/check/v2", **content}
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("row", ROWS, ids=str)
 def test_each_document_matches_its_schema(row: Any) -> None:
     VALIDATOR.validate(answer(checklist.judge(row.host), "cgroup"))

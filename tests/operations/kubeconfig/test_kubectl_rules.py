@@ -18,6 +18,8 @@ from k3s_rootless.operations.kubeconfig.show import Shown, redacted
 from tests.operations.kubeconfig.conftest import THEIRS, Host, document, names
 from tests.patience import PATIENCE
 
+pytestmark = pytest.mark.thorough
+
 OURS = "k3s-rootless"
 
 

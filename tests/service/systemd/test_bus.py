@@ -89,6 +89,7 @@ def test_a_peer_that_is_not_a_bus_is_reported_with_its_behaviour(
     assert message.startswith(f"cannot reach the bus: {path}: {reason}"[:100])
 
 
+@pytest.mark.thorough
 def test_connections_to_silent_peers_have_a_time_limit(tmp_path: Path) -> None:
     """All peers are tried in parallel, since each takes the whole time limit.
 
