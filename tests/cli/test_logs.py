@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.thorough
+
 ROOT = Path(__file__).parents[2]
 MANY, FEW = 60_000, 1_000
 LITTLE = 1536
@@ -27,8 +29,6 @@ for n in range(int(open({count!r}).read())):
 """
 CHILD = """
 import resource, subprocess, sys
-
-pytestmark = pytest.mark.thorough
 command = [sys.executable, "-m", "k3s_rootless", *sys.argv[1:]]
 tool = subprocess.Popen(command, stdout=subprocess.PIPE)
 lines = sum(1 for _ in tool.stdout)
