@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from k3s_rootless.backup.facts import Record
     from k3s_rootless.operations.backup.surroundings import Surroundings
     from k3s_rootless.operations.context import Context
-    from k3s_rootless.service.facts import UnitState
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +61,7 @@ def read(context: Context, here: Surroundings, request: Request) -> Plan:
         left = Content(emptying.CONTENT)
         return Plan(record.data, left, backup=False, running=record.running, unfinished=True)
     _require_possible(here)
-    running = _is_started(here.state) or _was_running(context, here, record)
+    running = not here.state.at_rest or _was_running(context, here, record)
     found = emptying.find(here.data, context.paths.home, context.uid)
     backup = request.backup and emptying.DATABASE in found.moved
     volumes = backup and _has_volumes(here.roots[Root.VOLUMES])
@@ -91,7 +90,7 @@ def _require_possible(here: Surroundings) -> None:
             "cannot reset the cluster: its datastore is external",
             hint="empty that database with its own programs",
         )
-    if here.in_use and not _is_started(here.state):
+    if here.in_use and here.state.at_rest:
         raise RootlessError(
             f"cannot reset the cluster: a K3s that the unit did not start uses {here.data}",
             hint="stop this K3s first; find it with: ps -fu $(id -u)",
@@ -101,11 +100,6 @@ def _require_possible(here: Surroundings) -> None:
             f"cannot reset {here.data}: its path contains `..`",
             hint=f"use the path without `..`: {here.data.resolve()}",
         )
-
-
-def _is_started(state: UnitState) -> bool:
-    """Return whether the unit runs, or fails and is restarted by systemd again and again."""
-    return state.active_state not in {"inactive", "failed", ""}
 
 
 def has_moved(record: Record) -> bool:

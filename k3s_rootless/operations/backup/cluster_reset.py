@@ -36,7 +36,6 @@ SECONDS = 300.0
 """The least time limit: about 10 seconds are usual, and K3s reports no progress."""
 _LEFT = re.compile(r"(?:etcd-old|tls)-(\d{9,11})", re.ASCII)
 """Copies that K3s makes of an earlier etcd and of its certificates, with their time."""
-_ENDED = frozenset({"inactive", "failed", ""})
 _MICROSECONDS = 1_000_000
 _LOG = f"journalctl --user -u {RESET_UNIT}"
 
@@ -66,7 +65,7 @@ def run(context: Context, manager: UserManager, data: Path, snapshot: Path, seco
 
 def stop(manager: UserManager) -> None:
     """Stop a run that an interrupted command has left. Raises RootlessError."""
-    if manager.unit(RESET_UNIT).active_state not in _ENDED:
+    if not manager.unit(RESET_UNIT).at_rest:
         manager.stop(RESET_UNIT)
     # Also a K3s that was stopped counts as failed.
     if manager.unit(RESET_UNIT).failed:

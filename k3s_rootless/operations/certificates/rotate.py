@@ -137,8 +137,7 @@ def _plan(context: Context, manager: UserManager, request: Request) -> Plan:
         )
     words = (_program(state), *_WORDS, *_options(request.services))
     step = rotation.step(manager.environment, state, settings, words, "it was requested")
-    running = state.active_state not in {"inactive", "failed", ""}
-    running = running or unfinished.stopped(context, state)
+    running = not state.at_rest or unfinished.stopped(context, state)
     return Plan(step, request.services, settings.data, settings.kubeconfig, running)
 
 

@@ -86,7 +86,7 @@ def _replace(program: Invocation) -> job.Ended:
 def _require(chosen: Subcommand, state: UnitState, found: Surroundings, what: str) -> None:
     if Need.RUNNING in chosen.needs:
         surroundings.require_running(state, what)
-    if Need.STOPPED in chosen.needs and state.active_state not in {"inactive", "failed", ""}:
+    if Need.STOPPED in chosen.needs and not state.at_rest:
         raise RootlessError(
             f"cannot run `{what}`: K3s is running, and uses the files that it removes",
             hint="stop K3s first: k3s-rootless down",

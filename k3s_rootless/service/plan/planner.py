@@ -104,7 +104,7 @@ def down(state: UnitState, *, disable: bool) -> tuple[Step, ...]:
     With `disable`, the unit also does not start again with the user manager.
     """
     steps: list[Step] = []
-    if state.active_state not in {"inactive", "failed", ""}:
+    if not state.at_rest:
         steps.append(Stop(state.name, f"it is {state.active_state}"))
     if state.active_state == "failed":
         steps.append(ResetFailed(state.name, "it failed"))
@@ -122,7 +122,7 @@ def restart(state: UnitState, leftovers: tuple[Path, ...] = ()) -> tuple[Step, .
     # StartLimitBurst of the unit is 3 per minute, and a manual restart counts like one after a
     # failure (observed with systemd 257).
     cause = "manual restarts count against its start limit"
-    if state.active_state == "failed" or state.sub_state.startswith("auto-restart"):
+    if state.failed:
         cause = "it failed"
     steps.append(ResetFailed(state.name, cause))
     if leftovers:

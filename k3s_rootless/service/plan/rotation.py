@@ -25,7 +25,7 @@ def stopped_for(
     are returned unchanged, and the renewal is left to the next start.
     """
     found: list[Step] = []
-    stopped = state.active_state in {"inactive", "failed", ""}
+    stopped = state.at_rest
     for step in steps:
         stopped = stopped or isinstance(step, Stop)
         if rotation is None or not isinstance(step, Start | Restart):

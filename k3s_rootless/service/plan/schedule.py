@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from k3s_rootless.service.facts import FoundFile, UnitState
 
 _REQUESTED = "it was requested"
-_STOPPED = frozenset({"inactive", "failed", ""})
 
 
 def on(
@@ -49,7 +48,7 @@ def on(
         steps.append(Reload("the units of the scheduled backups changed"))
     if timer.file_state not in {"enabled", "enabled-runtime"}:
         steps.append(Enable(timer.name, "it does not start with the user manager yet"))
-    if timer.active_state in _STOPPED:
+    if timer.at_rest:
         steps.append(Start(timer.name, _REQUESTED))
     elif steps:
         steps.append(Restart(timer.name, "its schedule changed"))
@@ -86,7 +85,7 @@ def stopping(timer: UnitState | None) -> tuple[Step, ...]:
     steps: list[Step] = []
     if timer is None:
         return ()
-    if timer.active_state not in _STOPPED:
+    if not timer.at_rest:
         steps.append(Stop(timer.name, f"it is {timer.active_state}"))
     if timer.file_state in {"enabled", "enabled-runtime"}:
         steps.append(Disable(timer.name, "it would start with the user manager"))
