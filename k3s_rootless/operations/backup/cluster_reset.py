@@ -17,19 +17,19 @@ import re
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from k3s_rootless.backup import copies, etcd
 from k3s_rootless.errors import RootlessError
 from k3s_rootless.k3s import layout
 from k3s_rootless.paths import UNIT
+from k3s_rootless.service.unit import transient
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from k3s_rootless.operations.context import Context
     from k3s_rootless.service.facts import UnitState
     from k3s_rootless.service.systemd.user import UserManager
+    from k3s_rootless.service.unit.transient import Properties
 
 RESET_UNIT = "k3s-rootless-cluster-reset.service"
 SECONDS = 300.0
@@ -72,29 +72,18 @@ def stop(manager: UserManager) -> None:
         manager.reset_failed(RESET_UNIT)
 
 
-def _settings(unit: UnitState, snapshot: Path, seconds: float) -> Mapping[str, tuple[str, Any]]:
-    argv = [
-        *unit.argv,
-        "--cluster-reset",
-        f"--cluster-reset-restore-path={snapshot}",
-    ]
+def _settings(unit: UnitState, snapshot: Path, seconds: float) -> Properties:
     if not unit.argv:
         raise RootlessError("cannot restore the snapshot of etcd: the unit has no command")
-    environment = unit.environment or {}
-    settings: dict[str, tuple[str, Any]] = {
+    argv = (*unit.argv, "--cluster-reset", f"--cluster-reset-restore-path={snapshot}")
+    return {
+        **transient.inherited(unit),
         "Description": ("s", "k3s-rootless: K3s restores a snapshot of etcd"),
         "Type": ("s", "oneshot"),
-        "ExecStart": ("a(sasb)", [[argv[0], argv, False]]),
-        "Environment": ("as", [f"{name}={value}" for name, value in environment.items()]),
-        "EnvironmentFiles": ("a(sb)", [[path, flag] for path, flag in unit.environment_files]),
-        "UnsetEnvironment": ("as", list(unit.unset)),
-        "Delegate": ("b", True),
+        "ExecStart": transient.command(argv),
         # If this process is killed, systemd ends the run after this time.
         "TimeoutStartUSec": ("t", int(seconds * _MICROSECONDS)),
     }
-    if unit.working_directory is not None:
-        settings["WorkingDirectory"] = ("s", str(unit.working_directory))
-    return settings
 
 
 def _copies_of_k3s(data: Path, since: int) -> Iterator[Path]:

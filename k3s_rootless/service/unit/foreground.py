@@ -9,13 +9,15 @@ its control group, which a scope would have to change.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from k3s_rootless.service.unit import transient
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from pathlib import Path
 
     from k3s_rootless.service.facts import UnitState
+    from k3s_rootless.service.unit.transient import Properties
 
 WATCH = "k3s-rootless-run-watch.service"
 STOP_SECONDS = 60
@@ -26,8 +28,6 @@ K3s's own unit has no limit, but the user waits at a terminal.
 _INFINITY = 2**64 - 1
 _UNLIMITED = ("LimitNPROC", "LimitCORE", "LimitNOFILE", "TasksMax")
 """The limits that K3s's own unit sets to infinity."""
-
-Properties = dict[str, tuple[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,19 +45,12 @@ def server(planned: UnitState, lock: Path, programs: Programs) -> Properties:
     The unit removes the file `lock` when K3s has stopped.
     """
     limits = {name: value for name, value in planned.limits.items() if value is not None}
-    directory: Properties = {}
-    if planned.working_directory is not None:
-        directory = {"WorkingDirectory": ("s", str(planned.working_directory))}
     return {
+        **transient.inherited(planned),
         "Description": ("s", "K3s in the foreground, started by k3s-rootless run"),
         "Type": ("s", "simple"),
-        "ExecStart": ("a(sasb)", [_command(planned.argv)]),
-        "ExecStopPost": ("a(sasb)", [_command((programs.remove, "-f", str(lock)))]),
-        "Environment": ("as", _assignments(planned)),
-        "EnvironmentFiles": ("a(sb)", [list(one) for one in planned.environment_files]),
-        "UnsetEnvironment": ("as", list(planned.unset)),
-        **directory,
-        "Delegate": ("b", True),
+        "ExecStart": transient.command(planned.argv),
+        "ExecStopPost": transient.command((programs.remove, "-f", str(lock))),
         "KillMode": ("s", "mixed"),
         "TimeoutStopUSec": ("t", STOP_SECONDS * 1_000_000),
         **{name: ("t", limits.get(name, _INFINITY)) for name in (*_UNLIMITED, *limits)},
@@ -75,10 +68,7 @@ def watch(lock: Path, programs: Programs) -> Properties:
     return {
         "Description": ("s", "Stops K3s when k3s-rootless run ends"),
         "Type": ("s", "exec"),
-        "ExecStart": (
-            "a(sasb)",
-            [_command((programs.flock, "--shared", str(lock), programs.true))],
-        ),
+        "ExecStart": transient.command((programs.flock, "--shared", str(lock), programs.true)),
         "CollectMode": ("s", "inactive-or-failed"),
     }
 
@@ -86,12 +76,3 @@ def watch(lock: Path, programs: Programs) -> Properties:
 def literal(word: str) -> str:
     """Return a word of a command in which systemd expands no variable."""
     return word.replace("$", "$$")
-
-
-def _command(argv: Iterable[str]) -> list[Any]:
-    words = list(argv)
-    return [words[0], words, False]
-
-
-def _assignments(planned: UnitState) -> list[str]:
-    return [f"{name}={value}" for name, value in (planned.environment or {}).items()]
