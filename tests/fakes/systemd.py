@@ -19,6 +19,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from string import Template
 from typing import Any
 
 # Makes dbus-next importable on Python 3.15.
@@ -193,10 +194,12 @@ class Manager:
         return self._job(message, unit)
 
     def _run_once(self, settings: dict[str, Any]) -> str:
-        """Run the program of a unit of type oneshot; return the result of its job."""
+        """Run the program of a oneshot unit, with its variables; return the result of its job."""
         given = dict(one.split("=", 1) for one in settings["Environment"])
         ((_, argv, _),) = settings["ExecStart"]
-        done = subprocess.run(argv, env=self.environment | given, check=False)
+        environ = self.environment | given
+        words = [Template(word).safe_substitute(environ) for word in argv]
+        done = subprocess.run(words, env=environ, check=False)
         return "failed" if done.returncode else "done"
 
     def reexecute(self, _: Message) -> bool:

@@ -75,7 +75,8 @@ def stop(manager: UserManager) -> None:
 def _settings(unit: UnitState, snapshot: Path, seconds: float) -> Properties:
     if not unit.argv:
         raise RootlessError("cannot restore the snapshot of etcd: the unit has no command")
-    argv = (*unit.argv, "--cluster-reset", f"--cluster-reset-restore-path={snapshot}")
+    path = transient.literal(str(snapshot))
+    argv = (*unit.argv, "--cluster-reset", f"--cluster-reset-restore-path={path}")
     return {
         **transient.inherited(unit),
         "Description": ("s", "k3s-rootless: K3s restores a snapshot of etcd"),

@@ -14,7 +14,7 @@ from k3s_rootless.service.drop_ins import environment as environment_drop_in
 from k3s_rootless.service.drop_ins.limits import LIMITS
 from k3s_rootless.service.environment import assignments
 from k3s_rootless.service.facts import UnitState
-from k3s_rootless.service.unit.foreground import literal
+from k3s_rootless.service.unit.transient import literal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

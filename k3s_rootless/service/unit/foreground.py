@@ -71,8 +71,3 @@ def watch(lock: Path, programs: Programs) -> Properties:
         "ExecStart": transient.command((programs.flock, "--shared", str(lock), programs.true)),
         "CollectMode": ("s", "inactive-or-failed"),
     }
-
-
-def literal(word: str) -> str:
-    """Return a word of a command in which systemd expands no variable."""
-    return word.replace("$", "$$")

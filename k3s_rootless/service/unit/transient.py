@@ -30,3 +30,8 @@ def command(argv: Iterable[str]) -> tuple[str, Any]:
     """Return the value of ExecStart or ExecStopPost for one command; its failure counts."""
     words = list(argv)
     return "a(sasb)", [[words[0], words, False]]
+
+
+def literal(word: str) -> str:
+    """Return a word of a command in which systemd expands no variable."""
+    return word.replace("$", "$$")

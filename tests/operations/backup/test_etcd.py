@@ -419,6 +419,20 @@ def test_k3s_runs_once_with_the_settings_of_the_unit(
         assert not manager.unit(cluster_reset.RESET_UNIT).failed
 
 
+def test_systemd_expands_no_variable_in_the_path_of_the_snapshot(
+    context: Context, staged: Path, home: Path, etcd_data: EtcdData
+) -> None:
+    snapshot = staged / "$PATH.db"
+    shutil.copyfile(etcd_data.snapshot, snapshot)
+    play(home, "\n".join([RESTORES.format(data=staged), NAMED]))
+
+    with context.manager() as manager:
+        SystemdCluster(context, manager, 60).read_snapshot(snapshot, UNKNOWN)
+
+    database = staged / "server/db/etcd/member/snap/db"
+    assert etcd.check_database(database) == etcd_data.revision
+
+
 @pytest.mark.parametrize(
     ("body", "why"),
     [

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from k3s_rootless.paths import FOREGROUND
 from k3s_rootless.service.facts import UnitState
-from k3s_rootless.service.unit import foreground
+from k3s_rootless.service.unit import foreground, transient
 from k3s_rootless.service.unit.foreground import Programs
 
 LOCK = Path("/run/user/1500/k3s-rootless-run.lock")
@@ -65,4 +65,4 @@ def test_the_watch_waits_for_the_lock() -> None:
 
 
 def test_systemd_expands_no_variable_of_an_argument() -> None:
-    assert "--token-file=$$HOME/x" == foreground.literal("--token-file=$HOME/x")
+    assert "--token-file=$$HOME/x" == transient.literal("--token-file=$HOME/x")
