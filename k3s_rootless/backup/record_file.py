@@ -34,3 +34,21 @@ def save(path: Path, content: dict[str, Any]) -> None:
     atomic.make_directory(path.parent)
     atomic.sweep(path.parent, path.name.replace(".", r"\."))
     atomic.write(path, json.dumps(content, indent=1).encode("ascii"), 0o600)
+
+
+def write(path: Path, content: dict[str, Any]) -> None:
+    """Write the content as `save` does. Raises RootlessError."""
+    try:
+        save(path, content)
+    except OSError as error:
+        raise RootlessError(f"cannot write `{path}`: {atomic.reason(error)}") from error
+
+
+def remove(path: Path) -> None:
+    """Remove the file, if it exists. Raises RootlessError."""
+    try:
+        path.unlink(missing_ok=True)
+        if path.parent.is_dir():
+            atomic.sync(path.parent)
+    except OSError as error:
+        raise RootlessError(f"cannot remove `{path}`: {atomic.reason(error)}") from error

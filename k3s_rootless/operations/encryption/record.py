@@ -10,9 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from k3s_rootless import atomic
 from k3s_rootless.backup import record_file
-from k3s_rootless.errors import RootlessError
 from k3s_rootless.json_fields import field, member, parsing
 
 if TYPE_CHECKING:
@@ -49,17 +47,9 @@ def load(path: Path) -> Change | None:
 def begin(path: Path, change: Change) -> None:
     """Write the record. Raises RootlessError."""
     content = {"schema": _SCHEMA, "goal": change.goal.value, "first": change.first}
-    try:
-        record_file.save(path, content)
-    except OSError as error:
-        raise RootlessError(f"cannot write `{path}`: {atomic.reason(error)}") from error
+    record_file.write(path, content)
 
 
 def end(path: Path) -> None:
     """Remove the record. Raises RootlessError."""
-    try:
-        path.unlink(missing_ok=True)
-        if path.parent.is_dir():
-            atomic.sync(path.parent)
-    except OSError as error:
-        raise RootlessError(f"cannot remove `{path}`: {atomic.reason(error)}") from error
+    record_file.remove(path)

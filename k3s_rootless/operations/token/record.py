@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from k3s_rootless import atomic
 from k3s_rootless.backup import record_file
 from k3s_rootless.errors import RootlessError
 from k3s_rootless.json_fields import each, moment, parsing, typed
@@ -55,16 +54,12 @@ def load(path: Path) -> Rotation | None:
 def begin(path: Path, rotation: Rotation) -> None:
     """Write the record before anything is changed. Raises RootlessError."""
     content = {"schema": _ROTATION, "old": rotation.old, "new": rotation.new}
-    _save(path, content)
+    record_file.write(path, content)
 
 
 def end(path: Path) -> None:
     """Remove the record. Raises RootlessError."""
-    try:
-        path.unlink(missing_ok=True)
-        atomic.sync(path.parent)
-    except OSError as error:
-        raise RootlessError(f"cannot remove `{path}`: {atomic.reason(error)}") from error
+    record_file.remove(path)
 
 
 def earlier(path: Path) -> tuple[Earlier, ...]:
@@ -102,7 +97,7 @@ def keep(path: Path, kind: str, token: str) -> None:
         {"kind": one.kind, "token": one.token, "replaced": one.replaced.isoformat()}
         for one in added
     ]
-    _save(path, {"schema": _EARLIER, "tokens": rows})
+    record_file.write(path, {"schema": _EARLIER, "tokens": rows})
 
 
 def forget(paths: Paths) -> None:
@@ -116,10 +111,3 @@ def _earlier(value: Any) -> Earlier:  # noqa: ANN401 (untyped JSON)
     content = typed(value, dict)
     kind = member(content, "kind", str)
     return Earlier(kind, member(content, "token", str), moment(content, "replaced"))
-
-
-def _save(path: Path, content: dict[str, Any]) -> None:
-    try:
-        record_file.save(path, content)
-    except OSError as error:
-        raise RootlessError(f"cannot write `{path}`: {atomic.reason(error)}") from error
