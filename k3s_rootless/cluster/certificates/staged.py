@@ -10,7 +10,6 @@ from pathlib import Path
 from k3s_rootless import trust
 from k3s_rootless.cluster import own_file
 from k3s_rootless.cluster.certificates.records import Authority
-from k3s_rootless.errors import RootlessError
 from k3s_rootless.k3s import certificates
 
 _LARGEST = 256 * 1024
@@ -76,13 +75,3 @@ def _content(path: Path, uid: int) -> bytes:
 
 def _hint(path: Path) -> str:
     return f"create it again: {path}"
-
-
-def require(tls: Path, uid: int) -> None:
-    """Raise RootlessError if a directory has no file that K3s would read."""
-    if any(one.certificate or one.key for one in authorities(tls, uid)) or service_keys(tls, uid):
-        return
-    raise RootlessError(
-        f"cannot find certificate authorities in `{tls}`",
-        hint=f"K3s expects files such as {tls / certificates.AUTHORITIES[0]}",
-    )

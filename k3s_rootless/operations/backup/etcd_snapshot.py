@@ -21,6 +21,7 @@ from k3s_rootless.printable import printable
 
 if TYPE_CHECKING:
     from k3s_rootless.backup.facts import Entry
+    from k3s_rootless.node.facts import Surroundings
     from k3s_rootless.operations.context import Context
 
 SECONDS = 300.0
@@ -29,14 +30,18 @@ _NAME = "k3s-rootless"
 _STOPPED = "copy the files of the stopped etcd instead: k3s-rootless backup create --stop"
 
 
-def require_possible(context: Context) -> None:
-    """Raise RootlessError if this release of K3s cannot save a snapshot from outside."""
+def require_possible(context: Context) -> Surroundings:
+    """Raise RootlessError if this release of K3s cannot save a snapshot from outside.
+
+    Returns the K3s.
+    """
     _, found = surroundings.read(context)
     words = ("etcd-snapshot", "save")
     try:
         subcommands.require(subcommands.find(words), words, found.release)
     except RootlessError as error:
         raise RootlessError(error.message, hint=_STOPPED) from error
+    return found
 
 
 def save(context: Context, data: Path, folder: Path) -> Entry:
@@ -44,27 +49,27 @@ def save(context: Context, data: Path, folder: Path) -> Entry:
 
     `data` is the data directory of the running K3s. Raises RootlessError.
     """
-    require_possible(context)
+    found = require_possible(context)
     # Below the data directory, because K3s has a directory of its own in place of /var/lib, for
     # example. One level deeper, because K3s writes metadata beside the directory of snapshots.
     with staging.directory(data / names.DATABASE_DIRECTORY) as place:
         target = place / "snapshots"
         target.mkdir(mode=0o700)
-        _save(context, data, target)
-        found = sorted(target.iterdir())
-        if len(found) != 1:
+        _save(context, found, data, target)
+        written = sorted(target.iterdir())
+        if len(written) != 1:
             raise RootlessError(
-                f"cannot save a snapshot of etcd: K3s wrote {len(found)} files instead of one",
+                f"cannot save a snapshot of etcd: K3s wrote {len(written)} files instead of one",
                 hint=_STOPPED,
             )
-        etcd.check_snapshot(found[0])
-        entry = staging.copy(Source(found[0], contents.SNAPSHOT), folder)
+        etcd.check_snapshot(written[0])
+        entry = staging.copy(Source(written[0], contents.SNAPSHOT), folder)
     if entry is None:
         raise RootlessError("cannot save a snapshot of etcd: another process removed it")
     return entry
 
 
-def _save(context: Context, data: Path, target: Path) -> None:
+def _save(context: Context, found: Surroundings, data: Path, target: Path) -> None:
     words = (
         "etcd-snapshot",
         "save",
@@ -73,7 +78,6 @@ def _save(context: Context, data: Path, target: Path) -> None:
         f"--dir={target}",
         "--snapshot-compress=false",
     )
-    _, found = surroundings.read(context)
     # Without the configuration file, which can name a bucket of S3: the backup must not leave this
     # host. K3s reads the token in the data directory.
     found = replace(found, config="")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from k3s_rootless import command
 from k3s_rootless.cluster.certificates import authorities, staged
 from k3s_rootless.errors import RootlessError, UsageError
-from k3s_rootless.k3s import layout
+from k3s_rootless.k3s import certificates, layout
 from k3s_rootless.node import invocation, subcommands
 from k3s_rootless.operations import consent
 from k3s_rootless.operations.backup import unfinished
@@ -86,15 +86,23 @@ def plan(context: Context, request: Request) -> Plan:
             f"cannot find new certificate authorities: `{tls}` is not a directory",
             hint="name the directory above `tls`, as for `k3s certificate rotate-ca`",
         )
-    staged.require(tls, context.uid)
-    new = staged.authorities(tls, context.uid)
-    present = staged.authorities(found.data / layout.TLS, context.uid)
-    problems = [*staged.risks(tls), *_problems(present, new)]
-    keys = [staged.service_keys(one, context.uid) for one in (found.data / layout.TLS, tls)]
-    if problem := authorities.service_key_problem(*keys):
+    return _compared(path, tls, found, context.uid)
+
+
+def _compared(path: Path, tls: Path, found: Surroundings, uid: int) -> Plan:
+    new, new_keys = staged.authorities(tls, uid), staged.service_keys(tls, uid)
+    if not new_keys and not any(one.certificate or one.key for one in new):
+        raise RootlessError(
+            f"cannot find certificate authorities in `{tls}`",
+            hint=f"K3s expects files such as {tls / certificates.AUTHORITIES[0]}",
+        )
+    here = found.data / layout.TLS
+    problems = [*staged.risks(tls), *_problems(staged.authorities(here, uid), new)]
+    problem = authorities.service_key_problem(staged.service_keys(here, uid), new_keys)
+    if problem:
         problems.append(problem)
     replaced = [one.name for one in new if one.certificate]
-    if keys[1]:
+    if new_keys:
         replaced.append(staged.SERVICE_KEY)
     return Plan(path, found, tuple(replaced), tuple(problems))
 

@@ -14,6 +14,7 @@ from k3s_rootless.operations.containerd import place as places
 if TYPE_CHECKING:
     from k3s_rootless.operations.containerd.place import Place
     from k3s_rootless.operations.context import Context
+    from k3s_rootless.user_file import UserFile
 
 LARGEST = 64 * 1024
 _MANIFEST = """# Written by k3s-rootless: K3s creates no RuntimeClass for this runtime.
@@ -48,25 +49,24 @@ def write(context: Context, name: str, *, dry_run: bool) -> Written:
     path = place.data / layout.MANIFESTS / f"k3s-rootless-runtime-{name}.yaml"
     manifest = _MANIFEST.format(name=name)
     if dry_run:
-        changed = _is_new(context, path, manifest)
+        changed = _read(context, path, manifest).mode is None
     else:
         with context.locked():
-            changed = _is_new(context, path, manifest)
+            file = _read(context, path, manifest)
+            changed = file.mode is None
             if changed:
-                file = user_file.read(path, context.uid, largest=LARGEST)
                 user_file.write(file, manifest.encode())
     return Written(path, name, manifest, changed, dry_run, place.state.running)
 
 
-def _is_new(context: Context, path: Path, manifest: str) -> bool:
+def _read(context: Context, path: Path, manifest: str) -> UserFile:
+    """Read the file, which has this text if it exists. Raises WouldOverwrite, RootlessError."""
     file = user_file.read(path, context.uid, largest=LARGEST)
-    if file.mode is None:
-        return True
-    if file.content != manifest.encode():
+    if file.mode is not None and file.content != manifest.encode():
         raise WouldOverwrite(
             f"cannot write `{path}`: it was edited", hint=f"remove it first: rm {path}"
         )
-    return False
+    return file
 
 
 def _require_missing(name: str, place: Place) -> None:
