@@ -24,28 +24,29 @@ _USAGES = {ExtendedKeyUsageOID.CLIENT_AUTH: "client", ExtendedKeyUsageOID.SERVER
 
 def load(pem: bytes) -> tuple[x509.Certificate, ...]:
     """Return the certificates in a PEM file, in order. Raises RootlessError."""
-    try:
-        with _any_serial():
-            return tuple(x509.load_pem_x509_certificates(pem))
-    except ValueError as error:
-        raise RootlessError("cannot read a certificate: it is not valid X.509") from error
+    with _parsing():
+        return tuple(x509.load_pem_x509_certificates(pem))
 
 
 def read(pem: bytes) -> tuple[Fields, ...]:
     """Return the fields of the certificates in a PEM file, in order. Raises RootlessError."""
-    try:
-        with _any_serial():
-            return tuple(map(_fields, load(pem)))
-    except ValueError as error:
-        raise RootlessError("cannot read a certificate: it is not valid X.509") from error
+    found = load(pem)
+    with _parsing():
+        return tuple(map(_fields, found))
 
 
 @contextmanager
-def _any_serial() -> Iterator[None]:
-    """Read certificates with the serial number 0 without a warning: K3s's authorities have it."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", CryptographyDeprecationWarning)
-        yield
+def _parsing() -> Iterator[None]:
+    """Raise RootlessError for a field that is not valid; allow the serial number 0.
+
+    K3s's authorities have this number, and cryptography warns of it.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", CryptographyDeprecationWarning)
+            yield
+    except ValueError as error:
+        raise RootlessError("cannot read a certificate: it is not valid X.509") from error
 
 
 def _fields(one: x509.Certificate) -> Fields:

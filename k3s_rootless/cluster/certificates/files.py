@@ -43,11 +43,9 @@ def ends(data: Path, uid: int) -> Observed[Ends]:
     found = read(data, uid)
     if isinstance(found, Unknown):
         return found
-    saved: Path | None = data / layout.TLS / certificates.REGENERATE
-    if saved is not None and not saved.exists():
-        saved = None
+    saved = data / layout.TLS / certificates.REGENERATE
     read_ends = tuple(End(one.name, _end(one.content)) for one in found.value)
-    return Known(Ends(read_ends, saved), found.source)
+    return Known(Ends(read_ends, saved if saved.exists() else None), found.source)
 
 
 def _end(content: Observed[bytes]) -> Observed[datetime]:

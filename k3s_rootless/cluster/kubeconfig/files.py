@@ -12,10 +12,9 @@ LARGEST = 4 * 1024 * 1024
 _ELSEWHERE = "name another file, for example: --into ~/.kube/config"
 
 
-def read(path: Path, uid: int, hint: str = _ELSEWHERE) -> UserFile:
+def read(path: Path, uid: int) -> UserFile:
     """Read a file that is going to be changed; a missing file has no content.
 
-    `hint` is that of all errors. Raises RootlessError; PreflightFailed if another user owns or
-    could change the file.
+    Raises RootlessError; PreflightFailed if another user owns or could change the file.
     """
-    return user_file.read(path, uid, largest=LARGEST, hint=hint)
+    return user_file.read(path, uid, largest=LARGEST, hint=_ELSEWHERE)

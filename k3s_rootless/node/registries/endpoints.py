@@ -16,7 +16,7 @@ from k3s_rootless.node.registries.facts import Config, Endpoint, Registries
 HUB = "docker.io"
 HUB_SERVER = "registry-1.docker.io"
 _USUAL_PATHS = frozenset({"", "/", "/v2", "/v2/"})
-_DEFAULT_PORTS = {"http": 80, "https": 443}
+DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ def _config(configs: Mapping[str, Config], name: str) -> Config:
 
 
 def _scheme(host: str, port: int | None) -> str:
-    if is_loopback(host) and port not in {None, _DEFAULT_PORTS["https"]}:
+    if is_loopback(host) and port not in {None, DEFAULT_PORTS["https"]}:
         return "http"
     return "https"
 

@@ -14,17 +14,11 @@ _CIDR = "10.41.0.0/16"
 _GATEWAY = 2
 """slirp4netns: the gateway is the second address of the network (K3s pkg/rootless)."""
 _FALSE = frozenset(("0", "f", "F", "false", "False", "FALSE"))
-_PORTS = {"http": 80, "https": 443}
-
-
-def is_of_namespace(host: str) -> bool:
-    """Return whether a host is the loopback of K3s's network namespace."""
-    return endpoints.is_loopback(host)
 
 
 def answers(endpoint: Endpoint) -> bool:
     """Return whether a program listens at the address of the endpoint on this host."""
-    port = endpoint.port or _PORTS[endpoint.scheme]
+    port = endpoint.port or endpoints.DEFAULT_PORTS[endpoint.scheme]
     try:
         with socket.create_connection((endpoint.host, port), timeout=_SECONDS):
             return True
@@ -34,7 +28,7 @@ def answers(endpoint: Endpoint) -> bool:
 
 def advice(endpoint: Endpoint, environ: Mapping[str, str], *, heard: bool) -> tuple[str, ...]:
     """Return why the registry is not reachable, and the ways that work, as sentences."""
-    port = endpoint.port or _PORTS[endpoint.scheme]
+    port = endpoint.port or endpoints.DEFAULT_PORTS[endpoint.scheme]
     there = f"{endpoint.scheme}://"
     name = endpoint.registry
     setting = f"k3s-rootless registries set {name} --endpoint"

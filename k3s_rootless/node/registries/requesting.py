@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from k3s_rootless import web_request
 from k3s_rootless.errors import PeerError
 from k3s_rootless.node.registries import challenge, proxies
+from k3s_rootless.node.registries.endpoints import DEFAULT_PORTS
 from k3s_rootless.node.registries.facts import Endpoint, Proxies, Reply, State, Tls
 from k3s_rootless.printable import printable
 from k3s_rootless.web_request import Way
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from k3s_rootless.web_request import Response
 
 STEP_SECONDS = 10.0
-_PORTS = {"http": 80, "https": 443}
 _LONGEST = 160
 _PLAIN_HTTP = "WRONG_VERSION_NUMBER"
 
@@ -113,7 +113,7 @@ class _Client:
 
     def _get(self, url: str, authorization: str | None) -> Response:
         address = urlsplit(url)
-        port = address.port or _PORTS[address.scheme]
+        port = address.port or DEFAULT_PORTS[address.scheme]
         proxy = proxies.chosen(self._proxies, address.scheme, address.hostname or "", port)
         through = ""
         if proxy:

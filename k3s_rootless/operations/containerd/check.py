@@ -6,7 +6,6 @@ import re
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -230,7 +229,7 @@ def _lines(place: Place) -> Iterator[str]:
                     kept.append(printable(entry.message))
     except CommandFailed:
         return
-    yield from islice(kept, _MOST_LINES)
+    yield from kept
 
 
 def _row(text: str, word: str) -> int | None:

@@ -68,8 +68,7 @@ class _File:
             there = self._path.lstat()
         except OSError:
             return True
-        here = os.fstat(self._descriptor)
-        return (there.st_dev, there.st_ino) != (here.st_dev, here.st_ino)
+        return not os.path.samestat(there, os.fstat(self._descriptor))
 
     def _unusable(self, error: OSError) -> RootlessError:
         reason = (error.strerror or str(error)).lower()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from k3s_rootless.errors import NotReady, RootlessError
 from k3s_rootless.k3s.flags import FLAGS
 from k3s_rootless.node.inside import Node
-from k3s_rootless.node.registries import loopback, probe, proxies
+from k3s_rootless.node.registries import endpoints, loopback, probe, proxies
 from k3s_rootless.node.registries.facts import Endpoint, Reply, State
 from k3s_rootless.observation import Known
 from k3s_rootless.operations.node import surroundings
@@ -127,6 +127,6 @@ def _advice(endpoint: Endpoint, reply: Reply, environ: Mapping[str, str]) -> tup
         return (
             f"set them with: k3s-rootless registries set {name} --username NAME --password-stdin",
         )
-    if reply.state is State.UNREACHABLE and loopback.is_of_namespace(endpoint.host):
+    if reply.state is State.UNREACHABLE and endpoints.is_loopback(endpoint.host):
         return loopback.advice(endpoint, environ, heard=loopback.answers(endpoint))
     return ()

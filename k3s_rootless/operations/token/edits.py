@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from k3s_rootless import unit_file, user_file
-from k3s_rootless.cluster.kubeconfig import files
 from k3s_rootless.errors import RootlessError
 from k3s_rootless.k3s import config_yaml, flags, token
 from k3s_rootless.observation import Known
@@ -26,6 +25,8 @@ if TYPE_CHECKING:
     from k3s_rootless.user_file import UserFile
 
 _END = r"(?![A-Za-z0-9_:~.%\\-])"
+_LARGEST = 4 * 1024 * 1024
+"""Bytes of a file that sets a token: a unit, a drop-in, or a configuration file."""
 _BY_HAND = "remove the token there, and set `token-file` in K3s's configuration file instead"
 
 
@@ -61,7 +62,7 @@ def plan(places: Iterable[Place], old: str, new: str, uid: int) -> tuple[Edit, .
             )
         before = found.get(place.path)
         if before is None:
-            file = files.read(place.path, uid, hint=_BY_HAND)
+            file = user_file.read(place.path, uid, largest=_LARGEST, hint=_BY_HAND)
             before = Edit(file, file.content)
         text = before.content.decode("utf-8", "surrogateescape")
         changed = replaced(place, text, new)

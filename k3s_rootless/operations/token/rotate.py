@@ -135,10 +135,9 @@ def _send(context: Context, found: Plan) -> None:
 
 def _changed_nothing(found: Plan, error: RootlessError) -> bool:
     """Return whether a failed request cannot have changed the datastore."""
-    sent = isinstance(error, PeerError)
-    if not sent:
-        return True
-    refused = isinstance(error, PeerError) and error.status is not None
+    if not isinstance(error, PeerError):
+        return True  # it was not sent
+    refused = error.status is not None
     return refused and plan.holds(found.data, found.rotation) == found.rotation.old
 
 
