@@ -33,6 +33,12 @@ class Output:
     stderr: str
     status: int
 
+    @property
+    def last_line(self) -> str:
+        """The last line of stderr, or of stdout if stderr is empty: the cause of most failures."""
+        lines = (self.stderr.strip() or self.stdout.strip()).splitlines()
+        return lines[-1] if lines else ""
+
 
 def run(args: Sequence[str], *, timeout: float, environ: Mapping[str, str] | None = None) -> Output:
     """Run a program until it ends, and return its output.

@@ -61,6 +61,19 @@ def test_output_and_status_of_a_program_are_returned() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("stdout", "stderr", "line"),
+    [
+        ("done\n", "first\nwhy\n\n", "why"),
+        ("first\nwhy\n", " \n", "why"),
+        ("\n", "", ""),
+    ],
+    ids=["stderr", "stdout", "nothing"],
+)
+def test_the_last_line_has_the_cause(stdout: str, stderr: str, line: str) -> None:
+    assert line == Output(stdout, stderr, 1).last_line
+
+
 def test_a_signal_is_a_negative_status() -> None:
     assert Output("", "", -9) == command.run(sh("kill -9 $$"), timeout=PATIENCE)
 

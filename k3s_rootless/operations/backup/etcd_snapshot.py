@@ -84,14 +84,8 @@ def _save(context: Context, found: Surroundings, data: Path, target: Path) -> No
     program = invocation.of_subcommand(subcommands.find(words), words, found, context.environ)
     done = command.run(program.argv, timeout=SECONDS, environ=program.environ)
     if done.status:
+        reason = printable(lines.folded(done.last_line.strip())) or "K3s printed no reason"
         raise RootlessError(
-            f"cannot save a snapshot of etcd: {_last_line(done.stderr or done.stdout)}",
+            f"cannot save a snapshot of etcd: {reason}",
             hint=f"read the log of K3s: k3s-rootless logs; or {_STOPPED}",
         )
-
-
-def _last_line(printed: str) -> str:
-    for line in reversed(printed.splitlines()):
-        if line.strip():
-            return printable(lines.folded(line.strip()))
-    return "K3s printed no reason"

@@ -185,8 +185,8 @@ def _save(context: Context, found: Plan, *, force: bool) -> None:
     done = command.run(program.argv, timeout=_SECONDS, environ=program.environ)
     if done.status == 0:
         return
-    line = (done.stderr.strip() or done.stdout.strip() or "no output").splitlines()[-1]
-    raise RootlessError(f"cannot replace the certificate authorities: {printable(line)}", hint=_LOG)
+    line = printable(done.last_line or "no output")
+    raise RootlessError(f"cannot replace the certificate authorities: {line}", hint=_LOG)
 
 
 def described(found: Plan) -> tuple[str, ...]:

@@ -66,8 +66,7 @@ def _prepared(context: Context, words: Sequence[str]) -> tuple[Invocation, UnitS
 
 
 def _reason(done: command.Output) -> str:
-    printed = (done.stderr.strip() or done.stdout.strip()).splitlines()
-    found = _MESSAGE.match(printed[-1]) if printed else None
+    found = _MESSAGE.match(done.last_line)
     if found is None:
         return f"k3s exited with status {done.status}"
     quoted = (found["quoted"] or "").replace('\\"', '"')

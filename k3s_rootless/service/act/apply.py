@@ -96,9 +96,9 @@ def _rotate(step: steps.RotateCertificates, manager: UserManager) -> None:
     Raises RootlessError if K3s runs, or if the command fails.
     """
     in_use = ""
-    found = manager.unit(step.unit).active_state
-    if found not in {"inactive", "failed", ""}:
-        in_use = f"the unit is {found}"
+    found = manager.unit(step.unit)
+    if not found.at_rest:
+        in_use = f"the unit is {found.active_state}"
     elif state.is_held(step.state):
         in_use = f"a K3s that was not started by the unit uses {step.state.parent}"
     if in_use:
@@ -107,7 +107,7 @@ def _rotate(step: steps.RotateCertificates, manager: UserManager) -> None:
         )
     done = command.run(step.argv, timeout=ROTATION_SECONDS, environ=step.environ)
     if done.status != 0:
-        line = (done.stderr.strip() or done.stdout.strip() or "no output").splitlines()[-1]
+        line = done.last_line or "no output"
         message = f"`{' '.join(step.argv)}` exited with status {done.status}: {printable(line)}"
         raise RootlessError(f"cannot renew K3s's certificates: {message}")
 
