@@ -151,6 +151,16 @@ def is_locked(path: Path) -> bool:
     return False
 
 
+def remove(path: Path) -> None:
+    """Remove a file, so that it stays removed after a crash; do nothing if there is none.
+
+    Raises OSError.
+    """
+    if path.parent.is_dir():
+        path.unlink(missing_ok=True)
+        sync(path.parent)
+
+
 def make_directory(directory: Path) -> None:
     """Create a directory and its missing parents.
 

@@ -71,8 +71,7 @@ def advance(file: Path, record: Record, phase: Phase) -> Record:
 
 def remove(file: Path) -> None:
     """Remove the record, which ends the transaction. Raises OSError."""
-    file.unlink(missing_ok=True)
-    atomic.sync(file.parent)
+    atomic.remove(file)
 
 
 def _path(content: dict[str, Any], key: str) -> Path | None:

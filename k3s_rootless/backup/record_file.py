@@ -47,8 +47,6 @@ def write(path: Path, content: dict[str, Any]) -> None:
 def remove(path: Path) -> None:
     """Remove the file, if it exists. Raises RootlessError."""
     try:
-        path.unlink(missing_ok=True)
-        if path.parent.is_dir():
-            atomic.sync(path.parent)
+        atomic.remove(path)
     except OSError as error:
         raise RootlessError(f"cannot remove `{path}`: {atomic.reason(error)}") from error

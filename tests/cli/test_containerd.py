@@ -107,6 +107,15 @@ def test_an_unchanged_text_changes_nothing(tool: Tool) -> None:
     assert [] == tool.left()
 
 
+def test_what_an_editor_leaves_beside_the_text_is_removed(tool: Tool) -> None:
+    script = "mkdir ${1%/*}/.states && echo \\# >> $1 && cp $1 ${1%/*}/.states/user"
+
+    found, _ = tool.edit("sh", "-c", script, "sh")
+
+    assert found["changed"]
+    assert [] == list((tool.home / "runtime").glob("k3s-rootless-containerd-*"))
+
+
 def test_an_empty_text_removes_the_drop_in(tool: Tool) -> None:
     assert not tool.edit("truncate", "-s", "0")[0]["changed"]
     tool.edit("sed", "-i", GOOD, name="mine.toml")

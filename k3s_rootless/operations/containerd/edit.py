@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
+import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -190,9 +190,7 @@ def _put(context: Context, file: UserFile, new: bytes, copy: Path, *, removed: b
         user_file.write(file, new)
         return
     try:
-        file.resolved.unlink(missing_ok=True)
-        if file.resolved.parent.is_dir():
-            atomic.sync(file.resolved.parent)
+        atomic.remove(file.resolved)
     except OSError as error:
         raise RootlessError(f"cannot remove `{file.path}`: {atomic.reason(error)}") from error
 
@@ -221,10 +219,8 @@ def _content(copy: Path) -> bytes | None:
 
 
 def _remove(copy: Path) -> None:
-    # Editors can leave files of their own beside it.
-    for path in (*copy.parent.iterdir(),):
-        path.unlink(missing_ok=True)
-    os.rmdir(copy.parent)  # noqa: PTH106 (beside unlink)
+    # Editors can leave files and directories of their own beside it.
+    shutil.rmtree(copy.parent, ignore_errors=True)
 
 
 def _line(problem: Problem) -> str:

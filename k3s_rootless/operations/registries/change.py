@@ -93,10 +93,9 @@ class _Setting:
     request: Request
     verb = "set"
 
-    def edits(self, found: Registries, place: Place) -> Sequence[Edit]:
+    def edits(self, _: Registries, place: Place) -> Sequence[Edit]:
         for key, path in (self.request.files or {}).items():
             _require_visible(self.name, key, path, place)
-        del found
         return edits.of_setting(
             self.name,
             addresses=self.request.endpoints,

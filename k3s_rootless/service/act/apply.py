@@ -157,8 +157,7 @@ def remove(path: Path) -> None:
             return
         _own_directory(path.parent)
         _sweep(path)
-        path.unlink(missing_ok=True)
-        atomic.sync(path.parent)
+        atomic.remove(path)
 
 
 def _set_mode(path: Path, mode: int) -> None:
