@@ -6,55 +6,33 @@ import json
 import os
 import shutil
 import stat
-import subprocess
-import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.cli.conftest import USER
-from tests.cli.test_bad_bus import environment
-from tests.fakes.session import PROJECT, Session, as_user
-from tests.patience import PATIENCE
+from tests.cli.tool import Tool
+from tests.fakes.session import Session
 
 pytestmark = pytest.mark.thorough
 
-UNIT = "k3s-rootless.service"
 GOOD = "$a[debug]\\nlevel = 'info'"
 BAD = "$a[debug"
 
 
-@dataclass(frozen=True)
-class Tool:
-    """The tool, as the user of a fake user manager runs it, with K3s's data below `home`."""
-
-    home: Path
-    bus: Session
+class Editing(Tool):
+    """The tool, with the editors of its user."""
 
     @property
     def place(self) -> Path:
-        return self.home / "data/agent/etc/containerd"
+        return self.data / "agent/etc/containerd"
 
     def edit(self, *editor: str, name: str = "user", code: int = 0) -> tuple[Any, str]:
         """Run `containerd edit --json` with an editor; return the document and stderr."""
-        command = [*as_user(USER), sys.executable, "-m", "k3s_rootless", "containerd", "edit"]
         words = " ".join(f'"{word}"' for word in editor)
-        environ = {**environment(self.home, self.bus.runtime), "VISUAL": words}
-        environ["TMPDIR"] = str(self.home / "runtime")
-        done = subprocess.run(
-            [*command, name, "--json"],
-            cwd=PROJECT,
-            env=environ,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE,
-            check=False,
-        )
-        assert "Traceback" not in done.stderr, done.stderr
-        assert code == done.returncode, (done.stdout, done.stderr)
+        more = {"VISUAL": words, "TMPDIR": str(self.home / "runtime")}
+        done = self.run("containerd", "edit", name, "--json", code=code, more=more)
         return json.loads(done.stdout), done.stderr
 
     def left(self) -> list[str]:
@@ -63,16 +41,13 @@ class Tool:
 
 
 @pytest.fixture
-def tool(home: Path, bus: Session) -> Tool:
-    data = home / "data"
-    argv = f"/usr/local/bin/k3s server --rootless --data-dir={data}"
-    (bus.units / UNIT).write_text(f"[Service]\nExecStart={argv}\n")
-    data.mkdir()
-    os.chown(data, USER, USER)
-    return Tool(home, bus)
+def tool(home: Path, bus: Session) -> Editing:
+    found = Editing(home, bus)
+    found.install()
+    return found
 
 
-def test_a_new_drop_in_is_put_in_place(tool: Tool) -> None:
+def test_a_new_drop_in_is_put_in_place(tool: Editing) -> None:
     found, _ = tool.edit("sed", "-i", GOOD)
 
     path = tool.place / "config-v3.toml.d/user.toml"
@@ -82,7 +57,7 @@ def test_a_new_drop_in_is_put_in_place(tool: Tool) -> None:
     assert [] == tool.left()
 
 
-def test_a_text_that_is_not_valid_is_kept_for_the_user(tool: Tool) -> None:
+def test_a_text_that_is_not_valid_is_kept_for_the_user(tool: Editing) -> None:
     found, err = tool.edit("sed", "-i", BAD, code=1)
 
     assert "it is not valid TOML" in found["errors"][0]["message"]
@@ -93,13 +68,13 @@ def test_a_text_that_is_not_valid_is_kept_for_the_user(tool: Tool) -> None:
     assert tool.left()[0].endswith("[debug\n")
 
 
-def test_the_cgroup_driver_of_systemd_is_refused(tool: Tool) -> None:
+def test_the_cgroup_driver_of_systemd_is_refused(tool: Editing) -> None:
     found, _ = tool.edit("sed", "-i", "$a[a]\\nSystemdCgroup = true", code=1)
 
     assert "SystemdCgroup is true: pods cannot start" in found["errors"][0]["message"]
 
 
-def test_an_unchanged_text_changes_nothing(tool: Tool) -> None:
+def test_an_unchanged_text_changes_nothing(tool: Editing) -> None:
     found, _ = tool.edit("true")
 
     assert not found["changed"]
@@ -107,7 +82,7 @@ def test_an_unchanged_text_changes_nothing(tool: Tool) -> None:
     assert [] == tool.left()
 
 
-def test_what_an_editor_leaves_beside_the_text_is_removed(tool: Tool) -> None:
+def test_what_an_editor_leaves_beside_the_text_is_removed(tool: Editing) -> None:
     script = "mkdir ${1%/*}/.states && echo \\# >> $1 && cp $1 ${1%/*}/.states/user"
 
     found, _ = tool.edit("sh", "-c", script, "sh")
@@ -116,7 +91,7 @@ def test_what_an_editor_leaves_beside_the_text_is_removed(tool: Tool) -> None:
     assert [] == list((tool.home / "runtime").glob("k3s-rootless-containerd-*"))
 
 
-def test_an_empty_text_removes_the_drop_in(tool: Tool) -> None:
+def test_an_empty_text_removes_the_drop_in(tool: Editing) -> None:
     assert not tool.edit("truncate", "-s", "0")[0]["changed"]
     tool.edit("sed", "-i", GOOD, name="mine.toml")
 
@@ -126,7 +101,7 @@ def test_an_empty_text_removes_the_drop_in(tool: Tool) -> None:
     assert [] == [path.name for path in (tool.place / "config-v3.toml.d").iterdir()]
 
 
-def test_a_drop_in_that_another_program_changed_is_kept(tool: Tool) -> None:
+def test_a_drop_in_that_another_program_changed_is_kept(tool: Editing) -> None:
     tool.edit("sed", "-i", GOOD)
     path = tool.place / "config-v3.toml.d/user.toml"
     script = f"echo '# mine' >> $1; echo '# other' >> {path}"
@@ -147,7 +122,7 @@ def test_a_drop_in_that_another_program_changed_is_kept(tool: Tool) -> None:
     ],
 )
 def test_an_editor_that_fails_changes_nothing(
-    tool: Tool, editor: tuple[str, ...], words: str
+    tool: Editing, editor: tuple[str, ...], words: str
 ) -> None:
     code = 0 if words == "nothing to do" else 1
     found, _ = tool.edit(*editor, code=code)
@@ -157,13 +132,13 @@ def test_an_editor_that_fails_changes_nothing(
 
 
 @pytest.mark.parametrize("name", ["../a", "a/b", ".hidden", "", "a b"])
-def test_a_name_that_is_no_file_name_is_refused(tool: Tool, name: str) -> None:
+def test_a_name_that_is_no_file_name_is_refused(tool: Editing, name: str) -> None:
     found, _ = tool.edit("sed", "-i", GOOD, name=name, code=2)
 
     assert "is not a name of a drop-in" in found["errors"][0]["message"]
 
 
-def test_a_drop_in_of_another_user_is_refused(tool: Tool) -> None:
+def test_a_drop_in_of_another_user_is_refused(tool: Editing) -> None:
     tool.edit("sed", "-i", GOOD)
     path = tool.place / "config-v3.toml.d/user.toml"
     path.chmod(0o644)
@@ -176,14 +151,14 @@ def test_a_drop_in_of_another_user_is_refused(tool: Tool) -> None:
 
 
 @pytest.mark.skipif(shutil.which("containerd") is None, reason="containerd is not installed")
-def test_containerd_refuses_what_is_valid_toml(tool: Tool) -> None:
-    bin_ = tool.home / "data/data/abc/bin"
+def test_containerd_refuses_what_is_valid_toml(tool: Editing) -> None:
+    bin_ = tool.data / "data/abc/bin"
     bin_.mkdir(parents=True)
     (bin_ / "containerd").symlink_to(str(shutil.which("containerd")))
     (bin_.parents[1] / "current").symlink_to(bin_.parent)
     tool.place.mkdir(parents=True)
     (tool.place / "config.toml.tmpl").write_text('{{ template "base" . }}\n')
-    for path in (tool.home / "data").rglob("*"):
+    for path in tool.data.rglob("*"):
         os.chown(path, USER, USER, follow_symlinks=False)
 
     found, _ = tool.edit("sed", "-i", "$aroot = 1", code=1)

@@ -2,67 +2,42 @@
 
 from __future__ import annotations
 
-import os
 import stat
-import subprocess
-import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import USER
-from tests.cli.test_bad_bus import environment
-from tests.fakes.session import PROJECT, Session, as_user
-from tests.patience import PATIENCE
+from tests.cli.tool import Tool
+from tests.fakes.session import PROJECT, Session
 
 pytestmark = pytest.mark.thorough
 
-UNIT = "k3s-rootless.service"
 SECRET = "not-to-be-shown"  # noqa: S105 (a value that no answer may contain)
 SET = ("set", "r.example:5000")
 
 
-@dataclass(frozen=True)
-class Tool:
-    """The tool, as the user of a fake user manager runs it, with K3s's data below `home`."""
-
-    home: Path
-    bus: Session
+class Registries(Tool):
+    """The tool, for the commands of `registries`."""
 
     @property
     def file(self) -> Path:
-        return self.home / "data/etc/rancher/k3s/registries.yaml"
+        return self.data / "etc/rancher/k3s/registries.yaml"
 
     def __call__(self, *words: str, text: str = "", code: int = 0) -> str:
         """Run `registries words`; return its output."""
-        argv = [*as_user(USER), sys.executable, "-m", "k3s_rootless", "registries", *words]
-        done = subprocess.run(
-            argv,
-            cwd=PROJECT,
-            env=environment(self.home, self.bus.runtime),
-            input=text,
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE,
-            check=False,
-        )
-        assert "Traceback" not in done.stderr, done.stderr
-        assert code == done.returncode, (done.stdout, done.stderr)
+        done = self.run("registries", *words, code=code, stdin=text)
         assert SECRET not in done.stdout + done.stderr
         return done.stdout + done.stderr
 
 
 @pytest.fixture
-def tool(home: Path, bus: Session) -> Tool:
-    argv = f"/usr/local/bin/k3s server --rootless --data-dir={home}/data"
-    (bus.units / UNIT).write_text(f"[Service]\nExecStart={argv}\n")
-    (home / "data").mkdir()
-    os.chown(home / "data", USER, USER)
-    return Tool(home, bus)
+def tool(home: Path, bus: Session) -> Registries:
+    found = Registries(home, bus)
+    found.install()
+    return found
 
 
-def test_a_password_is_read_from_standard_input(tool: Tool) -> None:
+def test_a_password_is_read_from_standard_input(tool: Registries) -> None:
     printed = tool(*SET, "--username", "alice", "--password-stdin", text=f"{SECRET}\n")
 
     assert "configs → r.example:5000 → auth → password: ********" in printed
@@ -85,19 +60,19 @@ def test_a_password_is_read_from_standard_input(tool: Tool) -> None:
     ],
 )
 def test_missing_and_wrong_values_change_nothing(
-    tool: Tool, words: tuple[str, ...], text: str, reason: str
+    tool: Registries, words: tuple[str, ...], text: str, reason: str
 ) -> None:
     assert reason in tool(*SET, *words, text=text, code=2)
     assert not tool.file.exists()
 
 
-def test_a_relative_path_becomes_an_absolute_one(tool: Tool) -> None:
+def test_a_relative_path_becomes_an_absolute_one(tool: Registries) -> None:
     tool(*SET, "--ca-file", "README.md")
 
     assert f"ca_file: {PROJECT}/README.md\n" in tool.file.read_text()
 
 
-def test_what_k3s_ignores_is_named_with_its_line(tool: Tool) -> None:
+def test_what_k3s_ignores_is_named_with_its_line(tool: Registries) -> None:
     tool(*SET, "--endpoint", "https://m.example")
     with tool.file.open("a") as file:
         file.write("mirors: {}\n")
