@@ -120,12 +120,25 @@ def _config(
     return {**found, "http": http}
 
 
+class _Handler(BaseHTTPRequestHandler):
+    def answer(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
 @contextmanager
 def token_server(authority: Authority, *, anonymous: bool = False) -> Iterator[str]:
     """Run a server that issues tokens to USER, or to all, and yield its address."""
     signer = authority.ca.issue_cert("signer", key_type=trustme.KeyType.RSA)
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(_Handler):
         def do_GET(self) -> None:
             expected = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
             allowed = self.headers["Authorization"] in {f"Basic {expected}", None}
@@ -133,14 +146,7 @@ def token_server(authority: Authority, *, anonymous: bool = False) -> Iterator[s
                 self.send_error(401)
                 return
             asked = parse_qs(urlsplit(self.path).query).get("service", [""])
-            body = json.dumps({"token": _token(signer, asked[0])}).encode()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            pass
+            self.answer(200, {}, json.dumps({"token": _token(signer, asked[0])}).encode())
 
     with _https(Handler, authority) as port:
         yield f"https://127.0.0.1:{port}/token?account=x"
@@ -155,17 +161,9 @@ def web_server(
 ) -> Iterator[int]:
     """Run a server that has one answer to all requests, and yield its port."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(_Handler):
         def do_GET(self) -> None:
-            self.send_response(status)
-            for name, value in headers.items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            pass
+            self.answer(status, headers, body)
 
     with _https(Handler, authority) as port:
         yield port

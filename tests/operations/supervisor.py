@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from k3s_rootless.k3s import token
+from k3s_rootless.operations.context import Context as OperationContext
 from k3s_rootless.paths import UNIT
 from tests.fakes.session import Session
 from tests.standin.k3s_standin import certificates, child, cluster, flags, kept, kine, objects
@@ -113,3 +114,15 @@ def supervised(bus: Session, home: Path, *arguments: str) -> Iterator[Supervised
     gate.stopping.set()
     server.shutdown()
     server.server_close()
+
+
+def start(context: OperationContext) -> None:
+    """Start the unit as it is on the disk."""
+    with context.manager() as manager:
+        manager.reload()
+        manager.start(UNIT)
+
+
+def refuse(_: str) -> bool:
+    """Fail: the operation must not ask."""
+    raise AssertionError("a question")

@@ -22,7 +22,7 @@ from k3s_rootless.operations.events import Event
 from k3s_rootless.paths import UNIT
 from tests.fakes.session import Session
 from tests.operations import unit
-from tests.operations.supervisor import RELEASE, Supervised, supervised
+from tests.operations.supervisor import RELEASE, Supervised, refuse, start, supervised
 
 ROTATE = Request(Goal.ROTATE, 30)
 ON = "--secrets-encryption"
@@ -35,16 +35,6 @@ def k3s(bus: Session, home: Path, context: Context) -> Iterator[Supervised]:
         found.write_unit(arguments=(ON,))
         start(context)
         yield found
-
-
-def start(context: Context) -> None:
-    with context.manager() as manager:
-        manager.reload()
-        manager.start(UNIT)
-
-
-def refuse(_: str) -> bool:
-    raise AssertionError("a question")
 
 
 def send(context: Context, **body: object) -> None:

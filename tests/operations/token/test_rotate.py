@@ -25,7 +25,7 @@ from k3s_rootless.service.unit import seal
 from tests.fakes.session import Session
 from tests.killing import killed_at_many_points
 from tests.operations import unit
-from tests.operations.supervisor import Supervised, supervised
+from tests.operations.supervisor import Supervised, refuse, start, supervised
 
 REQUEST = Request(None, yes=True)
 OLD = "a-first-token-of-24-characters"
@@ -40,19 +40,9 @@ def k3s(bus: Session, home: Path, context: Context) -> Iterator[Supervised]:
         yield found
 
 
-def start(context: Context) -> None:
-    with context.manager() as manager:
-        manager.reload()
-        manager.start(UNIT)
-
-
 def stop(context: Context) -> None:
     with context.manager() as manager:
         manager.stop(UNIT)
-
-
-def refuse(_: str) -> bool:
-    raise AssertionError("a question")
 
 
 def set_everywhere(k3s: Supervised, home: Path) -> Path:
