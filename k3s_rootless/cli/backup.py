@@ -8,7 +8,7 @@ import click
 
 from k3s_rootless.cli.begin import begin
 from k3s_rootless.cli.help import Group
-from k3s_rootless.cli.options import json_option, progress_option
+from k3s_rootless.cli.options import dry_run_option, json_option, progress_option, yes_option
 from k3s_rootless.errors import UsageError
 
 _FILE = click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
@@ -134,7 +134,7 @@ def verify(*, file: Path, as_json: bool) -> None:
     },
 )
 @click.argument("file", metavar="[FILE]", required=False, type=click.Path(path_type=Path))
-@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@yes_option
 @click.option("--dry-run", is_flag=True, help="Check the backup and show what would change.")
 @click.option(
     "--volumes/--no-volumes",
@@ -203,7 +203,7 @@ def restore(  # noqa: PLR0913 (one for each option)
 @click.option("--volumes/--no-volumes", default=None, help="Include the volumes of pods.")
 @click.option("--images/--no-images", default=None, help="Include archives of images.")
 @click.option("--force", is_flag=True, help="Replace edited files; a copy is kept.")
-@click.option("--dry-run", is_flag=True, help="Show what would be done, without doing it.")
+@dry_run_option
 @json_option
 def schedule(
     *,

@@ -8,7 +8,7 @@ import click
 
 from k3s_rootless.cli.begin import begin
 from k3s_rootless.cli.help import Command, Group
-from k3s_rootless.cli.options import json_option, timeout_option
+from k3s_rootless.cli.options import dry_run_option, json_option, timeout_option, yes_option
 
 
 @click.group("certs", cls=Group)
@@ -58,8 +58,8 @@ def list_(*, as_json: bool) -> None:
     metavar="SERVICE",
     help="Rotate the certificates of this service only. Repeatable.",
 )
-@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
-@click.option("--dry-run", is_flag=True, help="Show what would be done, without doing it.")
+@yes_option
+@dry_run_option
 @timeout_option
 @json_option
 def rotate(
@@ -101,7 +101,7 @@ def rotate(
     help="The directory above `tls`, in which the new authorities are.",
 )
 @click.option("--force", is_flag=True, help="Ignore what is wrong with the new authorities.")
-@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@yes_option
 @click.option("--dry-run", is_flag=True, help="Check the authorities, without replacing any.")
 @timeout_option
 @json_option

@@ -9,7 +9,7 @@ import click
 
 from k3s_rootless.cli.begin import begin
 from k3s_rootless.cli.help import Command, Group
-from k3s_rootless.cli.options import json_option, progress_option
+from k3s_rootless.cli.options import dry_run_option, json_option, progress_option
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 _EXIT_CODES = {
@@ -32,10 +32,7 @@ def command() -> None:
 
 def _change_options(function: Function) -> Function:
     """Add the options that all changes have."""
-    added: Function = json_option(progress_option(function))
-    added = click.option(
-        "--dry-run", is_flag=True, help="Show what would be done, without doing it."
-    )(added)
+    added: Function = dry_run_option(json_option(progress_option(function)))
     return click.option("--yes", is_flag=True, help="Do not ask before a restart.")(added)
 
 

@@ -8,7 +8,7 @@ import click
 
 from k3s_rootless.cli.begin import begin
 from k3s_rootless.cli.help import Command, Group
-from k3s_rootless.cli.options import json_option
+from k3s_rootless.cli.options import json_option, yes_option
 
 
 @click.group("images", cls=Group)
@@ -102,7 +102,7 @@ def preload(*, file: Path, force: bool, as_json: bool) -> None:
     },
 )
 @click.option("--dry-run", is_flag=True, help="Show what would be removed, without doing it.")
-@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@yes_option
 @json_option
 def prune(*, dry_run: bool, yes: bool, as_json: bool) -> None:
     """Remove images that no container uses.

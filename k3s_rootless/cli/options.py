@@ -26,6 +26,22 @@ def json_option(function: Function) -> Function:
     return option
 
 
+def yes_option(function: Function) -> Function:
+    """Add `--yes`."""
+    option: Function = click.option("--yes", is_flag=True, help="Do not ask for confirmation.")(
+        function
+    )
+    return option
+
+
+def dry_run_option(function: Function) -> Function:
+    """Add `--dry-run`, for commands that show their steps."""
+    option: Function = click.option(
+        "--dry-run", is_flag=True, help="Show what would be done, without doing it."
+    )(function)
+    return option
+
+
 def from_option(function: Function) -> Function:
     """Add `--from FILE`, as `given`."""
     option: Function = click.option(

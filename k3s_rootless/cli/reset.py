@@ -6,7 +6,7 @@ import click
 
 from k3s_rootless.cli.begin import begin
 from k3s_rootless.cli.help import Command
-from k3s_rootless.cli.options import json_option, timeout_option
+from k3s_rootless.cli.options import dry_run_option, json_option, timeout_option, yes_option
 
 
 @click.command(
@@ -20,11 +20,11 @@ from k3s_rootless.cli.options import json_option, timeout_option
         4: "the cluster is empty, but K3s was not ready in time",
     },
 )
-@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@yes_option
 @click.option(
     "--backup/--no-backup", default=True, show_default=True, help="Create a backup first."
 )
-@click.option("--dry-run", is_flag=True, help="Show what would be done, without doing it.")
+@dry_run_option
 @timeout_option
 @json_option
 def command(*, yes: bool, backup: bool, dry_run: bool, timeout: float, as_json: bool) -> None:

@@ -8,7 +8,13 @@ import click
 
 from k3s_rootless.cli.begin import begin
 from k3s_rootless.cli.help import Command
-from k3s_rootless.cli.options import json_option, mirror_option, progress_option
+from k3s_rootless.cli.options import (
+    dry_run_option,
+    json_option,
+    mirror_option,
+    progress_option,
+    yes_option,
+)
 
 
 @click.command(
@@ -24,8 +30,8 @@ from k3s_rootless.cli.options import json_option, mirror_option, progress_option
     },
 )
 @click.argument("version", required=False)
-@click.option("--dry-run", is_flag=True, help="Show what would be done, without doing it.")
-@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@dry_run_option
+@yes_option
 @mirror_option
 @progress_option
 @json_option

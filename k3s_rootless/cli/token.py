@@ -8,13 +8,15 @@ import click
 
 from k3s_rootless.cli.begin import begin
 from k3s_rootless.cli.help import Command, Group
-from k3s_rootless.cli.options import json_option, timeout_option, wait_option
+from k3s_rootless.cli.options import (
+    dry_run_option,
+    json_option,
+    timeout_option,
+    wait_option,
+    yes_option,
+)
 
 _REVEAL = click.option("--reveal", is_flag=True, help="Print the tokens as well: they are secret.")
-_YES = click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
-_DRY_RUN = click.option(
-    "--dry-run", is_flag=True, help="Show what would be done, without doing it."
-)
 
 
 @click.group("token", cls=Group)
@@ -105,8 +107,8 @@ def delete(*, ids: tuple[str, ...], as_json: bool) -> None:
 @click.option(
     "--stdin", is_flag=True, help="Read the new token from standard input, not a random one."
 )
-@_YES
-@_DRY_RUN
+@yes_option
+@dry_run_option
 @timeout_option
 @wait_option
 @json_option

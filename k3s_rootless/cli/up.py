@@ -9,6 +9,7 @@ import click
 from k3s_rootless.cli.begin import begin
 from k3s_rootless.cli.help import Command, Option
 from k3s_rootless.cli.options import (
+    dry_run_option,
     from_option,
     json_option,
     timeout_option,
@@ -34,7 +35,7 @@ _CHANGES = "Change options"
         8: "this host cannot run rootless K3s",
     },
 )
-@click.option("--dry-run", is_flag=True, help="Show what would be done, without doing it.")
+@dry_run_option
 @timeout_option
 @wait_option
 @wait_for_option

@@ -8,7 +8,13 @@ import click
 
 from k3s_rootless.cli.begin import begin
 from k3s_rootless.cli.help import Command, Option
-from k3s_rootless.cli.options import json_option, mirror_option, progress_option
+from k3s_rootless.cli.options import (
+    dry_run_option,
+    json_option,
+    mirror_option,
+    progress_option,
+    yes_option,
+)
 from k3s_rootless.errors import UsageError
 
 _INTERRUPTED = "After an interruption"
@@ -30,8 +36,8 @@ _INTERRUPTED = "After an interruption"
     },
 )
 @click.argument("wanted", metavar="[VERSION | CHANNEL]", required=False)
-@click.option("--dry-run", is_flag=True, help="Show what would be done, without doing it.")
-@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@dry_run_option
+@yes_option
 @click.option(
     "--no-backup",
     is_flag=True,
