@@ -12,11 +12,13 @@ from k3s_rootless.journal.facts import Entry, Loop
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 
+def restart(seconds: float, counter: int) -> Entry:
+    message = f"k3s-rootless.service: Scheduled restart job, restart counter is at {counter}."
+    return Entry(NOON + timedelta(seconds=seconds), message)
+
+
 def entries(*seconds: float) -> list[Entry]:
-    return [
-        Entry(NOON + timedelta(seconds=one), "Scheduled restart job, restart counter is at 1.")
-        for one in seconds
-    ]
+    return [restart(one, counter) for counter, one in enumerate(seconds, 1)]
 
 
 @pytest.mark.parametrize(
@@ -40,6 +42,14 @@ def test_a_loop_has_a_count_and_a_period(
     seconds: tuple[float, ...], restarts: int, expected: Loop | None
 ) -> None:
     assert expected == loops.of(entries(*seconds), restarts)
+
+
+def test_a_start_by_hand_between_two_restarts_is_no_part_of_the_period() -> None:
+    """Every start by hand was followed by one restart, the last one by a loop."""
+    restarts = [restart(0, 1), restart(300, 1), restart(600, 1), restart(602, 2), restart(604, 3)]
+
+    assert Loop(5, 2.0, NOON + timedelta(seconds=604)) == loops.of(restarts, 3)
+    assert loops.period(restarts[:3]) is None
 
 
 def test_entries_without_a_time_are_no_loop() -> None:

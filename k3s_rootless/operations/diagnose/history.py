@@ -115,7 +115,7 @@ def _age(time: datetime | None) -> float:
 
 def period(context: Context) -> float | None:
     """Return the usual time between two restarts in seconds, or None if it is unknown."""
-    return loops.period([entry.time for entry in _restarts(context, None) if entry.time])
+    return loops.period(_restarts(context, None))
 
 
 def loop(context: Context, state: UnitState) -> Loop | None:
