@@ -28,7 +28,7 @@ checks: ## run the linters: ruff, mypy, shellcheck, and those of the workflows
 	.venv/bin/zizmor --offline --quiet .github
 
 unit: environment ## run the quick tests, in a minute, without root; `make test` runs all
-	$(PYTEST) --numprocesses=4 --hypothesis-profile="few examples" -m "not thorough and not bus and not lab and not vm and not install"
+	$(PYTEST) --numprocesses=4 --hypothesis-profile="few examples" --ignore=tests/e2e -m "not thorough and not bus and not lab and not vm and not install"
 
 bus: environment ## run the tests against a private D-Bus daemon
 	$(PYTEST) -m bus

@@ -34,6 +34,8 @@ settings.register_profile("few examples", settings.get_profile("any machine"), m
 settings.load_profile("any machine")
 
 _MACHINES = ("older_vm", "vm", "lab")
+_READERS = frozenset(("test_architecture.py", "test_json_page.py", "test_plain_english.py"))
+"""Modules that parse all code or documents once, and then have many tests."""
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
@@ -62,7 +64,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
     All tests of virtual machines form one group: a virtual machine boots once, and an emulated one
     uses both cores. Tests on labs form one group per module, because a module shares what it
-    installed, and a lab boots in a second. All other tests are free. The long groups start first.
+    installed, and a lab boots in a second. The tests of `_READERS` form one group per module. All
+    other tests are free. The long groups start first.
 
     Tests on a private D-Bus daemon get the marker `bus`.
     """
@@ -72,7 +75,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.bus)
         if group := _group(item):
             item.add_marker(pytest.mark.xdist_group(group))
-    items.sort(key=lambda item: order.get(_machine(item), len(order)))
+    items.sort(key=lambda item: (order.get(_machine(item), len(order)), not _group(item)))
 
 
 def _machine(item: pytest.Item) -> str:
@@ -87,4 +90,6 @@ def _machine(item: pytest.Item) -> str:
 
 def _group(item: pytest.Item) -> str:
     machine = _machine(item)
+    if item.path.name in _READERS:
+        return item.path.name
     return f"lab {item.path}" if machine == "lab" else machine.removeprefix("older_")

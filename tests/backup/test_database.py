@@ -19,19 +19,24 @@ from k3s_rootless.errors import RootlessError
 from tests.backup.cluster import KINE, Cluster, opened
 
 _WRITER = """
-import os, sqlite3, sys
+import os, sqlite3, sys, time
 found = sqlite3.connect(sys.argv[1], timeout=60, isolation_level=None)
 found.execute("PRAGMA journal_mode = WAL")
 found.execute("PRAGMA synchronous = OFF")
 print("ready", flush=True)
 number = 0
+next_at = time.monotonic()
 while True:
+    time.sleep(max(0, next_at - time.monotonic()))
+    next_at = max(next_at + 0.02, time.monotonic())
     found.execute("BEGIN IMMEDIATE")
     for _ in range(100):
         number += 1
         found.execute("INSERT INTO kine (name, value) VALUES (?, ?)",
                       (f"{sys.argv[2]}/{number}", os.urandom(300)))
-    found.execute("DELETE FROM kine WHERE id % 7 = 0 AND id < (SELECT max(id) - 500 FROM kine)")
+    last = found.execute("SELECT max(id) FROM kine").fetchone()[0]
+    found.execute("DELETE FROM kine WHERE id % 7 = 0 AND id BETWEEN ? AND ?",
+                  (last - 1500, last - 500))
     found.execute("COMMIT")
     print(number, flush=True)
 """
@@ -39,7 +44,7 @@ while True:
 
 @contextmanager
 def writers(file: Path, count: int) -> Iterator[list[subprocess.Popen[str]]]:
-    """Run processes that write to a database without pause."""
+    """Run processes that each write up to 5,000 rows a second to a database."""
     started = [
         subprocess.Popen(
             [sys.executable, "-c", _WRITER, str(file), f"writer{number}"],
@@ -70,9 +75,10 @@ def test_a_live_copy_has_every_row_that_was_committed_before(tmp_path: Path) -> 
     opened(file).close()
     with writers(file, 2) as started:
         for number in range(6):
-            # Wait for another commit, so that the copies differ.
+            # Wait for more commits, so that the copies differ and grow.
             assert started[0].stdout
-            started[0].stdout.readline()
+            for _ in range(10):
+                started[0].stdout.readline()
             before = committed(file)
             copy = tmp_path / f"copy{number}.db"
 

@@ -178,7 +178,7 @@ def _https(handler: type[BaseHTTPRequestHandler], authority: Authority | None) -
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             authority.ca.issue_cert("127.0.0.1").configure_cert(context)
             server.socket = context.wrap_socket(server.socket, server_side=True)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
         held.callback(server.shutdown)
         yield int(server.server_address[1])
 
