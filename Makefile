@@ -46,4 +46,4 @@ bench: setup ## measure the cost of commands, compared with floors of the same r
 	.venv/bin/python -m benchmarks
 
 clean: ## remove everything that can be built again
-	rm -rf .venv .cache dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .cache dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage
