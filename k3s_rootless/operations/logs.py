@@ -28,6 +28,8 @@ _TAIL = 10
 _FILTERED_LINES = 100_000
 """The maximum number of lines kept to find the last lines of a level or component."""
 _LONGEST_RECOGNISED = 4096
+_UNPACKING = ('msg="Acquiring lock file ', 'msg="Preparing data dir ')
+"""K3s writes these lines to the journal also if it has a log file, which it opens later."""
 _DEBUGGING = frozenset({"trace", "debug"})
 
 
@@ -284,9 +286,15 @@ class _Passed:
     def __iter__(self) -> Iterator[Entry]:
         for entry in self._entries:
             self.empty = False
-            self.of_k3s = self.of_k3s or entry.identifier != "systemd"
+            self.of_k3s = self.of_k3s or _is_of_server(entry)
             self.cursor = entry.cursor
             yield entry
+
+
+def _is_of_server(entry: Entry) -> bool:
+    if entry.identifier == "systemd":
+        return False
+    return not any(text in entry.message for text in _UNPACKING)
 
 
 def _matching(request: Request, entries: Iterable[Entry]) -> Iterator[LogLine]:

@@ -22,6 +22,7 @@ from tests.fakes.user import USER, ordinary_user
 
 FIRST, SECOND = "1" * 32, "2" * 32
 INFO = 'time="2026-11-23T21:35:11Z" level=info msg="Starting k3s v1.33.4+k3s1"'
+UNPACKING = 'time="2026-11-23T21:35:10Z" level=info msg="Acquiring lock file /home/alice/.lock"'
 DEBUG = 'time="2026-11-23T21:35:12Z" level=debug msg="details"'
 FATAL = 'time="2026-11-23T21:35:13Z" level=fatal msg="failed to find memory cgroup (v2)"'
 KUBELET = "E1123 21:35:14.000001      21 kubelet.go:240] something is wrong"
@@ -304,6 +305,22 @@ def test_the_file_of_k3s_is_read_with_its_klog_lines(host: Host, bus: Session) -
     assert ["k3s", "kubelet", "k3s"] == [
         one.line.component for one in found if isinstance(one, LogLine)
     ]
+
+
+@pytest.mark.parametrize(("line", "reported"), [(UNPACKING, True), (INFO, False)])
+def test_a_journal_without_lines_of_the_server_names_the_file(
+    host: Host, bus: Session, line: str, *, reported: bool
+) -> None:
+    """K3s unpacks itself before it opens the file."""
+    bus.order(properties={"InvocationID": ("ay", FIRST)})
+    path = configure_file(host, bus, INFO)
+    host.log("existing", said("Started k3s", SYSLOG_IDENTIFIER="systemd"), said(line))
+
+    list(logs.read(host.context, Request()))
+
+    assert reported is any(
+        f"K3s writes its log to {path}, and not to the journal" in str(one) for one in host.events
+    )
 
 
 def test_without_a_log_file_the_option_is_refused(host: Host, bus: Session) -> None:

@@ -1,6 +1,7 @@
 """Logs in files, outside the journal: that of containerd, and that of K3s with `--log`.
 
-The lines are those of logrus; K3s's file also has lines of klog, which contain no year.
+The lines are those of logrus. K3s's file also has lines of klog, with a time of this host's time
+zone without the year, which is that of the line before.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ from k3s_rootless.k3s import layout
 CONTAINERD = Path(layout.CONTAINERD_LOG)
 """The path below the data directory; K3s appends to the file at each start."""
 _TIME = re.compile(r'^time="(\d{4}-\d\d-\d\dT[^"]{8,30})"')
+_KLOG_TIME = re.compile(r"^[IWEF](\d{4} \d\d:\d\d:\d\d\.\d{6}) ")
 _GRAIN = timedelta(seconds=1)
+_HALF_A_YEAR = timedelta(days=182)
 _LONGEST = 64 * 1024
 
 
@@ -49,10 +52,14 @@ class Reading:
             close()
 
     def __iter__(self) -> Iterator[Entry]:
+        before: datetime | None = None
         for line in self._lines:
             if line.endswith(b"\n"):
                 self.end += len(line)
-            yield _entry(line, self._identifier)
+            text = line[:_LONGEST].decode("utf-8", "replace").rstrip("\n")
+            time = _time(text) or _klog_time(text, before)
+            before = time or before
+            yield Entry(time, text, identifier=self._identifier)
 
 
 def since(entries: Iterable[Entry], begun: datetime | None) -> Iterator[Entry]:
@@ -74,11 +81,6 @@ def until(entries: Iterable[Entry], ended: datetime | None) -> Iterator[Entry]:
         yield entry
 
 
-def _entry(line: bytes, identifier: str) -> Entry:
-    text = line[:_LONGEST].decode("utf-8", "replace").rstrip("\n")
-    return Entry(_time(text), text, identifier=identifier)
-
-
 def _time(text: str) -> datetime | None:
     found = _TIME.match(text)
     if found is None:
@@ -90,3 +92,18 @@ def _time(text: str) -> datetime | None:
     if time.tzinfo is None:
         return time.replace(tzinfo=UTC)
     return time.astimezone(UTC)
+
+
+def _klog_time(text: str, before: datetime | None) -> datetime | None:
+    """Return the time of a line of klog; None if no line before it has a time."""
+    found = _KLOG_TIME.match(text)
+    if found is None or before is None:
+        return None
+    try:
+        written = f"{before.astimezone().year:04}{found[1]}"
+        time = datetime.strptime(written, "%Y%m%d %H:%M:%S.%f").astimezone(UTC)
+        if before - time > _HALF_A_YEAR:
+            return time.replace(year=time.year + 1)
+    except ValueError:
+        return None
+    return time

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,7 +16,7 @@ EXACT = NOON.replace(microsecond=123456)
 
 
 @pytest.mark.parametrize(
-    ("text", "time"),
+    ("text", "expected"),
     [
         ('time="2026-11-27T12:00:00Z" level=info msg=x', NOON),
         ('time="2026-11-27T21:00:00+09:00" level=info msg=x', NOON),
@@ -28,14 +30,45 @@ EXACT = NOON.replace(microsecond=123456)
         ("", None),
     ],
 )
-def test_the_time_of_a_line_is_in_utc(text: str, time: datetime | None, tmp_path: Path) -> None:
+def test_the_time_of_a_line_is_in_utc(text: str, expected: datetime | None, tmp_path: Path) -> None:
     path = tmp_path / "k3s.log"
     path.write_text(f"{text}\n")
 
     with log_file.Reading(path, "k3s") as reading:
         (entry,) = reading
 
-    assert (time, text, "k3s") == (entry.time, entry.message, entry.identifier)
+    assert (expected, text, "k3s") == (entry.time, entry.message, entry.identifier)
+
+
+@pytest.fixture
+def tokyo(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "UTC-9")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.usefixtures("tokyo")
+@pytest.mark.parametrize(
+    ("before", "head", "expected"),
+    [
+        ("2026-11-27T12:00:00Z", "E1127 21:00:01.500000", "2026-11-27T12:00:01.500000+00:00"),
+        ("2026-12-31T14:59:59Z", "I0101 00:00:00.000001", "2026-12-31T15:00:00.000001+00:00"),
+        ("2026-11-27T12:00:00Z", "W1399 21:00:01.500000", None),
+        ("none", "E1127 21:00:01.500000", None),
+    ],
+)
+def test_a_line_of_klog_has_local_time_and_the_year_of_the_line_before(
+    before: str, head: str, expected: str | None, tmp_path: Path
+) -> None:
+    path = tmp_path / "k3s.log"
+    path.write_text(f'time="{before}" level=info msg=x\n{head}    34 x.go:1] y\n')
+
+    with log_file.Reading(path, "k3s") as reading:
+        _, entry = reading
+
+    assert expected == (entry.time and entry.time.isoformat())
 
 
 def test_the_lines_of_one_start_are_between_its_begin_and_its_end(tmp_path: Path) -> None:
