@@ -213,7 +213,8 @@ def _refusal(code: int, group: int) -> RootlessError:
         return RootlessError(
             f"cannot read NFLOG group {group}: another program reads it, and the kernel has one"
             " reader for each group",
-            hint="end that program; find tcpdump, tshark or ulogd with: ps -fu $(id -u)",
+            hint="end that program: another `policies log`, tcpdump, tshark or ulogd; find it with:"
+            " ps -fu $(id -u)",
         )
     if code in {errno.EINVAL, errno.EPROTONOSUPPORT, errno.ENOENT, errno.EOPNOTSUPP}:
         return RootlessError(
