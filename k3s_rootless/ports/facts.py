@@ -214,7 +214,8 @@ class PortMap:
     """All rows in a fixed order, and the facts that are about no single row.
 
     `internal` counts the Services that K3s keeps inside the cluster (ClusterIP, NodePort and the
-    like); None if the Services could not be read. `unread` holds name and reason of each source
+    like); None if the Services could not be read. `node_ports` counts the NodePort Services among
+    them that have no row. `unread` holds name and reason of each source
     that could not be read. `starting` is true if K3s has not forwarded its API server's port yet.
     """
 
@@ -222,3 +223,4 @@ class PortMap:
     internal: int | None
     unread: tuple[tuple[str, str], ...]
     starting: bool = False
+    node_ports: int = 0

@@ -130,7 +130,8 @@ def _table(report: Report, answer: Answer) -> None:
     report.table(head, rows, spare=_SPARE, prose="TARGET")
     for remark in answer.remarks:
         report.answer(f"  {remark}")
-    report.answer()
+    if answer.notes:
+        report.answer()
     _lines(report, answer.notes)
     if answer.advice is not None:
         _lines(report, answer.warning)

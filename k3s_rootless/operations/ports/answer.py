@@ -35,6 +35,7 @@ class Answer:
     rows: tuple[Exposure, ...]
     addresses: Observed[tuple[Address, ...]]
     internal: int | None
+    node_ports: int
     unread: tuple[tuple[str, str], ...]
     notices: tuple[str, ...]
     starting: bool
@@ -50,8 +51,8 @@ class Answer:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """The lines below the table that explain its columns."""
-        return remarks.of_table(self.rows)
+        """The lines below the table that explain its columns, and what it leaves out."""
+        return (*remarks.of_table(self.rows), *remarks.of_node_ports(self.node_ports))
 
     @property
     def warning(self) -> tuple[str, ...]:
@@ -63,7 +64,8 @@ class Answer:
 
 def of_all(found: PortMap, addresses: Observed[tuple[Address, ...]]) -> Answer:
     """Return the result for all rows."""
-    return _answer(found, addresses, found.rows, (), _exit_code(found, complete=True))
+    code = _exit_code(found, complete=True)
+    return _answer(found, addresses, found.rows, (), code, found.node_ports)
 
 
 def of_questions(
@@ -114,6 +116,7 @@ def _answer(
     rows: tuple[Exposure, ...],
     explanations: tuple[Explanation, ...],
     exit_code: int,
+    node_ports: int = 0,
 ) -> Answer:
     unread = found.unread
     if isinstance(addresses, Unknown):
@@ -122,6 +125,7 @@ def _answer(
         rows=rows,
         addresses=addresses,
         internal=found.internal,
+        node_ports=node_ports,
         unread=unread,
         notices=_notices(found, unread),
         starting=found.starting,

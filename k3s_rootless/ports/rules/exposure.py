@@ -7,7 +7,7 @@ read, its column is None, and the rows that depend on it have the status `unknow
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from k3s_rootless.finding import Verdict
@@ -45,19 +45,24 @@ def join(sources: Sources, running: Running, *, everything: bool = False) -> Por
     if everything:
         found += _never(sources, running, index)
     internal = None
+    node_ports = 0
     if isinstance(sources.services, Known):
-        names = {
-            (port.namespace, port.service)
-            for port in sources.services.value
-            if expected.is_internal(port)
-        }
-        internal = len(names)
+        inside = [port for port in sources.services.value if expected.is_internal(port)]
+        internal = _count(inside)
+        if not everything:
+            node_ports = _count(port for port in inside if port.type == "NodePort")
     return PortMap(
         rows=tuple(sorted(found, key=_row_order)),
         internal=internal,
         unread=sources.unread(),
         starting=bool(index.starting) and all(row.reason == index.starting for row in found),
+        node_ports=node_ports,
     )
+
+
+def _count(ports: Iterable[ServicePort]) -> int:
+    """Return the number of Services that have these ports."""
+    return len({(port.namespace, port.service) for port in ports})
 
 
 def conflicting_sockets(sources: Sources, running: Running) -> tuple[Listener, ...]:

@@ -51,6 +51,20 @@ def of_table(rows: Sequence[Exposure]) -> tuple[str, ...]:
     return tuple(found)
 
 
+def of_node_ports(count: int) -> tuple[str, ...]:
+    """Return the line about NodePort Services, which the table leaves out; none if there are none.
+
+    On a K3s of root, each nodePort is a port of the host.
+    """
+    if not count:
+        return ()
+    services = "1 NodePort Service has"
+    if count > 1:
+        services = f"{count} NodePort Services have"
+    reason = "K3s forwards LoadBalancer Services only"
+    return (f"{services} no port on this host: {reason}; list all with: k3s-rootless ports --all",)
+
+
 def of_exposed(addresses: Observed[tuple[Address, ...]]) -> tuple[str, ...]:
     """Return the paragraph about forwards that the network can reach, with their addresses."""
     if isinstance(addresses, Unknown):

@@ -102,6 +102,31 @@ def test_the_table_is_followed_by_remarks_notes_and_advice(capsys: Captured) -> 
     assert "PROBE" not in printed.out
 
 
+@pytest.mark.parametrize(
+    ("count", "expected"),
+    [
+        (1, "1 NodePort Service has no port on this host: K3s forwards LoadBalancer Services only"),
+        (2, "2 NodePort Services have no port on this host"),
+    ],
+)
+def test_node_ports_without_a_row_are_mentioned(
+    capsys: Captured, count: int, expected: str
+) -> None:
+    ports.show(Report(), answer.of_all(PortMap((), 0, (), node_ports=count), HERE))
+
+    assert f"\n\n{expected}" in capsys.readouterr().out
+
+
+def test_without_notes_there_is_one_empty_line_before_the_warning(capsys: Captured) -> None:
+    api = replace(ROW, parent_port=6443, child_port=6443, offset=0, url_guess="")
+
+    ports.show(Report(), answer.of_all(PortMap((api,), 0, ()), HERE))
+
+    out = capsys.readouterr().out
+    assert "\n\nwarning: forwards marked *" in out
+    assert "\n\n\n" not in out
+
+
 def test_urls_are_those_of_reachable_programs(capsys: Captured) -> None:
     found = answer.of_all(PortMap((ROW, NEVER), 0, ()), HERE)
 

@@ -89,6 +89,21 @@ def printed(rows: PortMap) -> list[str]:
     ]
 
 
+def test_node_port_services_without_a_row_are_counted() -> None:
+    direct = tuple(
+        ServicePort("default", "web", name, "tcp", port, 30000 + port, "NodePort")
+        for name, port in (("http", 80), ("https", 443))
+    )
+    internal = (ServicePort("kube-system", "kube-dns", "dns", "udp", 53, 0, "ClusterIP"),)
+
+    assert (1, 2) == (
+        join((), direct + internal).node_ports,
+        join((), direct + internal).internal,
+    )
+    assert 0 == join((), direct + internal, everything=True).node_ports
+    assert 0 == join((), internal).node_ports
+
+
 def test_a_running_k3s_as_it_was_seen() -> None:
     """K3s v1.21.2 with one Service of the ports 80, 443, 8080 and 1024.
 
