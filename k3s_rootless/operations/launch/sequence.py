@@ -12,6 +12,7 @@ from k3s_rootless.operations import (
     consent,
     first_start,
     installation,
+    node_files,
     renewal,
     rotation,
     server_settings,
@@ -222,4 +223,7 @@ def _restart_cause(
     if isinstance(variables, Known) and variables.value:
         return pending_changes.changed_since(variables.value)
     of_files = drop_in.restart_pending(state, made.found.changed)
-    return of_files or server_settings.of(context, state, manager.environment).outdated
+    if of_files:
+        return of_files
+    settings = server_settings.of(context, state, manager.environment)
+    return settings.outdated or node_files.outdated(state, settings)

@@ -1,24 +1,19 @@
-"""Find K3s's registries.yaml, and read it.
-
-K3s reads it in its mount namespace, in which `<data directory>/etc/rancher` covers /etc/rancher
-(K3s pkg/rootless/mounts.go). Other directories are those of the host.
-"""
+"""Find K3s's registries.yaml, which K3s reads in its mount namespace, and read it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from k3s_rootless import user_file
 from k3s_rootless.errors import RootlessError
+from k3s_rootless.k3s import namespace_paths
 from k3s_rootless.node.registries import content
 from k3s_rootless.node.registries.facts import Registries
-from k3s_rootless.operations import server_settings
+from k3s_rootless.operations import node_files, server_settings
 from k3s_rootless.paths import UNIT
 from k3s_rootless.service.observe import files
-from k3s_rootless.service.unit import pending_changes
 
 if TYPE_CHECKING:
     from k3s_rootless.k3s.settings import Settings
@@ -29,8 +24,6 @@ if TYPE_CHECKING:
 
 LARGEST = 1024 * 1024
 """Bytes."""
-FLAG = "private-registry"
-_COVERED = "/etc/rancher/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +43,7 @@ class Place:
 
     def on_host(self, path: str) -> Path:
         """Return where a file that K3s sees as `path` is on the host."""
-        return _on_host(path, self.settings.data)
+        return namespace_paths.on_host(path, self.settings.data)
 
 
 def find(context: Context) -> Place:
@@ -61,14 +54,15 @@ def find(context: Context) -> Place:
     context.require_ordinary_user()
     state = context.unit(UNIT)
     settings = server_settings.of(context, state)
-    text = settings.value(FLAG).text
+    flag = node_files.REGISTRIES
+    text = settings.value(flag).text
     if not text.startswith("/"):
         raise RootlessError(
-            f"cannot find registries.yaml: --{FLAG} is `{text}`, which is not an absolute path",
-            hint=f"use an absolute path: see `{FLAG}` in k3s-rootless config list",
+            f"cannot find registries.yaml: --{flag} is `{text}`, which is not an absolute path",
+            hint=f"use an absolute path: see `{flag}` in k3s-rootless config list",
         )
     release = files.release_of(state.fragment)
-    return Place(_on_host(text, settings.data), text, state, settings, release)
+    return Place(namespace_paths.on_host(text, settings.data), text, state, settings, release)
 
 
 def read(context: Context, place: Place, action: str = "read") -> tuple[UserFile, Registries]:
@@ -82,18 +76,4 @@ def read(context: Context, place: Place, action: str = "read") -> tuple[UserFile
 
 def restart_needed(place: Place) -> str:
     """Return why a restart is required; empty if K3s has read the file as it is."""
-    if not place.state.running:
-        return ""
-    try:
-        written = datetime.fromtimestamp(place.path.stat().st_mtime, tz=UTC)
-    except OSError:
-        return ""
-    if not pending_changes.outdated(place.state.started, written):
-        return ""
-    return f"the running K3s was started before `{place.path}` was written"
-
-
-def _on_host(path: str, data: Path) -> Path:
-    if path.startswith(_COVERED):
-        return data / path.removeprefix("/")
-    return Path(path)
+    return node_files.newer(place.state, place.path)

@@ -90,7 +90,8 @@ class Snapshot:
     variables that have changed since K3s was started. `period` and `cause` are None if there was no
     reason to read the journal. `stale_copies` are the copies of the kubeconfig that differ from it;
     those that cannot be read are left out. `certificate_ends` are those of all certificates in the
-    data directory. `pending` are changes that are not in effect yet, and
+    data directory. `node_files` is why K3s must restart to read files of the registries or of
+    containerd, or empty. `pending` are changes that are not in effect yet, and
     `unfinished` is the work of an interrupted command.
     """
 
@@ -116,6 +117,7 @@ class Snapshot:
     certificates: tuple[Certificate, ...] = ()
     certificate_ends: Observed[Ends] = _NO_ENDS
     stale_copies: tuple[Copy, ...] = ()
+    node_files: str = ""
     pending: tuple[Pending, ...] = ()
 
     @property

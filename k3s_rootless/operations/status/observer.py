@@ -122,6 +122,7 @@ def _record(check: Check, problem: RootlessError | None) -> Snapshot:
         milestones=parts.reached(check.state, check.settings, kit, nodes),
         certificates=parts.certificates(kubeconfig, ready),
         certificate_ends=check.answer(queries.CERTIFICATE_ENDS),
+        node_files=value_or(check.answer(queries.NODE_FILES), ""),
         stale_copies=value_or(check.answer(queries.STALE_COPIES), ()),
     )
     changed = value_or(check.answer(queries.CHANGED), None)

@@ -38,6 +38,7 @@ def of(snapshot: Snapshot, changed: datetime | None, *, as_started: bool) -> tup
     found = (
         *_of_files(snapshot, changed, as_started=as_started),
         *_of_settings(snapshot),
+        *_of_node_files(snapshot),
         *_of_release(snapshot),
         *_of_copies(snapshot),
         *_of_certificates(snapshot),
@@ -84,6 +85,11 @@ def _of_removed_drop_in(state: UnitState, changed: datetime | None) -> Iterator[
 def _of_settings(snapshot: Snapshot) -> Iterator[Pending]:
     if snapshot.settings.outdated:
         yield Pending("restart", snapshot.settings.outdated, _RESTART)
+
+
+def _of_node_files(snapshot: Snapshot) -> Iterator[Pending]:
+    if snapshot.node_files:
+        yield Pending("restart", snapshot.node_files, _RESTART)
 
 
 def _of_copies(snapshot: Snapshot) -> Iterator[Pending]:

@@ -14,7 +14,7 @@ from k3s_rootless.cluster.kubeconfig import connection, copies
 from k3s_rootless.cluster.kubeconfig import read as kubeconfigs
 from k3s_rootless.errors import RootlessError
 from k3s_rootless.observation import Known, Observed, Unknown, value_or
-from k3s_rootless.operations import unit_changes
+from k3s_rootless.operations import node_files, unit_changes
 from k3s_rootless.operations.backup import age, unfinished
 from k3s_rootless.operations.kubeconfig import stale
 from k3s_rootless.operations.readiness import traces
@@ -192,6 +192,12 @@ def _stale_copies(check: Check) -> Observed[tuple[Copy, ...]]:
     return Known(stale.stale(check.context, lambda: check.value(KUBECONFIG)), copies.RECORD)
 
 
+def _node_files(check: Check) -> Observed[str]:
+    if check.state is None:
+        return Known("")
+    return Known(node_files.outdated(check.state, check.settings))
+
+
 def _certificate_ends(check: Check) -> Observed[Ends]:
     return certificates.ends(check.settings.data, check.context.uid)
 
@@ -225,6 +231,7 @@ AS_STARTED = Query("record", _FILES, _as_started, of_start=True)
 CHANGED = Query("changes", _FILES, _changed, of_running=True)
 INSTALLED = Query("k3s", "k3s", _installed)
 STALE_COPIES = Query("copies of the kubeconfig", _FILES, _stale_copies)
+NODE_FILES = Query("registries and containerd", _FILES, _node_files, of_running=True)
 CERTIFICATE_ENDS = Query("certificates", _FILES, _certificate_ends)
 LINGERS = Query("lingering", _FILES, _lingers)
 UNFINISHED = Query("unfinished work", _FILES, _unfinished)
@@ -241,6 +248,7 @@ QUERIES: tuple[Query[Any], ...] = (
     CHANGED,
     INSTALLED,
     STALE_COPIES,
+    NODE_FILES,
     CERTIFICATE_ENDS,
     LINGERS,
     UNFINISHED,

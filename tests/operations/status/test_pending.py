@@ -44,6 +44,7 @@ RELOAD = Pending(
     "reload", "the unit changed after systemd read it", "systemctl --user daemon-reload"
 )
 OUTDATED = Pending("restart", "`c` changed after K3s was started", RESTART)
+UNREAD = Pending("restart", "the running K3s was started before `r` was written", RESTART)
 UP = Pending(
     "up",
     f"the unit was written for K3s {RELEASE}, but v1.34.1+k3s1 is installed",
@@ -67,6 +68,7 @@ NEWER = Known("v1.34.1+k3s1")
         (snapshot_with(files=SILENT), []),
         (snapshot_with(variables=Known(("A",))), [VARIABLE]),
         (snapshot_with(settings=replace(READY.settings, outdated=OUTDATED.cause)), [OUTDATED]),
+        (snapshot_with(node_files=UNREAD.cause), [UNREAD]),
         (snapshot_with(installed=NEWER), [RUNS]),
         (snapshot_with(installed=NEWER, nodes=SILENT), [UP]),
         (snapshot_with(installed=NEWER, nodes=SILENT, version=None), []),
