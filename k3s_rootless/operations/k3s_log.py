@@ -1,7 +1,8 @@
 """The file that K3s writes its log to if `log` is set.
 
 K3s opens it before it creates its namespaces, so its path is one of the host (K3s pkg/cli/cmds,
-log_linux.go). Without `alsologtostderr`, the journal has the lines of systemd only.
+log_linux.go). Without `alsologtostderr`, the journal has the lines of systemd only,
+and at a first start those of unpacking K3s.
 """
 
 from __future__ import annotations
