@@ -84,7 +84,7 @@ def test_each_entry_has_a_reason_and_a_fix(failure: Failure) -> None:
 def test_a_failure_without_an_exit_names_the_phase_that_is_never_reached() -> None:
     waiting = {failure.id: failure.waits for failure in CATALOGUE if failure.waits}
 
-    assert {"datastore-damaged", "snapshotter-fuse"} == waiting.keys()
+    assert {"containerd-plugin", "datastore-damaged", "snapshotter-fuse"} == waiting.keys()
     assert set(waiting.values()) <= set(phases.KEYS)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from k3s_rootless.journal.catalogue.entry import (
+    RESTART,
     Failure,
     Weight,
     administrator,
@@ -79,6 +80,28 @@ FAILURES = (
             sign("d_type", r"does not support d_type", "overlayfs needs a file system with d_type"),
         ),
         check="snapshotter.overlayfs",
+    ),
+    Failure(
+        "containerd-plugin",
+        "containerd runs, but cannot run pods: one of its plugins failed to load",
+        "the reason is in containerd's own log; K3s keeps running and retries without end. With"
+        " images that were pulled lazily (the snapshotter stargz), containerd must reach their"
+        " registry when it starts, also after a change to another snapshotter",
+        user(
+            "read the reason, and correct it; the page about images describes how containerd"
+            " starts without a registry",
+            "k3s-rootless containerd check",
+            "k3s-rootless containerd edit",
+            RESTART,
+        ),
+        (
+            sign(
+                "unknown service runtime.v1",
+                r"Waiting for containerd startup: .{0,100}unknown service"
+                r" runtime\.v1\w{0,10}\.RuntimeService",
+            ),
+        ),
+        waits="node",
     ),
     Failure(
         "home-remote",

@@ -115,7 +115,7 @@ def _change_unit(context: Context, changes: Mapping[str, Sequence[str]], *, forc
             name: _checked(context, name, values, release) for name, values in changes.items()
         }
         configured = {name: values for name, values in (before | checked).items() if values}
-        consequences.report(context, configured, changes)
+        consequences.report(context, before, configured, changes)
         rendered = configuration.render(configured, configuration.command_words(text))
         state, changed = change_drop_in.perform(
             context,

@@ -12,11 +12,15 @@ if TYPE_CHECKING:
     from k3s_rootless.operations.context import Context
     from k3s_rootless.service.drop_ins.configuration import Configuration
 
+_STARGZ = ("stargz",)
 _FORWARDED_BY_TRAEFIK = {"10080": "80", "10443": "443"}
 
 
 def report(
-    context: Context, configured: Configuration, changes: Mapping[str, Sequence[str]]
+    context: Context,
+    before: Configuration,
+    configured: Configuration,
+    changes: Mapping[str, Sequence[str]],
 ) -> None:
     """Report other consequences of a change."""
     for name in changes:
@@ -24,12 +28,8 @@ def report(
         if option is not None and option.note and configured.get(name):
             context.notice(f"{name}: {option.note}")
     _report_logging(context, configured, changes)
-    if "snapshotter" in changes and configured.get("snapshotter") == ("stargz",):
-        context.notice(
-            "snapshotter: stargz pulls images in eStargz format as they are read, and needs"
-            " overlayfs in a user namespace and /dev/fuse; check both after this with:"
-            " k3s-rootless check snapshotter device.fuse"
-        )
+    if "snapshotter" in changes:
+        _report_stargz(context, before, configured)
     disabled = set(configured.get("disable", ()))
     if "disable" in changes:
         for one in disabled - set(options.COMPONENTS):
@@ -47,6 +47,21 @@ def report(
         context.notice(
             f"https-listen-port: K3s also forwards port {inside} of traefik to host port {port},"
             " and does not report the conflict"
+        )
+
+
+def _report_stargz(context: Context, before: Configuration, configured: Configuration) -> None:
+    if configured.get("snapshotter") == _STARGZ:
+        context.notice(
+            "snapshotter: stargz pulls images in eStargz format as they are read, and needs"
+            " overlayfs in a user namespace and /dev/fuse; check both after this with:"
+            " k3s-rootless check snapshotter device.fuse"
+        )
+    elif before.get("snapshotter") == _STARGZ:
+        context.notice(
+            "snapshotter: containerd still reads images that were pulled lazily from their"
+            " registry when it starts, without the settings of registries.yaml; remove them before"
+            " the restart: k3s-rootless k3s crictl rmi IMAGE"
         )
 
 

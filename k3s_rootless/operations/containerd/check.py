@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from k3s_rootless.errors import CommandFailed
-from k3s_rootless.journal.sources import log_file
 from k3s_rootless.node.containerd import forms, settings, validation
 from k3s_rootless.node.containerd.facts import File, Message, Part, Role
+from k3s_rootless.operations.containerd import own_log
 from k3s_rootless.operations.containerd import place as places
-from k3s_rootless.printable import printable
 from k3s_rootless.support.redaction.redact import Redactor
 
 if TYPE_CHECKING:
     from k3s_rootless.operations.containerd.place import Files, Place
     from k3s_rootless.operations.context import Context
 
-_LOG_BYTES = 1024 * 1024
-_MOST_LINES = 5
-_TELLING = re.compile(r"^containerd: |level=fatal|Failure unmarshaling TOML|unknown key in TOML")
 _OLD_PLUGIN = "io.containerd.grpc.v1.cri"
 _OLD_TABLE = re.compile(
     r"^\s*\[\s*plugins\s*\.\s*[\"']io\.containerd\.grpc\.v1\.cri[\"']\s*\.", re.MULTILINE
@@ -66,7 +61,7 @@ def check(context: Context) -> Checked:
     problems = [*_of_texts(files), *_of_containerd(context, files, unknown)]
     unknown += _of_templates(files)
     redactor = Redactor(settings.secrets(settings.merged(files.parts)))
-    lines = tuple(redactor.line(one) for one in _lines(place))
+    lines = tuple(map(redactor.line, own_log.failures(place.log, place.state.started)))
     return Checked(
         place.directory,
         files.parts,
@@ -213,23 +208,6 @@ def _of_toml(file: File) -> Iterator[Problem]:
 
 def _problem(message: Message, path: Path) -> Problem:
     return Problem(message.path or path, message.row, message.text, message.fatal)
-
-
-def _lines(place: Place) -> Iterator[str]:
-    """Return the last lines of containerd's log, since the last start, that show why it failed."""
-    try:
-        start = max(0, place.log.stat().st_size - _LOG_BYTES)
-    except OSError:
-        return
-    kept: deque[str] = deque(maxlen=_MOST_LINES)
-    try:
-        with log_file.Reading(place.log, places.PROGRAM, start=start) as entries:
-            for entry in log_file.since(entries, place.state.started):
-                if _TELLING.search(entry.message):
-                    kept.append(printable(entry.message))
-    except CommandFailed:
-        return
-    yield from kept
 
 
 def _row(text: str, word: str) -> int | None:

@@ -71,7 +71,11 @@ class Files:
 def find(context: Context) -> Place:
     """Return where the running K3s has its files, or its next start. Raises RootlessError."""
     context.require_ordinary_user()
-    state = context.unit(UNIT)
+    return of(context, context.unit(UNIT))
+
+
+def of(context: Context, state: UnitState) -> Place:
+    """Return where the K3s of a unit has its files."""
     data = server_settings.of(context, state).data
     release = unit_files.release_of(state.fragment)
     directory = data / layout.CONTAINERD_CONFIGURATION

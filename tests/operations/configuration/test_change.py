@@ -234,6 +234,18 @@ def test_the_consequences_of_a_change_are_reported(
     assert installed.notices[0].startswith(notice)
 
 
+def test_lazily_pulled_images_outlive_their_snapshotter(installed: ManagedHost) -> None:
+    take(installed, "--snapshotter=stargz")
+    changed(installed, snapshotter="stargz")
+    assert installed.notices[1].startswith("snapshotter: stargz pulls images in eStargz format")
+    installed.events.clear()
+    take(installed, "--snapshotter=native")
+
+    changed(installed, snapshotter="native")
+
+    assert installed.notices[1].startswith("snapshotter: containerd still reads images that were")
+
+
 def test_a_port_of_traefik_is_free_if_traefik_is_disabled(installed: ManagedHost) -> None:
     take(installed, "--disable=traefik", "--https-listen-port=10443")
 

@@ -145,6 +145,33 @@ def test_only_lines_of_this_start_count(context: Context, place: Path, home: Pat
     assert ("containerd: failed to load TOML",) == check.check(context).lines
 
 
+@pytest.mark.parametrize(
+    ("plugin", "reported"),
+    [
+        # containerd 2, seen with K3s v1.36.3
+        (
+            'msg="failed to load plugin" error="no lease" id=io.containerd.grpc.v1.cri',
+            True,
+        ),
+        # containerd 1
+        ('msg="failed to load plugin io.containerd.grpc.v1.cri" error="no lease"', True),
+        (
+            'msg="failed to load plugin io.containerd.snapshotter.v1.devmapper" error="none"',
+            False,
+        ),
+        ('msg="skip loading plugin" error="skip" id=io.containerd.server.v1.debug', False),
+    ],
+)
+def test_only_plugins_that_pods_need_count(
+    context: Context, place: Path, home: Path, plugin: str, *, reported: bool
+) -> None:
+    log = put(home, place.parents[1] / "containerd/containerd.log", "")
+    line = f'time="2026-01-01T00:00:00Z" level=warning {plugin}'
+    log.write_text(f"{line}\n")
+
+    assert ((line,) if reported else ()) == check.check(context).lines
+
+
 def test_a_file_that_is_newer_than_the_last_start_is_named(
     context: Context, place: Path, home: Path
 ) -> None:

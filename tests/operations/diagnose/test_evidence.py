@@ -81,6 +81,22 @@ def test_fuse_needs_a_program_and_a_device(context: Context, tmp_path: Path) -> 
     ] == seen(context, cause("snapshotter-fuse"), with_path(found.parent))
 
 
+def test_the_log_of_containerd_shows_why_it_cannot_run_pods(context: Context) -> None:
+    assert [] == seen(context, cause("containerd-plugin"))
+
+    log = context.paths.data / "agent/containerd/containerd.log"
+    log.parent.mkdir(parents=True)
+    log.write_text(
+        'time="2026-11-28T03:24:56Z" level=warning msg="failed to load plugin"'
+        r' error="unable to load: \"tiny\": x509" id=io.containerd.grpc.v1.cri'
+        "\n"
+    )
+
+    assert ['the log of containerd: unable to load: "tiny": x509'] == seen(
+        context, cause("containerd-plugin")
+    )
+
+
 def test_drop_ins_are_listed(context: Context) -> None:
     state = replace(STATE, drop_ins=(Path("/a/10-x.conf"), Path("/b/20-y.conf")))
     named = "drop-ins of the unit: /a/10-x.conf, /b/20-y.conf"
