@@ -111,7 +111,8 @@ def _edited(
     _remove(copy)
     restart = ""
     if place.state.running:
-        restart = f"the running containerd was started before `{file.path}` was written"
+        action = "removed" if removed else "written"
+        restart = f"the running containerd was started before `{file.path}` was {action}"
     return Edited(
         file.path,
         tuple(problems),
