@@ -89,9 +89,7 @@ def show_plan(report: Report, plan: Plan) -> None:
 def show_rotated(report: Report, rotated: Rotated) -> None:
     """Print the files with new certificates, and where the earlier ones are."""
     if rotated.plan.running:
-        report.answer(f"K3s is ready with {len(rotated.renewed)} new certificates")
-        for name in rotated.renewed:
-            report.answer(f"  {name.removeprefix(_TOP)}")
+        _show_renewed(report, rotated.renewed)
     else:
         report.answer("K3s issues new certificates at its next start: k3s-rootless up")
     if rotated.backup is not None:
@@ -109,12 +107,19 @@ def show_authorities(report: Report, plan: AuthorityPlan) -> None:
 
 def show_replaced(report: Report, done: Replaced) -> None:
     """Print the files with new certificates."""
-    report.answer(f"K3s is ready with {len(done.renewed)} new certificates")
-    for name in done.renewed:
-        report.answer(f"  {name.removeprefix(_TOP)}")
+    _show_renewed(report, done.renewed)
     report.document(authorities.document(done.plan, done))
 
 
 def _show_steps(report: Report, steps: tuple[str, ...]) -> None:
     for number, line in enumerate(steps, 1):
         report.answer(f"{number}. {line}")
+
+
+def _show_renewed(report: Report, names: tuple[str, ...]) -> None:
+    noun = "certificate"
+    if len(names) != 1:
+        noun = "certificates"
+    report.answer(f"K3s is ready with {len(names)} new {noun}")
+    for name in names:
+        report.answer(f"  {name.removeprefix(_TOP)}")
