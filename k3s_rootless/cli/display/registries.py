@@ -92,11 +92,14 @@ def _show_file(report: Report, shown: Shown) -> None:
 
 def _credentials(config: Config) -> str:
     credentials = config.credentials
+    parts = []
     if credentials.username:
-        return f"{credentials.username}, password hidden"
-    if credentials.given:
-        return "token, hidden"
-    return "-"
+        parts.append(credentials.username)
+    if credentials.password:
+        parts.append("password hidden")
+    if credentials.identity:
+        parts.append("token hidden")
+    return ", ".join(parts) or "-"
 
 
 def _tls(config: Config) -> str:
