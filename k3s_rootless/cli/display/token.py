@@ -77,7 +77,8 @@ def show_rotated(report: Report, rotated: Rotated) -> None:
     else:
         ready = "K3s is ready" if rotated.started.ready else "K3s is starting"
         report.answer(f"the token is rotated; {ready}")
-        report.answer("earlier backups need the old token: k3s-rootless token show --reveal")
+        if rotated.plan.kind == "server":
+            report.answer("earlier backups need the old token: k3s-rootless token show --reveal")
     report.document(rotate.document(rotated))
 
 
