@@ -45,7 +45,9 @@ def _parts(manifest: Manifest) -> Iterator[str]:
             "The volumes may be inconsistent, because K3s ran meanwhile: files that belong together"
             " may not match each other"
         )
-    if volumes.changed:
+    if volumes.changed == 1:
+        yield "1 file changed while it was copied"
+    elif volumes.changed:
         yield f"{volumes.changed} files changed while they were copied"
 
 
@@ -76,9 +78,10 @@ def show_verified(report: Report, found: Backup) -> None:
         f" {manifest.origin.node}, K3s {manifest.origin.k3s or 'unknown'}"
     )
     size = byte_size.text(manifest.content)
-    report.answer(
-        f"{len(manifest.entries)} files ({size}); datastore: {_how(manifest)}{_contents(manifest)}"
-    )
+    files = "1 file"
+    if len(manifest.entries) != 1:
+        files = f"{len(manifest.entries)} files"
+    report.answer(f"{files} ({size}); datastore: {_how(manifest)}{_contents(manifest)}")
 
 
 def show_restored(report: Report, done: Restored) -> None:
