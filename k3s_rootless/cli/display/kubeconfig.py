@@ -33,14 +33,16 @@ def show_path(report: Report, located: Located) -> None:
 def show_merged(report: Report, merged: Merged) -> None:
     """Print which file has the context, and how to use it."""
     name, file = merged.name, merged.file
+    verb = "is"
     if not merged.changed:
         report.answer(f"nothing to do: {file} has the context `{name}`")
     elif merged.dry_run:
+        verb = "would be"
         report.answer(f"would merge the context `{name}` ({merged.server}) into {file}")
     else:
         report.answer(f"merged the context `{name}` ({merged.server}) into {file}")
     if merged.current == name:
-        report.answer("it is the current context: kubectl get pods -A")
+        report.answer(f"it {verb} the current context: kubectl get pods -A")
     else:
         report.answer(f"use it with: kubectl --context {shlex.quote(name)} get pods -A")
     if merged.shared:
@@ -76,19 +78,24 @@ def show_removed_with_k3s(report: Report, removed: Removed) -> None:
 
 
 def lines_of(one: RemovedFrom, *, would: bool = False) -> Iterator[str]:
-    """Yield what was removed from a file, and what follows from it."""
-    names = ", ".join(f"`{name}`" for name in one.contexts)
-    does = "removed"
+    """Yield what was removed from a file, or would be, and what follows from it."""
+    does, now, without = "removed", "is", "has no current context now"
+    effect = "used these entries, and does not work any more"
     if would:
-        does = "would remove"
+        does, now, without = "would remove", "would be", "would have no current context then"
+        effect = "uses these entries, and would not work any more"
+    noun = "context"
+    if len(one.contexts) > 1:
+        noun = "contexts"
+    names = ", ".join(f"`{name}`" for name in one.contexts)
     if names:
-        yield f"{does} the context {names} from {one.file}"
+        yield f"{does} the {noun} {names} from {one.file}"
     if one.current:
-        yield f"its current context is `{one.current}` again"
+        yield f"the current context in {one.file} {now} `{one.current}` again"
     elif one.current is not None:
-        yield f"{one.file} has no current context now; set one with: kubectl config use-context"
+        yield f"{one.file} {without}; set one with: kubectl config use-context"
     for name in one.referring:
-        yield f"the context `{name}` in {one.file} used these entries, and does not work any more"
+        yield f"the context `{name}` in {one.file} {effect}"
 
 
 def kept(file: str, name: str) -> str:
