@@ -88,12 +88,11 @@ def show_pruned(report: Report, pruned: Pruned) -> None:
         report.answer(f"{verb} {item.path} ({byte_size.text(item.size)}): {item.reason}")
     for item in pruned.kept:
         report.answer(f"kept {item.path} ({byte_size.text(item.size)}): {item.reason}")
-    if not pruned.removed:
+    if pruned.removed:
+        freed = "would be freed" if pruned.dry_run else "freed"
+        report.answer(f"{byte_size.text(pruned.freed)} {freed}")
+    elif not pruned.problems:
         report.answer("nothing to remove")
-    elif pruned.dry_run:
-        report.answer(f"{byte_size.text(pruned.freed)} would be freed")
-    else:
-        report.answer(f"{byte_size.text(pruned.freed)} freed")
     if report.json_for is None:
         for problem in pruned.problems:
             report.problem(problem, None)
@@ -102,6 +101,9 @@ def show_pruned(report: Report, pruned: Pruned) -> None:
 
 def _show_channels(report: Report, answers: Answers, *, remote: bool) -> None:
     report.answer("")
+    if not answers.channels:
+        report.answer("no channels")
+        return
     if not remote:
         report.answer(f"channels, as known on {answers.date:%Y-%m-%d %H:%M} UTC:")
     offers = [(one.name, _offer(one)) for one in answers.channels]
