@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Console, Group
@@ -75,9 +75,8 @@ class Screen:
         else:
             drawn = Group(*(_whole(cards[at], _MARKS.get(rows[at][0], "")) for at in fitting))
         left = len(rows) - len(fitting)
-        more = [f"and {left} more rows; list all with: k3s-rootless ports"] if left else []
         # The cursor stays on a separate line below.
-        below = [*more, "", *notes, ""]
+        below = [*_more(left), "", *notes, ""]
         self._live.update(Group(drawn, *(_whole(line, "dim") for line in below)), refresh=True)
 
 
@@ -88,6 +87,12 @@ def _latest(news: Sequence[str], columns: int, height: int) -> Sequence[str]:
         len(news),
     )
     return news[first:]
+
+
+def _more(left: int) -> Iterator[str]:
+    if left:
+        rows = "row" if left == 1 else "rows"
+        yield f"and {left} more {rows}; list all with: k3s-rootless ports"
 
 
 def _marked_cards(head: Sequence[str], rows: Sequence[Sequence[str]], columns: int) -> list[str]:
