@@ -31,6 +31,7 @@ KUBECONFIG = Path("/home/alice/.kube/k3s.yaml")
 K3S = "/usr/local/bin/k3s"
 RELEASE = version.parse("v1.33.4+k3s1")
 ADMIN, KUBELET = "server/tls/client-admin.crt", "agent/client-kubelet.crt"
+REPLACE = "replace it with: k3s-rootless certs rotate-ca --path DIRECTORY"
 Captured = pytest.CaptureFixture[str]
 
 
@@ -142,17 +143,11 @@ def test_a_row_is_stacked_on_a_narrow_terminal() -> None:
         ),
         (
             {"certificates": (of_authority(-1),)},
-            (
-                "the authority server-ca.crt (O=k3s) has expired on 2026-11-26; replace it with:"
-                " k3s-rootless certs rotate-ca --path DIRECTORY"
-            ),
+            f"the authority server-ca.crt (O=k3s) has expired on 2026-11-26; {REPLACE}",
         ),
         (
             {"certificates": (of_authority(300),)},
-            (
-                "the authority server-ca.crt (O=k3s) ends on 2027-09-23; replace it with:"
-                " k3s-rootless certs rotate-ca --path DIRECTORY"
-            ),
+            f"the authority server-ca.crt (O=k3s) ends on 2027-09-23; {REPLACE}",
         ),
         (
             {"backups": (DATA / "server/tls-1795780000", DATA / "server/tls-1795822337")},
