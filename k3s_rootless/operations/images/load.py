@@ -146,6 +146,6 @@ def _warnings(names: Iterable[str], unnamed: int) -> Iterator[str]:
             )
     if unnamed:
         yield (
-            f"{unnamed} of the images have no name of their own; containerd calls them"
-            " import-DATE, see: k3s-rootless images list"
+            f"images without a name of their own: {unnamed}; containerd calls them import-DATE,"
+            " see: k3s-rootless images list"
         )

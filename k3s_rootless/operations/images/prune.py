@@ -61,8 +61,8 @@ def _require_consent(found: tuple[Image, ...], ask: Ask) -> None:
     names = ", ".join(one.text for one in found)
     consent.require(
         ask,
-        f"Remove {len(found)} images without a container ({names})? K3s must pull or import them"
-        " again when a Pod needs them.",
+        f"Remove the images without a container: {names}? K3s must pull or import them again when"
+        " a Pod needs them.",
         unanswered="cannot ask for confirmation without a terminal",
         hint="remove them without a question: k3s-rootless images prune --yes",
         refused="no image was removed: the removal was not confirmed",
