@@ -26,6 +26,24 @@ FAILURES = (
         (sign(": ", r"^(?P<what>(?:panic|fatal error): .{1,300})"),),
     ),
     Failure(
+        "lease-lost",
+        "K3s was too slow to renew a lease, and exited",
+        "its components keep leases in the datastore, and exit if they cannot renew one within ten"
+        " seconds: the disk or the processor was busy, or the host was suspended; systemd starts"
+        " K3s again",
+        user(
+            "wait for the next start; if it happens often, stop other programs that use the disk or"
+            " the processor, or use a data directory on a faster disk",
+            "k3s-rootless status",
+            "k3s-rootless check host.processors host.memory",
+        ),
+        (
+            sign("eaderelection lost", r'"[Ll]eaderelection lost(?:/stopped)?"'),
+            sign("leaderelection lost for", r"leaderelection lost for [\w.-]{1,100}"),
+        ),
+        weight=Weight.SURVIVED,
+    ),
+    Failure(
         "inotify",
         "a limit of this user is reached: inotify instances or watches",
         "by default, all programs of a user share 128 inotify instances; `too many open files`"
