@@ -141,6 +141,8 @@ UNMOUNT = (
     "for place in /usr/sbin /sbin /usr/bin; do program=$place/mount.fuse3; "
     "test ! -e $program.away || mv $program.away $program; done"
 )
+_UNTRUSTED = 'Get "https://registry:5000/v2/": x509: certificate signed by unknown authority'
+_LOST = 'E1128 03:36:50.342405      31 server.go:326] "Leaderelection lost"'
 SUBUID = "cp /etc/subuid /etc/subuid.kept"
 SUBIDS_BACK = "cp /etc/subuid.kept /etc/subuid; echo alice:100000:65536 > /etc/subgid"
 CONFIG = "/etc/rancher/k3s/config.yaml"
@@ -337,6 +339,30 @@ CASES = (
         "administrator",
         observed="/dev/fuse: perm",
         waiting_log="snapshotter cannot be enabled",
+    ),
+    Case(
+        "containerd-plugin",
+        "a lazily pulled image is not readable in its registry",
+        order(containerd_error=f"failed to restore remote snapshot: {_UNTRUSTED}"),
+        both(order(), user(f"systemctl --user restart {UNIT.name}")),
+        "user",
+        observed=f"the log of containerd: failed to restore remote snapshot: {_UNTRUSTED}",
+        end_simulation=order(),
+        manual_reason="the command opens an editor",
+        waiting_log="Waiting for containerd startup",
+        machines=LAB,
+        not_in_ways=True,
+    ),
+    Case(
+        "lease-lost",
+        "the scheduler cannot renew its lease",
+        exits_with(_LOST, raw=True),
+        order(),
+        "user",
+        title="too slow to renew a lease",
+        end_simulation=order(),
+        machines=LAB,
+        not_in_ways=True,
     ),
     Case(
         "cgroup-evacuation",

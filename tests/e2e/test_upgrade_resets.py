@@ -33,6 +33,8 @@ def seconds(vm: Vm, kept: set[str]) -> float:
     tool("release", "use", OLD).check_returncode()
     tool("linger", "on").check_returncode()
     tool.up().check_returncode()
+    # K3s does not sync its certificates; the kernel writes them to the disk within half a minute.
+    vm.root("sync").check_returncode()
     vm.save(STATE)
     begun = time.monotonic()
     tool("upgrade", NEW, "--yes").check_returncode()

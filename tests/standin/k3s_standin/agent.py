@@ -11,7 +11,7 @@ import platform
 import re
 import socket
 
-from . import kept, kernel, objects, pulls, settings
+from . import containerd, kept, kernel, objects, pulls, settings
 from .cluster import Object
 from .flags import Flags
 from .journal import Fatal, klog
@@ -51,6 +51,8 @@ class Agent:
             self._validate_cgroups()
         if self._orders.check_snapshotter:
             self._wait_for_snapshotter()
+        if self._orders.containerd_error is not None:
+            self._wait_for_containerd(self._orders.containerd_error)
         self._story.kubelet(self._name)
         self._sleep(self._orders.node_delay)
         self._wait_for_a_name()
@@ -87,6 +89,16 @@ class Agent:
                 )
             else:
                 self._context.journal.error(f"Failed to configure agent: {error}")
+            self._sleep(_RETRY)
+
+    def _wait_for_containerd(self, error: str) -> None:
+        """Repeat forever, as a real K3s v1.36.3 does."""
+        containerd.write_failure(self._flags.data_dir, error)
+        while True:
+            self._context.journal.info(
+                "Waiting for containerd startup: rpc error: code = Unimplemented desc = unknown"
+                " service runtime.v1.RuntimeService"
+            )
             self._sleep(_RETRY)
 
     def _wait_for_a_name(self) -> None:

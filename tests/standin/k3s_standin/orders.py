@@ -61,6 +61,8 @@ Faults
                         "signal": 9 the server ends by that signal, without a line
     panic               0: after `panic_after` (1.0), write a Go panic with this many lines and
                         exit with 2
+    containerd_error    null: containerd's CRI plugin does not load, because of this; K3s waits for
+                        it forever
     hang_api            false: accept connections and never answer
     hang_api_after      null: the same from that time on
     freeze_after        null: the server stops (SIGSTOP) after this time; SIGTERM then has no
@@ -119,6 +121,7 @@ class Orders:
     enforce_controllers: bool = True
     controllers: str | None = None
     check_snapshotter: bool = True
+    containerd_error: str | None = None
     check_copy_up: bool = True
     node_ready: bool = True
     pull: str | None = None
