@@ -19,9 +19,18 @@ REGISTRIES = "private-registry"
 
 
 def outdated(state: UnitState, settings: Settings) -> str:
-    """Return why a running K3s must restart to read these files; empty if it has read them."""
+    """Return why a running K3s must restart to read these files; empty if it has read them.
+
+    Without its agent, K3s does not read them.
+    """
+    if settings.agentless:
+        return ""
     registries = namespace_paths.on_host(settings.value(REGISTRIES).text, settings.data)
-    return newer(state, registries) or _newer_of_containerd(state, settings.data)
+    reason = ""
+    # Another path is relative to a directory that only K3s knows.
+    if registries.is_absolute():
+        reason = newer(state, registries)
+    return reason or _newer_of_containerd(state, settings.data)
 
 
 def newer(state: UnitState, path: Path) -> str:

@@ -64,10 +64,11 @@ def test_files_that_were_written_after_the_start(
     assert expected == node_files.outdated(STATE, settings(tmp_path / "k3s"))
 
 
-def test_a_stopped_k3s_has_read_nothing(tmp_path: Path) -> None:
+def test_a_k3s_that_is_stopped_or_has_no_agent_need_not_restart(tmp_path: Path) -> None:
     write(tmp_path / "k3s" / REGISTRIES)
 
     assert "" == node_files.outdated(STOPPED, settings(tmp_path / "k3s"))
+    assert "" == node_files.outdated(STATE, settings(tmp_path / "k3s", "--disable-agent"))
 
 
 def test_without_these_files_there_is_nothing_to_read(tmp_path: Path) -> None:
@@ -79,6 +80,16 @@ def test_the_registries_can_be_in_another_file(tmp_path: Path) -> None:
     found = settings(tmp_path / "k3s", f"--private-registry={path}")
 
     assert str(path) in node_files.outdated(STATE, found)
+
+
+def test_a_relative_path_of_the_registries_is_unknown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "registries.yaml")
+    monkeypatch.chdir(tmp_path)
+    found = settings(tmp_path / "k3s", "--private-registry=registries.yaml")
+
+    assert "" == node_files.outdated(STATE, found)
 
 
 @pytest.mark.parametrize(("release", "reported"), [(RELEASE, False), ("v1.36.3+k3s1", True)])
