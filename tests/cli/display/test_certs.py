@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -23,7 +22,7 @@ from k3s_rootless.operations.certificates.authorities import Replaced
 from k3s_rootless.operations.certificates.listing import Listed
 from k3s_rootless.operations.certificates.rotate import Plan, Rotated
 from k3s_rootless.service.plan.steps import RotateCertificates
-from tests.cli.display import narrow
+from tests.cli.display import documents, narrow
 
 NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
 DATA = Path("/home/alice/.rancher/k3s")
@@ -247,5 +246,4 @@ def test_json_is_one_document(
 ) -> None:
     show(Report(json_for=name), result)
 
-    document = json.loads(capsys.readouterr().out)
-    assert (f"k3s-rootless/{name}/v1", []) == (document["schema"], document["errors"])
+    documents.require_one(capsys.readouterr().out, name)

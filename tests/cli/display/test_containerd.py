@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -20,7 +19,7 @@ from k3s_rootless.operations.containerd.check import Checked, Problem
 from k3s_rootless.operations.containerd.edit import Edited
 from k3s_rootless.operations.containerd.runtime_class import Written
 from k3s_rootless.operations.containerd.show import Row, Shown
-from tests.cli.display import narrow
+from tests.cli.display import documents, narrow
 
 DIRECTORY = Path("/home/alice/.rancher/k3s/agent/etc/containerd")
 RENDERED = File(DIRECTORY / "config.toml", 'version = 3\nroot = "/data"\n')
@@ -197,5 +196,4 @@ def test_json_is_one_document(
 ) -> None:
     show(Report(json_for=name), result)
 
-    document = json.loads(capsys.readouterr().out)
-    assert (f"k3s-rootless/{name}/v1", []) == (document["schema"], document["errors"])
+    documents.require_one(capsys.readouterr().out, name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -16,6 +15,7 @@ from k3s_rootless.operations.encryption.change import Changed
 from k3s_rootless.operations.encryption.plan import AGAIN, RESTART, SET_FLAG, Plan
 from k3s_rootless.operations.encryption.record import Change, Goal
 from k3s_rootless.operations.encryption.status import Shown
+from tests.cli.display import documents
 
 ENABLED = encryption_state(
     {
@@ -123,5 +123,4 @@ def test_json_is_one_document(
 ) -> None:
     show(Report(json_for=name), result)
 
-    document = json.loads(capsys.readouterr().out)
-    assert (f"k3s-rootless/{name}/v1", []) == (document["schema"], document["errors"])
+    documents.require_one(capsys.readouterr().out, name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from k3s_rootless.errors import RootlessError
 from k3s_rootless.operations.kubeconfig.merge import Merged
 from k3s_rootless.operations.kubeconfig.removed import Removed, RemovedFrom
 from k3s_rootless.operations.kubeconfig.show import Located, Shown, redacted
+from tests.cli.display import documents
 
 FILE = Path("/home/alice/.kube/config")
 SERVER = "https://127.0.0.1:6443"
@@ -176,5 +176,4 @@ def test_json_is_one_document(
 ) -> None:
     show(Report(json_for=name), result)
 
-    document = json.loads(capsys.readouterr().out)
-    assert (f"k3s-rootless/{name}/v1", []) == (document["schema"], document["errors"])
+    documents.require_one(capsys.readouterr().out, name)

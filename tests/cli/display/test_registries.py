@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +16,7 @@ from k3s_rootless.node.registries.facts import Config, Mirror, Problem, Reply, S
 from k3s_rootless.operations.registries.change import Changed
 from k3s_rootless.operations.registries.check import Checked, Result
 from k3s_rootless.operations.registries.show import Row, Shown
-from tests.cli.display import narrow
+from tests.cli.display import documents, narrow
 
 INSIDE = "/etc/rancher/k3s/registries.yaml"
 PATH = Path(f"/home/alice/.rancher/k3s{INSIDE}")
@@ -209,6 +208,5 @@ def test_json_is_one_document_without_secrets(
     show(Report(json_for=name), result)
 
     out = capsys.readouterr().out
-    document = json.loads(out)
-    assert (f"k3s-rootless/{name}/v1", []) == (document["schema"], document["errors"])
+    documents.require_one(out, name)
     assert "hunter2" not in out

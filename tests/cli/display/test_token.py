@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -25,7 +24,7 @@ from k3s_rootless.operations.token.record import Earlier, Rotation
 from k3s_rootless.operations.token.rotate import Rotated
 from k3s_rootless.operations.token.show import Shown, Token
 from k3s_rootless.user_file import UserFile
-from tests.cli.display import narrow
+from tests.cli.display import documents, narrow
 
 DATA = Path("/home/alice/.rancher/k3s")
 CONFIG = Path("/home/alice/.config/k3s/config.yaml")
@@ -197,6 +196,5 @@ def test_json_is_one_document_without_secrets(
     show(Report(json_for=name), result)
 
     out = capsys.readouterr().out
-    document = json.loads(out)
-    assert (f"k3s-rootless/{name}/v1", []) == (document["schema"], document["errors"])
+    documents.require_one(out, name)
     assert [] == [one for one in (SECRET, OLD, "s3cret", BOOTSTRAP.text) if one in out]
