@@ -71,10 +71,8 @@ def reset(context: Context, request: Request, ask: Ask) -> Done:
         withdraw(context, cluster)
         here = surroundings.read(context, manager)
         found = reset_plan.read(context, here, request)
-        if not found.changes:
-            return Done(found, None, None)
         backup = None
-        if not found.unfinished:
+        if found.changes and not found.unfinished:
             if not request.yes:
                 _require_consent(found, ask)
             _require_no_leftovers(context, found.data, cluster)
@@ -83,7 +81,14 @@ def reset(context: Context, request: Request, ask: Ask) -> Done:
 
 
 def perform(context: Context, found: Plan, backup: Path | None, cluster: Cluster) -> Done:
-    """Stop K3s, move its files away, start it, and remove the files."""
+    """Stop K3s, move its files away, start it, and remove the files.
+
+    Without files, only wait for a running K3s: an interrupted reset can have just started it.
+    """
+    if not found.changes:
+        if found.running:
+            cluster.wait()
+        return Done(found, None, None)
     file = context.paths.transaction
     # A signal is handled when K3s runs again: the moves take no time.
     with interruption.delayed():

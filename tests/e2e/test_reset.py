@@ -124,7 +124,8 @@ def test_a_killed_reset_is_finished_by_the_next_one(quick_tool: Tool) -> None:
         done = quick_tool("reset", "--yes", "--no-backup")
 
         assert 0 == done.returncode, done.stderr
-        assert quick_tool.json("status")["ready"]
+        status = quick_tool.json("status")
+        assert status["ready"], (done.stdout, done.stderr, status)
         assert not exists(quick_tool, DATA / "storage/pvc")
         assert not exists(quick_tool, DATA / ".k3s-rootless-reset")
         assert not exists(quick_tool, RECORD)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -93,6 +94,20 @@ def test_a_running_k3s_gets_an_empty_cluster(context: Context, data: Path) -> No
     assert not done.problem
     assert done.removal
     assert done.removal.removed > 8
+
+
+def test_a_k3s_that_was_just_started_with_an_empty_cluster_is_waited_for(
+    context: Context, data: Path
+) -> None:
+    cluster = Cluster(context, data)
+    empty = replace(plan(data), content=emptying.Content(()))
+
+    running = reset.perform(context, empty, None, cluster)
+    stopped = reset.perform(context, replace(empty, running=False), None, cluster)
+
+    assert ["wait"] == cluster.calls
+    assert [None, None] == [running.removal, stopped.removal]
+    assert "storage" in {path.name for path in data.iterdir()}
 
 
 def test_a_host_on_which_only_k3s_has_a_namespace_with_privileges(

@@ -29,10 +29,10 @@ def show_plan(report: Report, plan: Plan) -> None:
 def show(report: Report, done: Done) -> None:
     """Show the result of a reset."""
     plan = done.plan
-    if not plan.changes:
-        report.answer(_NOTHING.format(plan.data))
-    elif plan.running:
+    if plan.running:
         report.answer("the cluster is empty; K3s is ready")
+    elif not plan.changes:
+        report.answer(_NOTHING.format(plan.data))
     else:
         report.answer("the cluster is empty; start K3s with: k3s-rootless up")
     if done.backup is not None:
