@@ -13,7 +13,6 @@ from k3s_rootless.node.containerd import forms, settings, validation
 from k3s_rootless.node.containerd.facts import File, Message, Part, Role
 from k3s_rootless.operations.containerd import own_log
 from k3s_rootless.operations.containerd import place as places
-from k3s_rootless.support.redaction.redact import Redactor
 
 if TYPE_CHECKING:
     from k3s_rootless.operations.containerd.place import Files, Place
@@ -60,15 +59,13 @@ def check(context: Context) -> Checked:
     unknown: list[str] = []
     problems = [*_of_texts(files), *_of_containerd(context, files, unknown)]
     unknown += _of_templates(files)
-    redactor = Redactor(settings.secrets(settings.merged(files.parts)))
-    lines = tuple(map(redactor.line, own_log.failures(place.log, place.state.started)))
     return Checked(
         place.directory,
         files.parts,
         tuple(dict.fromkeys(problems)),
         tuple(unknown),
         place.log,
-        lines,
+        own_log.failures(files),
         place.program is not None,
     )
 

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Iterator
-from datetime import datetime
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from k3s_rootless.errors import CommandFailed
 from k3s_rootless.journal.sources import log_file
+from k3s_rootless.node.containerd import settings
+from k3s_rootless.operations.containerd.place import PROGRAM
 from k3s_rootless.printable import printable
+from k3s_rootless.support.redaction.redact import Redactor
+
+if TYPE_CHECKING:
+    from k3s_rootless.operations.containerd.place import Files, Place
 
 _LOG_BYTES = 1024 * 1024
 _MOST_LINES = 5
-_PROGRAM = "containerd"
 _ERROR = re.compile(r'\berror="(?P<text>(?:[^"\\]|\\.)*)"')
 _FAILURE = re.compile(
     r"^containerd: |level=fatal|Failure unmarshaling TOML|unknown key in TOML"
@@ -23,24 +26,29 @@ _FAILURE = re.compile(
 )
 
 
-def failures(path: Path, started: datetime | None) -> Iterator[str]:
-    """Yield the last lines since a start of K3s that show a failure; none if there is no log.
+def failures(files: Files) -> tuple[str, ...]:
+    """Return the last lines since the start of K3s that show a failure; none if there is no log.
 
-    The lines can contain secrets of the configuration.
+    Secrets of the configuration are replaced.
     """
-    try:
-        start = max(0, path.stat().st_size - _LOG_BYTES)
-    except OSError:
-        return
+    redactor = Redactor(settings.secrets(settings.merged(files.parts)))
+    return tuple(map(redactor.line, _failures(files.place)))
+
+
+def _failures(place: Place) -> deque[str]:
     kept: deque[str] = deque(maxlen=_MOST_LINES)
     try:
-        with log_file.Reading(path, _PROGRAM, start=start) as entries:
-            for entry in log_file.since(entries, started):
+        start = max(0, place.log.stat().st_size - _LOG_BYTES)
+    except OSError:
+        return kept
+    try:
+        with log_file.Reading(place.log, PROGRAM, start=start) as entries:
+            for entry in log_file.since(entries, place.state.started):
                 if _FAILURE.search(entry.message):
                     kept.append(printable(entry.message))
     except CommandFailed:
-        return
-    yield from kept
+        return deque()
+    return kept
 
 
 def reason(line: str) -> str:

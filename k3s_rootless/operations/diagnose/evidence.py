@@ -222,15 +222,11 @@ def _open_result(name: str, result: Observed[int]) -> str:
 
 def _containerd(_cause: Cause, state: UnitState, context: Context) -> Iterator[str]:
     # Imported here: few causes are in the log of containerd.
-    from k3s_rootless.node.containerd import settings
     from k3s_rootless.operations.containerd import own_log, place
-    from k3s_rootless.support.redaction.redact import Redactor
 
-    found = place.of(context, state)
-    redactor = Redactor(settings.secrets(settings.merged(place.read(found).parts)))
-    lines = list(own_log.failures(found.log, state.started))
-    for line in lines[-1:]:
-        yield f"the log of containerd: {redactor.line(own_log.reason(line))}"
+    lines = own_log.failures(place.read(place.of(context, state)))
+    if lines:
+        yield f"the log of containerd: {own_log.reason(lines[-1])}"
 
 
 _Reader = Callable[["Cause", "UnitState", "Context"], Iterator[str]]
