@@ -46,18 +46,19 @@ def newer(state: UnitState, path: Path) -> str:
         return ""
     if not pending_changes.outdated(state.started, written):
         return ""
-    return f"the running K3s was started before `{path}` was written"
+    return pending_changes.started_before(path)
 
 
 def _newer_of_containerd(state: UnitState, data: Path) -> str:
     directory = data / layout.CONTAINERD_CONFIGURATION
-    found = {path: newer(state, path) for path in directory.glob("*.toml.d/*.toml")}
-    found |= {path: newer(state, path) for path in directory.glob("*.toml.tmpl")}
-    if not any(found.values()):
+    existing = (*directory.glob("*.toml.tmpl"), *directory.glob("*.toml.d/*.toml"))
+    if not any(newer(state, path) for path in existing):
         return ""
     # Imported here: few hosts have such a file.
     from k3s_rootless.node.containerd import files, forms
 
-    parts = forms.parts(files.read(directory), unit_files.release_of(state.fragment))
-    reasons = [found.get(part.file.path, "") for part in parts if part.read]
+    found = files.read(directory)
+    unread = forms.newer(found, forms.parts(found, unit_files.release_of(state.fragment)))
+    # A K3s that is just starting has not rendered the configuration yet.
+    reasons = (newer(state, path) for path in unread)
     return next(filter(None, reasons), "")

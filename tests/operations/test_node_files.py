@@ -32,6 +32,12 @@ def write(path: Path, *, seconds: float = 60) -> Path:
     return path
 
 
+@pytest.fixture(autouse=True)
+def rendered(tmp_path: Path) -> Path:
+    """Render the configuration of containerd, as K3s does some seconds after its start."""
+    return write(tmp_path / "k3s" / CONTAINERD / "config.toml", seconds=5)
+
+
 def unit_of(release: str, tmp_path: Path) -> UnitState:
     fragment = tmp_path / "k3s-rootless.service"
     about = "K3s for this user, without root. Written by k3s-rootless for K3s"
@@ -69,6 +75,15 @@ def test_a_k3s_that_is_stopped_or_has_no_agent_need_not_restart(tmp_path: Path) 
 
     assert "" == node_files.outdated(STOPPED, settings(tmp_path / "k3s"))
     assert "" == node_files.outdated(STATE, settings(tmp_path / "k3s", "--disable-agent"))
+
+
+def test_a_k3s_that_has_not_rendered_the_configuration_yet_reads_it(
+    tmp_path: Path, rendered: Path
+) -> None:
+    write(rendered, seconds=-600)
+    write(tmp_path / "k3s" / CONTAINERD / "config-v3.toml.d/user.toml", seconds=-60)
+
+    assert "" == node_files.outdated(STATE, settings(tmp_path / "k3s"))
 
 
 def test_without_these_files_there_is_nothing_to_read(tmp_path: Path) -> None:

@@ -7,13 +7,15 @@ of version 3), b51167a99 (drop-ins) and 546dc247a (template "base").
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from k3s_rootless.k3s.features import Since
 from k3s_rootless.node.containerd.facts import Form, Found, Part, Role
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from k3s_rootless.k3s.version import Version
     from k3s_rootless.node.containerd.facts import File
 
@@ -64,6 +66,18 @@ def parts(found: Found, release: Version | None) -> tuple[Part, ...]:
     listed += _templates(found, chosen, release)
     listed += _drop_ins(found, chosen, release)
     return tuple(listed)
+
+
+def newer(found: Found, parts: Iterable[Part]) -> tuple[Path, ...]:
+    """Return the files that were written after K3s has rendered the configuration at its start."""
+    rendered = found.rendered
+    if rendered is None:
+        return ()
+    return tuple(
+        one.file.path
+        for one in parts
+        if one.read and one.role is not Role.RENDERED and one.file.modified > rendered.modified
+    )
 
 
 def _templates(found: Found, chosen: Form, release: Version | None) -> Iterator[Part]:

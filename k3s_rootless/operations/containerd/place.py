@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from k3s_rootless import trust
 from k3s_rootless.k3s import layout
 from k3s_rootless.node.containerd import files, forms
-from k3s_rootless.node.containerd.facts import Form, Found, Part, Role
+from k3s_rootless.node.containerd.facts import Form, Found, Part
 from k3s_rootless.operations import server_settings
 from k3s_rootless.operations.node import surroundings
 from k3s_rootless.paths import UNIT
@@ -58,14 +58,7 @@ class Files:
     @property
     def newer(self) -> tuple[Path, ...]:
         """The files that K3s and containerd read at the next start only."""
-        rendered = self.found.rendered
-        if rendered is None:
-            return ()
-        return tuple(
-            one.file.path
-            for one in self.parts
-            if one.read and one.role is not Role.RENDERED and one.file.modified > rendered.modified
-        )
+        return forms.newer(self.found, self.parts)
 
 
 def find(context: Context) -> Place:

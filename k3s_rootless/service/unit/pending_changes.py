@@ -72,13 +72,13 @@ def pending(
         found.append(Pending("restart", "the running K3s was started before that change", _RESTART))
     else:
         newer = [part for part in parts if outdated(state.started, part.written)]
-        found += [
-            Pending(
-                "restart", f"the running K3s was started before `{part.path}` was written", _RESTART
-            )
-            for part in newer
-        ]
+        found += [Pending("restart", started_before(part.path), _RESTART) for part in newer]
     return tuple(found)
+
+
+def started_before(path: Path) -> str:
+    """Return the cause of a restart for a file that is newer than the running K3s."""
+    return f"the running K3s was started before `{path}` was written"
 
 
 def changed_since(variables: Sequence[str]) -> str:
