@@ -22,6 +22,7 @@ from k3s_rootless.journal.catalogue import (
     ports,
     runtime,
     session,
+    snapshotter,
     storage,
 )
 from k3s_rootless.journal.catalogue.entry import Failure, Sign, Weight
@@ -33,6 +34,7 @@ CATALOGUE: tuple[Failure, ...] = (
     *cgroups.FAILURES,
     *ports.FAILURES,
     *network.FAILURES,
+    *snapshotter.FAILURES,
     *storage.FAILURES,
     *runtime.FAILURES,
 )
