@@ -83,10 +83,12 @@ def reset(context: Context, request: Request, ask: Ask) -> Done:
 def perform(context: Context, found: Plan, backup: Path | None, cluster: Cluster) -> Done:
     """Stop K3s, move its files away, start it, and remove the files.
 
-    Without files, only wait for a running K3s: an interrupted reset can have just started it.
+    Without files, only start K3s if an interrupted command has stopped it, and wait for it: an
+    interrupted reset can have just started it.
     """
     if not found.changes:
         if found.running:
+            _start(cluster)
             cluster.wait()
         return Done(found, None, None)
     file = context.paths.transaction
@@ -98,8 +100,8 @@ def perform(context: Context, found: Plan, backup: Path | None, cluster: Cluster
             with beside.reported("reset the cluster"):
                 records.advance(file, record, Phase.PLACED)
         cluster.release()
-        if found.running and not cluster.is_running():
-            cluster.start()
+        if found.running:
+            _start(cluster)
     within = cluster.volume_access()
     ready = found.running and within.needs_k3s
     if ready:
@@ -147,7 +149,12 @@ def withdraw(context: Context, cluster: Cluster) -> None:
     cluster.release()
     emptying.discard(record.data)
     replacement.close(context.paths.transaction)
-    if record.running and not cluster.is_running():
+    if record.running:
+        _start(cluster)
+
+
+def _start(cluster: Cluster) -> None:
+    if not cluster.is_running():
         cluster.start()
 
 
@@ -214,8 +221,8 @@ def _put_back(context: Context, found: Plan, cluster: Cluster) -> None:
     with suppress(RootlessError):
         cluster.release()
     try:
-        if found.running and not cluster.is_running():
-            cluster.start()
+        if found.running:
+            _start(cluster)
     except RootlessError as error:
         context.notice(f"K3s is stopped, and cannot be started again: {error.message}")
 

@@ -106,6 +106,9 @@ def test_a_k3s_that_was_just_started_with_an_empty_cluster_is_waited_for(
     stopped = reset.perform(context, replace(empty, running=False), None, cluster)
 
     assert ["wait"] == cluster.calls
+    cluster.running = False
+    reset.perform(context, empty, None, cluster)
+    assert ["wait", "start", "wait"] == cluster.calls
     assert [None, None] == [running.removal, stopped.removal]
     assert "storage" in {path.name for path in data.iterdir()}
 
