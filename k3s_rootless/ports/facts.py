@@ -215,8 +215,8 @@ class PortMap:
 
     `internal` counts the Services that K3s keeps inside the cluster (ClusterIP, NodePort and the
     like); None if the Services could not be read. `node_ports` counts the NodePort Services among
-    them that have no row. `unread` holds name and reason of each source
-    that could not be read. `starting` is true if K3s has not forwarded its API server's port yet.
+    them that have no row. `unread` holds name and reason of each source that could not be read.
+    `starting` is true if K3s has not forwarded its API server's port yet.
     """
 
     rows: tuple[Exposure, ...]

@@ -79,10 +79,14 @@ def show_removed_with_k3s(report: Report, removed: Removed) -> None:
 
 def lines_of(one: RemovedFrom, *, would: bool = False) -> Iterator[str]:
     """Yield what was removed from a file, or would be, and what follows from it."""
-    does, now, without = "removed", "is", "has no current context now"
+    does = "removed"
+    now = "is"
+    without = "has no current context now"
     effect = "used these entries, and does not work any more"
     if would:
-        does, now, without = "would remove", "would be", "would have no current context then"
+        does = "would remove"
+        now = "would be"
+        without = "would have no current context then"
         effect = "uses these entries, and would not work any more"
     noun = "context"
     if len(one.contexts) > 1:

@@ -26,10 +26,11 @@ About = Mapping["Question", tuple["Exposure", ...]]
 class Answer:
     """The result of `ports`; `rows` are those that match the questions, or all rows.
 
-    `unread` contains the name and the reason of each source that could not be read, `notices` the
-    lines about them. `starting` is True if K3s is still starting. `exposed` is the number of
-    forwards that are reachable from the network, `advice` is how to prevent that. Each of the
-    `explanations` answers one question.
+    `node_ports` is the number of NodePort Services that the rows leave out. `unread` contains the
+    name and the reason of each source that could not be read, `notices` the lines about them.
+    `starting` is True if K3s is still starting. `exposed` is the number of forwards that are
+    reachable from the network, `advice` is how to prevent that. Each of the `explanations` answers
+    one question.
     """
 
     rows: tuple[Exposure, ...]

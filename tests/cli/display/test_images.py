@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +15,7 @@ from k3s_rootless.node.images.facts import Image
 from k3s_rootless.operations.images.load import Imported
 from k3s_rootless.operations.images.preload import Preloaded
 from k3s_rootless.operations.images.prune import Pruned
-from tests.cli.display import narrow
+from tests.cli.display import documents, narrow
 
 APP = Image("sha256:1", ("docker.io/library/app:1",), 2**20)
 UNNAMED = Image("sha256:2", (), 512)
@@ -126,5 +125,4 @@ def test_json_is_one_document_and_no_other_text(
 ) -> None:
     show(Report(json_for=name), result)
 
-    out, err = capsys.readouterr()
-    assert (f"k3s-rootless/{name}/v1", "") == (json.loads(out)["schema"], err)
+    documents.require_only(capsys, name)
