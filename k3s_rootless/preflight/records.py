@@ -149,11 +149,24 @@ class Storage:
 
 
 @dataclass(frozen=True, slots=True)
+class UnreadLimit:
+    """A limit of the unit on disk that systemd has not read yet.
+
+    `value` is as in `Unit.limits`; Unknown if it depends on the user manager. `file` is the file
+    that sets it, empty if the limit was removed.
+    """
+
+    value: Observed[int | None]
+    file: str
+
+
+@dataclass(frozen=True, slots=True)
 class Unit:
     """The unit as systemd knows it; `load_state` is `not-found` if there is none.
 
     `argv` is the argument list of ExecStart. `limits` maps the property of each resource limit to a
-    number, or to None if there is no limit.
+    number, or to None if there is no limit. `unread` are the limits that systemd will read from
+    changed files before the next start, where they differ.
     """
 
     load_state: str
@@ -166,6 +179,7 @@ class Unit:
     environment: Mapping[str, str] = field(default_factory=dict)
     argv: tuple[str, ...] = ()
     limits: Mapping[str, int | None] = field(default_factory=dict)
+    unread: Mapping[str, UnreadLimit] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

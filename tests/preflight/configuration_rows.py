@@ -27,6 +27,7 @@ from k3s_rootless.preflight.records import (
     Target,
     Token,
     Unit,
+    UnreadLimit,
 )
 from tests.preflight.row import FAIL, PASS, UNKNOWN, USER, WARN, Row, row
 from tests.strategies import HOST, NOW, k3s, version
@@ -341,14 +342,13 @@ def _limited(
     expected: str,
     fixable_by: FixableBy | None,
     limits: Mapping[str, int | None],
+    unread: Mapping[str, UnreadLimit] | None = None,
+    active_state: str = "inactive",
 ) -> Row:
-    return row(
-        check,
-        verdict,
-        expected,
-        fixable_by,
-        unit=Known(Unit("loaded", delegate=True, limits=limits), "systemd"),
+    unit = Unit(
+        "loaded", active_state=active_state, delegate=True, limits=limits, unread=unread or {}
     )
+    return row(check, verdict, expected, fixable_by, unit=Known(unit, "systemd"))
 
 
 _MIB = 2**20
@@ -364,5 +364,39 @@ LIMITS = (
     _limited("unit.files", FAIL, "LimitNOFILE is 64", USER, {"LimitNOFILE": 64}),
     _limited("unit.files", WARN, "too many open files", USER, {"LimitNOFILE": 1024}),
     _limited("unit.files", PASS, "4096", None, {"LimitNOFILE": 4096}),
+    _limited(
+        "unit.memory",
+        FAIL,
+        "MemoryMax is 100 MiB at the next start; the running K3s has no limit",
+        USER,
+        {"MemoryMax": None},
+        {"MemoryMax": UnreadLimit(Known(100 * _MIB), "/a.conf")},
+        "active",
+    ),
+    _limited(
+        "unit.tasks",
+        PASS,
+        "no limit at the next start; the loaded unit has 24",
+        None,
+        {"TasksMax": 24},
+        {"TasksMax": UnreadLimit(Known(None), "")},
+    ),
+    # The value is systemd's default, and no file has set it.
+    _limited(
+        "unit.tasks",
+        PASS,
+        "4915",
+        None,
+        {"TasksMax": 4915},
+        {"TasksMax": UnreadLimit(Known(None), "")},
+    ),
+    _limited(
+        "unit.files",
+        UNKNOWN,
+        "systemd has not read /a.conf yet: it is odd",
+        None,
+        {},
+        {"LimitNOFILE": UnreadLimit(Unknown("it is odd"), "/a.conf")},
+    ),
 )
 ROWS = (*FILES, *TOKEN, *KUBECONFIGS, *CERTIFICATES, *ENDS, *CLUSTER, *LIMITS)

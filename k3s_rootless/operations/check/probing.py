@@ -23,6 +23,8 @@ from k3s_rootless.preflight.facts import NOT_NEEDED, Delegation, Facts, K3sBinar
 from k3s_rootless.preflight.probes import host, trial
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from k3s_rootless.operations.check.probes import Probe
     from k3s_rootless.operations.context import Context
     from k3s_rootless.service.facts import ControllerReach, UnitState
@@ -101,10 +103,12 @@ class Probing:
         self._begin_all(probes.HOST, inputs)
 
         unit: Observed[UnitState] = no_manager
+        directory = self.context.paths.user_units
         environment: Mapping[str, str] | None = None
         control_group = ""
         if manager:
-            unit = self._unit(manager, unit_state)
+            directory = first_start.unit_directory(manager, self.context.paths)
+            unit = self._unit(manager, unit_state, directory)
             environment = manager.environment
             control_group = manager.control_group
         state = unit.value if isinstance(unit, Known) else None
@@ -128,7 +132,7 @@ class Probing:
             server=settings,
             user_manager=user_manager,
             delegation=Delegation(reach.kernel, reach.configured, reach.realized, reach.effective),
-            unit=translate.unit(unit),
+            unit=translate.unit(unit, directory),
             k3s=k3s,
         )
         return facts, reach
@@ -172,11 +176,12 @@ class Probing:
             return probe.unknown(answer)
         return answer
 
-    def _unit(self, manager: UserManager, known: UnitState | None) -> Observed[UnitState]:
+    def _unit(
+        self, manager: UserManager, known: UnitState | None, directory: Path
+    ) -> Observed[UnitState]:
         if not self.needs("unit"):
             return NOT_NEEDED
         try:
-            directory = first_start.unit_directory(manager, self.context.paths)
             state = known or manager.unit(UNIT)
             return Known(first_start.foreseen(state, directory), "systemd")
         except RootlessError as error:

@@ -11,16 +11,21 @@ from k3s_rootless.k3s.features import child_to_parent_port
 from k3s_rootless.observation import Known, Observed, Unknown
 from k3s_rootless.paths import FOREGROUND, UNIT
 from k3s_rootless.ports.sources import holders
-from k3s_rootless.preflight.records import CertificateEnds, Offer, Unit, UsedPort
+from k3s_rootless.preflight.records import CertificateEnds, Offer, Unit, UnreadLimit, UsedPort
+from k3s_rootless.service.observe import files
 
 if TYPE_CHECKING:
     from datetime import datetime
+    from pathlib import Path
 
     from k3s_rootless.binaries.facts import Answers
     from k3s_rootless.cluster.certificates.facts import Ends
     from k3s_rootless.k3s.settings import Settings
     from k3s_rootless.linux.facts import Listener
     from k3s_rootless.service.facts import UnitState
+
+_LIMITS = ("MemoryMax", "TasksMax", "LimitNOFILE")
+"""The limits that the checks of the unit judge."""
 
 
 def used_ports(
@@ -67,11 +72,12 @@ def certificate_ends(found: Observed[Ends], now: datetime) -> Observed[Certifica
     return Known(CertificateEnds(now, renewed, authorities), found.source)
 
 
-def unit(found: Observed[UnitState]) -> Observed[Unit]:
-    """Return the unit in the form that the checks use."""
+def unit(found: Observed[UnitState], units: Path) -> Observed[Unit]:
+    """Return the unit in the form that the checks use; `units` has the user's own units."""
     if isinstance(found, Unknown):
         return found
     state = found.value
+    unread = files.unread_limits(units, state, _LIMITS)
     return Known(
         Unit(
             load_state=state.load_state,
@@ -84,6 +90,7 @@ def unit(found: Observed[UnitState]) -> Observed[Unit]:
             environment=state.environment or {},
             argv=state.argv,
             limits=state.limits,
+            unread={name: UnreadLimit(*one) for name, one in unread.items()},
         ),
         found.source,
     )

@@ -6,9 +6,10 @@ Source: systemd.resource-control(5), systemd 247 to 262.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
+from k3s_rootless import unit_file
 from k3s_rootless.k3s.needs import MEMORY, Need
 
 _PERCENT = re.compile(r"(?P<whole>\d{1,6})(?:\.(?P<part>\d{1,2}))?%", re.ASCII)
@@ -142,3 +143,24 @@ def value(limit: Limit, properties: Mapping[str, int | None]) -> str | None:
     if found is None:
         return None
     return limit.show(found)
+
+
+def assigned(name: str, texts: Iterable[str]) -> int | None:
+    """Return the value that the files of a unit assign to MemoryMax, TasksMax or LimitNOFILE.
+
+    `texts` are the unit file and its drop-ins in systemd's order. The value is in bytes or a count,
+    and None if there is no limit. Raises ValueError for a value that only systemd can interpret,
+    such as a share of the host's tasks.
+    """
+    found = ""
+    for text in texts:
+        for assignment in unit_file.values(text, name):
+            found = assignment
+    # A pair is the soft and the hard limit, and K3s raises the soft one (Go 1.19 and later).
+    found = found.rpartition(":")[2]
+    if found in {"", "infinity"}:
+        return None
+    amount = _SIZE.fullmatch(found)
+    if amount is None or (amount["unit"] and name != "MemoryMax"):
+        raise ValueError(f"{name}={found} is not a plain number")
+    return int(amount["number"]) << _POWERS[amount["unit"]]

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from k3s_rootless import atomic
+from k3s_rootless import atomic, unit_file
 from k3s_rootless.errors import RootlessError
 from k3s_rootless.k3s import version
 from k3s_rootless.k3s.version import Version
+from k3s_rootless.observation import Known, Observed, Unknown
 from k3s_rootless.service.facts import FoundFile, UnitState
 from k3s_rootless.service.unit import text
 
@@ -125,6 +127,50 @@ def last_changed(directory: Path, state: UnitState) -> datetime | None:
     if not times:
         return None
     return datetime.fromtimestamp(max(times), UTC)
+
+
+def unread_limits(
+    units: Path, state: UnitState, names: Iterable[str]
+) -> dict[str, tuple[Observed[int | None], str]]:
+    """Return the limits that systemd will read from changed files before the next start.
+
+    `names` are limits that `limits.assigned` reads, and `units` has the user's own units. Each
+    limit has its value, and the last file that sets or resets it. The result is empty if systemd
+    has read all files.
+    """
+    texts = _texts_if_unread(units, state)
+    if not texts:
+        return {}
+    # Imported here: usually, systemd has read all files.
+    from k3s_rootless.service.drop_ins import limits
+
+    found: dict[str, tuple[Observed[int | None], str]] = {}
+    for name in names:
+        setting = [path for path, text in texts.items() if [*unit_file.values(text, name)]]
+        file = setting[-1] if setting else ""
+        try:
+            value: Observed[int | None] = Known(limits.assigned(name, texts.values()), file)
+        except ValueError as error:
+            value = Unknown(str(error))
+        if value != Known(state.limits.get(name), file):
+            found[name] = (value, file)
+    return found
+
+
+def _texts_if_unread(units: Path, state: UnitState) -> dict[str, str]:
+    """Return the texts of the unit's files by their paths; empty if systemd has read all.
+
+    systemd sorts drop-ins by name, and those of the user replace others of the same name
+    (systemd.unit(5)).
+    """
+    read = {path.name: path for path in state.drop_ins}
+    present = read | {path.name: path for path in (units / f"{state.name}.d").glob("*.conf")}
+    if not state.needs_reload and present.keys() == read.keys():
+        return {}
+    paths = [present[name] for name in sorted(present)]
+    if state.fragment is not None:
+        paths.insert(0, state.fragment)
+    return {str(path): or_problem(path).text or "" for path in paths}
 
 
 def or_problem(path: Path) -> FoundFile:
