@@ -9,7 +9,6 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
-from itertools import chain
 from pathlib import Path
 
 PACKAGE = "k3s_rootless"
@@ -206,8 +205,6 @@ IMPURE = frozenset(
 )
 PRINTING = frozenset({"print", "click.echo", "click.secho", "sys.stdout.write", "sys.stderr.write"})
 PRINTERS = ("cli/display/report.py", "cli/display/stream.py", "cli/__init__.py")
-LONGEST_MODULE = 350
-LONGEST_FUNCTION = 60
 
 
 def modules(root: Path) -> Iterator[tuple[str, ast.Module]]:
@@ -333,19 +330,6 @@ def broken_membership(root: Path) -> list[str]:
     return found + [f"{folder} holds {len(one)}" for folder, one in held.items() if len(one) < 3]
 
 
-def broken_size(root: Path) -> list[str]:
-    """Return modules and functions that exceed the size limits."""
-    found = []
-    for path in sorted((root / PACKAGE).rglob("*.py")):
-        lines = len(path.read_text("utf-8").splitlines())
-        if lines > LONGEST_MODULE:
-            found.append(f"{path.name} has {lines} lines")
-        for name, length in _lengths(_parsed(path.read_text("utf-8"))):
-            if length > LONGEST_FUNCTION:
-                found.append(f"{path.name}: {name} has {length} lines")
-    return found
-
-
 def broken_printing(root: Path) -> list[str]:
     """Return print calls outside the modules that are allowed to print."""
     return [
@@ -430,56 +414,15 @@ def _module(name: str, known: Iterable[str]) -> str | None:
     return None
 
 
-def _lengths(tree: ast.Module) -> Iterator[tuple[str, int]]:
-    """Yield the name and the number of lines of each function."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.end_lineno:
-            yield node.name, node.end_lineno - node.lineno + 1
-
-
-def figures(root: Path) -> dict[str, float]:
-    """Return metrics of the code; smaller is better for each."""
-    lines = 0
-    wide = 0
-    chosen = 0
-    nested = 0
-    lazy = {"cli": 0, "outside": 0}
-    sizes = {"cli": 0, "outside": 0}
-    lengths: list[int] = []
-    complex_ones = 0
-    for path in (root / PACKAGE).rglob("*.py"):
-        content = path.read_text("utf-8")
-        text = content.splitlines()
-        tree = _parsed(content)
-        where = "cli" if "cli" in path.parts else "outside"
-        lines += len(text)
-        sizes[where] += len(text)
-        wide += sum(len(line) > 100 for line in text)
-        for node in ast.walk(tree):
-            if isinstance(node, ast.IfExp):
-                chosen += 1
-                nested += any(
-                    isinstance(one, ast.IfExp) for one in chain([node.body, node.orelse, node.test])
-                )
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-                lengths.append((node.end_lineno or 0) - node.lineno + 1)
-                complex_ones += _complexity(node) > 10
-                lazy[where] += sum(
-                    isinstance(one, ast.Import | ast.ImportFrom) for one in _own(node)
-                )
-    lengths.sort()
-    return {
-        "conditional expressions per 1,000 lines": 1000 * chosen / lines,
-        "nested conditional expressions": nested,
-        "lines over 100 columns": wide,
-        "imports in functions per 1,000 lines of cli": 1000 * lazy["cli"] / max(sizes["cli"], 1),
-        "imports in functions per 1,000 lines outside cli": 1000
-        * lazy["outside"]
-        / sizes["outside"],
-        "functions of complexity over 10, percent": 100 * complex_ones / len(lengths),
-        "function lines, median": lengths[len(lengths) // 2],
-        "function lines, 90th percentile": lengths[len(lengths) * 9 // 10],
-    }
+def complex_share(root: Path) -> float:
+    """Return the percentage of functions with a cyclomatic complexity over 10."""
+    functions = [
+        node
+        for _, tree in modules(root)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
+    return 100 * sum(_complexity(node) > 10 for node in functions) / len(functions)
 
 
 def _own(function: ast.AST) -> Iterator[ast.AST]:

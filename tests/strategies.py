@@ -32,6 +32,7 @@ from k3s_rootless.preflight.records import (
     CertificateEnds,
     Cluster,
     Confinement,
+    Datastore,
     DeviceSpecification,
     Gpu,
     Machine,
@@ -216,6 +217,7 @@ HEALTHY = Facts(
     kubeconfigs=Known((), "/home/alice/.rancher/k3s/server/cred"),
     certificates=Known(CertificateEnds(NOW), "/home/alice/.rancher/k3s/server/tls"),
     cluster=Known(Cluster((), ()), "/home/alice/.rancher/k3s/server/db/state.db"),
+    datastore=Known(Datastore(UID), "/home/alice/.rancher/k3s/server/db/state.db"),
     # An answer that is older than the releases of the other rows.
     offers=Known((Offer("v1.20.0+k3s1", datetime(2026, 1, 2, tzinfo=UTC)),), "channels.json"),
     gpu=Known(NO_GPU, "/sys/bus/pci"),
@@ -470,6 +472,16 @@ def any_facts() -> st.SearchStrategy[Facts]:
                 st.just(NOW),
                 st.dictionaries(_TEXTS, _TIMES, max_size=2),
                 st.dictionaries(_TEXTS, _TIMES, max_size=2),
+                st.lists(_TEXTS, max_size=2).map(tuple),
+            )
+        ),
+        datastore=observed(
+            st.builds(
+                Datastore,
+                st.integers(0, 2**31),
+                _TEXTS,
+                st.booleans(),
+                st.none() | st.tuples(_PATHS, st.timedeltas()),
             )
         ),
         offers=observed(

@@ -15,6 +15,7 @@ from k3s_rootless.preflight.records import (
     CertificateEnds,
     Cluster,
     Confinement,
+    Datastore,
     Gpu,
     Machine,
     Modules,
@@ -176,6 +177,7 @@ class Facts:
     target: Observed[Target]
     kubeconfigs: Observed[tuple[OwnKubeconfig, ...]]
     cluster: Observed[Cluster]
+    datastore: Observed[Datastore]
     certificates: Observed[CertificateEnds]
     offers: Observed[tuple[Offer, ...]]
     gpu: Observed[Gpu]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from k3s_rootless.k3s.origin import Origin
 from k3s_rootless.observation import Observed
@@ -221,11 +221,13 @@ class CertificateEnds:
     """The ends of K3s's certificates, by the paths of their files, and the present time.
 
     A start of K3s renews those of `renewed` near their ends; nothing renews the `authorities`.
+    `keyless` are authorities that cannot sign, because K3s cannot read their keys.
     """
 
     now: datetime
     renewed: Mapping[str, datetime] = field(default_factory=dict)
     authorities: Mapping[str, datetime] = field(default_factory=dict)
+    keyless: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,6 +274,20 @@ class Cluster:
 
     nodes: tuple[Registered, ...]
     addresses: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Datastore:
+    """K3s's SQLite datastore: the uid of its owner, and why K3s cannot use it (empty if it can).
+
+    `damaged` is true if its content is the problem. `backup` is then the newest backup that can
+    replace it: its path, and how long ago it was made; None if there is none.
+    """
+
+    owner: int
+    problem: str = ""
+    damaged: bool = False
+    backup: tuple[str, timedelta] | None = None
 
 
 @dataclass(frozen=True, slots=True)

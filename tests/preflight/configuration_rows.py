@@ -256,6 +256,11 @@ def _ends(
 _ACTIVE: dict[str, Any] = {
     "unit": Known(Unit("loaded", delegate=True, active_state="active"), "systemd")
 }
+_READABLE = CertificateEnds(
+    NOW,
+    {"server/tls/client-admin.crt": NOW + timedelta(days=239)},
+    {"server/tls/client-ca.crt": NOW + timedelta(days=3650)},
+)
 ENDS = (
     row("config.expiry", PASS, "not created yet", None),
     row("config.expiry", UNKNOWN, "dark", None, certificates=Unknown("dark")),
@@ -269,6 +274,23 @@ ENDS = (
     _ends(WARN, "(90 days before)", USER, 89, k3s=k3s("v1.32.4+k3s1"), **_ACTIVE),
     _ends(WARN, "server-ca.crt ends on", USER, 360, authority=364),
     _ends(FAIL, "server-ca.crt has ended on", USER, 360, authority=-1),
+    row("config.ca_keys", PASS, "not created yet", None),
+    row("config.ca_keys", PASS, "readable", None, certificates=Known(_READABLE, "tls")),
+    row(
+        "config.ca_keys",
+        WARN,
+        "server/tls/client-ca.key cannot be read",
+        USER,
+        certificates=Known(replace(_READABLE, keyless=("server/tls/client-ca.crt",)), "tls"),
+    ),
+    row(
+        "config.ca_keys",
+        WARN,
+        "cannot renew them from 2027-03-26 on",
+        USER,
+        certificates=Known(replace(_READABLE, keyless=("server/tls/client-ca.crt",)), "tls"),
+    ),
+    row("config.ca_keys", UNKNOWN, "dark", None, certificates=Unknown("dark")),
 )
 
 

@@ -16,6 +16,7 @@ from k3s_rootless.observation import Known, Unknown
 from k3s_rootless.preflight.facts import SubidFiles, SubidRange
 from k3s_rootless.preflight.records import (
     Confinement,
+    Datastore,
     DeviceSpecification,
     Gpu,
     Modules,
@@ -33,6 +34,9 @@ def _of(field: str) -> Any:
     found = getattr(HEALTHY, field)
     assert isinstance(found, Known)
     return found.value
+
+
+_STATE = "/home/alice/.rancher/k3s/server/db/state.db"
 
 
 def _changed(
@@ -806,6 +810,28 @@ STORAGE = (
             replace(_of("storage"), unfinished=(("/home/alice/it's/data/ab-tmp", 200 * 2**20),))
         ),
     ),
+    row(
+        "storage.datastore",
+        FAIL,
+        "it belongs to another user",
+        ADMIN,
+        datastore=Known(Datastore(0, "it belongs to another user"), _STATE),
+    ),
+    row(
+        "storage.datastore",
+        FAIL,
+        "its mode",
+        USER,
+        datastore=Known(Datastore(HEALTHY.uid, "its mode"), _STATE),
+    ),
+    row(
+        "storage.datastore",
+        FAIL,
+        "damaged: malformed",
+        USER,
+        datastore=Known(Datastore(HEALTHY.uid, "malformed", damaged=True), _STATE),
+    ),
+    row("storage.datastore", UNKNOWN, "dark", None, datastore=Unknown("dark")),
     row(
         "storage.leftovers",
         WARN,

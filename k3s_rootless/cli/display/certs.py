@@ -75,6 +75,12 @@ def _remarks(listed: Listed) -> Iterator[str]:
             f"the authority {one.name.removeprefix(_TOP)} ({one.fields.subject}) {word} on"
             f" {one.fields.ends:%Y-%m-%d}; replace it with: {_NEW_AUTHORITIES}"
         )
+    for name in listed.keyless:
+        key = name.removesuffix(".crt")
+        yield (
+            f"the authority {name.removeprefix(_TOP)} cannot sign: {key}.key cannot be read; K3s"
+            f" cannot renew its certificates. Restore the key, or: {_NEW_AUTHORITIES}"
+        )
     if listed.backups:
         count = len(listed.backups)
         yield f"copies of earlier certificates: {count}, the newest in {listed.backups[-1]}"

@@ -36,8 +36,10 @@ class Ends:
     """The ends of all certificates in a data directory.
 
     `saved` is the file with which K3s notes that its next start must use other certificates; None
-    if K3s has not written it since its start.
+    if K3s has not written it since its start. `keyless` are the authorities that cannot sign,
+    because K3s cannot read their keys.
     """
 
     files: tuple[End, ...] = ()
     saved: Path | None = None
+    keyless: tuple[str, ...] = ()

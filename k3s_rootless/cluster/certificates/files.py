@@ -1,10 +1,11 @@
-"""Reader of the certificate files in K3s's data directory. Keys are not read."""
+"""Reader of the certificate files in K3s's data directory. Keys are looked for, and not read."""
 
 from __future__ import annotations
 
 import base64
 import binascii
 import json
+import os
 from datetime import datetime
 from pathlib import Path
 
@@ -45,7 +46,21 @@ def ends(data: Path, uid: int) -> Observed[Ends]:
         return found
     saved = data / layout.TLS / certificates.REGENERATE
     read_ends = tuple(End(one.name, _end(one.content)) for one in found.value)
-    return Known(Ends(read_ends, saved if saved.exists() else None), found.source)
+    present = saved if saved.exists() else None
+    return Known(Ends(read_ends, present, keyless(data)), found.source)
+
+
+def keyless(data: Path) -> tuple[str, ...]:
+    """Return the authorities that cannot sign, because this user cannot read their keys.
+
+    The names are paths below the data directory.
+    """
+    names = (f"{layout.TLS}/{name}" for name in certificates.AUTHORITIES)
+    return tuple(
+        name
+        for name in names
+        if (data / name).exists() and not os.access((data / name).with_suffix(".key"), os.R_OK)
+    )
 
 
 def _end(content: Observed[bytes]) -> Observed[datetime]:

@@ -17,6 +17,8 @@ from k3s_rootless.operations.backup import document as documents
 if TYPE_CHECKING:
     from k3s_rootless.operations.context import Context
 
+_LARGEST_READ = 256 * 2**20
+
 
 @dataclass(frozen=True, slots=True)
 class Kept:
@@ -42,6 +44,25 @@ def kept(context: Context) -> tuple[Kept, ...]:
         ) from error
     found = [_read(path) for path in paths if not path.name.startswith(".")]
     return tuple(sorted(found, key=_age))
+
+
+def newest_good(context: Context) -> Kept | None:
+    """Return the newest backup that is not damaged; None if there is none.
+
+    Larger backups than 256 MiB are not read completely; `backup restore` does so in any case.
+    Raises RootlessError if the directory cannot be read.
+    """
+    for one in reversed(kept(context)):
+        if one.manifest is None:
+            continue
+        if one.size > _LARGEST_READ:
+            return one
+        try:
+            verified(context, one.path)
+        except RootlessError:
+            continue
+        return one
+    return None
 
 
 def path_of(context: Context, given: Path) -> Path:

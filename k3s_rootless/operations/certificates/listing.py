@@ -34,7 +34,8 @@ class Listed:
     """The certificates in a data directory, and those that cannot be read, with the reasons.
 
     K3s `release` renews a certificate within `days` of its end. `backups` are the copies that
-    `k3s certificate rotate` has made, the oldest first.
+    `k3s certificate rotate` has made, the oldest first. `keyless` are the files of authorities that
+    cannot sign, because K3s cannot read their keys.
     """
 
     data: Path
@@ -44,6 +45,7 @@ class Listed:
     problems: tuple[tuple[str, str], ...]
     backups: tuple[Path, ...]
     running: bool
+    keyless: tuple[str, ...] = ()
 
     @property
     def due(self) -> tuple[Certificate, ...]:
@@ -82,7 +84,14 @@ def read(context: Context) -> Listed:
         raise RootlessError(f"cannot list the certificates: {found.reason}")
     rows, problems = _judged(found.value, days, datetime.now(UTC))
     return Listed(
-        settings.data, release, days, rows, problems, backups(settings.data), state.running
+        settings.data,
+        release,
+        days,
+        rows,
+        problems,
+        backups(settings.data),
+        state.running,
+        files.keyless(settings.data),
     )
 
 
@@ -130,6 +139,7 @@ def document(listed: Listed) -> dict[str, Any]:
         "release": None if listed.release is None else str(listed.release),
         "renewal_days": listed.days,
         "certificates": [_row(one) for one in listed.certificates],
+        "without_key": list(listed.keyless),
         "backups": list(map(str, listed.backups)),
         "errors": [error_document(f"{name}: {reason}") for name, reason in listed.problems],
     }

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -39,6 +39,7 @@ from k3s_rootless.preflight.probes import (
 from k3s_rootless.preflight.records import (
     CertificateEnds,
     Confinement,
+    Datastore,
     Offer,
     Problem,
     Process,
@@ -55,6 +56,8 @@ if TYPE_CHECKING:
 
 REACH_NOT_NEEDED = ControllerReach(NOT_NEEDED, NOT_NEEDED, NOT_NEEDED, NOT_NEEDED)
 
+_BACKUP_SECONDS = 20.0
+"""The time limit for a damaged datastore: some backups are verified."""
 _MAP_PROGRAMS = ("newuidmap", "newgidmap")
 _CGROUP_MOUNTS = ("sys/fs/cgroup", "sys/fs/cgroup/systemd", "sys/fs/cgroup/unified")
 
@@ -200,6 +203,21 @@ def _certificates(at: UnitInputs) -> Observed[CertificateEnds]:
     return translate.certificate_ends(found, datetime.now(UTC))
 
 
+def _datastore(at: UnitInputs) -> Observed[Datastore]:
+    """Check the datastore; if it is damaged, look for a backup that can replace it."""
+    found = datastore.state(at.settings.data, at.context.uid)
+    if isinstance(found, Unknown) or not found.value.damaged:
+        return found
+    # Imported here: few datastores are damaged.
+    from k3s_rootless.operations.backup import kept
+
+    backup = kept.newest_good(at.context)
+    if backup is None or backup.manifest is None:
+        return found
+    age = datetime.now(UTC) - backup.manifest.created
+    return replace(found, value=replace(found.value, backup=(str(backup.path), age)))
+
+
 HOST: tuple[Probe[HostInputs], ...] = (
     Probe("cgroup", lambda at: host.cgroup_mode(at.root)),
     Probe("sysctls", lambda at: host.sysctls(at.root), unknown=_sysctls_unknown),
@@ -264,6 +282,7 @@ OF_UNIT: tuple[Probe[UnitInputs], ...] = (
     Probe("certificates", _certificates, after=("unit",)),
     Probe("ipset", _ipset, after=("unit",)),
     Probe("cluster", lambda at: datastore.cluster(at.settings.data), after=("unit",)),
+    Probe("datastore", _datastore, after=("unit",), seconds=_BACKUP_SECONDS),
 )
 """The probes that start after systemd has answered.
 

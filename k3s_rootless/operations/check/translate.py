@@ -69,7 +69,7 @@ def certificate_ends(found: Observed[Ends], now: datetime) -> Observed[Certifica
                 renewed[one.name] = one.ends.value
             case Renewal.NEVER:
                 authorities[one.name] = one.ends.value
-    return Known(CertificateEnds(now, renewed, authorities), found.source)
+    return Known(CertificateEnds(now, renewed, authorities, found.value.keyless), found.source)
 
 
 def unit(found: Observed[UnitState], units: Path) -> Observed[Unit]:

@@ -17,6 +17,7 @@ from k3s_rootless.k3s.issued import OwnKubeconfig
 from k3s_rootless.k3s.version import Version
 from k3s_rootless.observation import Known, Unknown
 from k3s_rootless.preflight.checks.judgement import (
+    DEGRADED,
     FATAL,
     Checklist,
     Judgement,
@@ -181,6 +182,30 @@ def config_expiry(facts: Facts, seen: Known[CertificateEnds]) -> Judgement:
     if due:
         return passed("the next start renews them", seen.source)
     return passed(f"valid until {min(found.renewed.values()):%Y-%m-%d}", seen.source)
+
+
+@check.seen("config.ca_keys", "Keys of the CAs", DEGRADED, "certificates", "k3s")
+def config_ca_keys(facts: Facts, seen: Known[CertificateEnds]) -> Judgement:
+    """Check that K3s can read the keys of its CAs.
+
+    Without a key, K3s starts with the certificates that it has, and cannot renew them.
+    """
+    found = seen.value
+    if not found.keyless:
+        return passed("readable" if found.authorities else "not created yet", seen.source)
+    files = ", ".join(name.removesuffix(".crt") + ".key" for name in found.keyless)
+    days = certificates.window_days(_version(facts))
+    ends = min(found.renewed.values(), default=found.now)
+    reason = "these CAs cannot sign: K3s starts with its certificates, and cannot renew them"
+    if found.renewed:
+        reason += f" from {ends - timedelta(days=days):%Y-%m-%d} on"
+    remedy = Remedy(
+        FixableBy.USER,
+        "copy the key from your own copy, restore a backup, or replace the CAs;"
+        " docs/how-to/certificates.md has the steps",
+        ("k3s-rootless backup list", "k3s-rootless certs list"),
+    )
+    return warned(f"{files} cannot be read", reason, remedy, seen.source)
 
 
 def _first_ends(ends: Mapping[str, datetime], now: datetime, days: int) -> tuple[str, str]:

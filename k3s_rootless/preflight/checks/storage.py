@@ -6,6 +6,7 @@ directory.
 
 from __future__ import annotations
 
+from datetime import timedelta
 from shlex import quote
 
 from k3s_rootless import host_change
@@ -26,11 +27,13 @@ from k3s_rootless.preflight.checks.judgement import (
     warned,
 )
 from k3s_rootless.preflight.facts import Facts
-from k3s_rootless.preflight.records import Place, Storage
+from k3s_rootless.preflight.records import Datastore, Place, Storage
 from k3s_rootless.preflight.remedies import host
 from k3s_rootless.rootlesskit.names import API_SOCKET, READY_PIPE
 
 check = Checklist()
+_DAYS, _HOURS = timedelta(days=2), timedelta(hours=2)
+"""From these ages on, a backup's age is shown in days, or in hours."""
 _GIB = 2**30
 _LEAST = _GIB // 2
 """The bytes that K3s needs: it unpacks about 200 MB, and its images need as much again."""
@@ -275,6 +278,57 @@ def storage_socket(_: Facts, seen: Known[Storage]) -> Judgement:
             _other_directory("with a shorter path"),
         )
     return passed(f"{length} bytes", data)
+
+
+@check.seen("storage.datastore", "Datastore", FATAL, "datastore")
+def storage_datastore(facts: Facts, seen: Known[Datastore]) -> Judgement:
+    """Check that K3s can use its datastore.
+
+    K3s tries to open a datastore that is damaged, cut off or owned by another user every second
+    without end, while its unit stays active (v1.36.3).
+    """
+    found = seen.value
+    if not found.problem:
+        return passed("no damage found", seen.source)
+    reason = "K3s cannot open its datastore, and never becomes ready"
+    if not found.damaged:
+        mode = Remedy(
+            FixableBy.USER,
+            "make the file readable and writable",
+            (f"chmod 600 {quote(seen.source)}",),
+        )
+        directory = quote(seen.source.rpartition("/")[0])
+        owner = Remedy(
+            FixableBy.ADMINISTRATOR,
+            f"make {facts.user} the owner of the datastore",
+            (f"sudo chown -R {quote(f'{facts.user}:')} {directory}",),
+        )
+        remedy = mode if found.owner == facts.uid else owner
+        return failed(found.problem, reason, remedy, seen.source)
+    return failed(f"damaged: {found.problem}", reason, _replaced(found, seen.source), seen.source)
+
+
+def _replaced(found: Datastore, file: str) -> Remedy:
+    """Return the remedy that replaces a damaged datastore."""
+    if found.backup is None:
+        directory = quote(file.rpartition("/")[0])
+        text = (
+            "there is no backup that can be restored; these commands keep the damaged files, and"
+            " K3s starts with an empty cluster"
+        )
+        aside = f"mv {directory} {directory}.damaged-$(date +%s)"
+        return Remedy(FixableBy.USER, text, ("k3s-rootless down", aside, "k3s-rootless up"))
+    path, age = found.backup
+    text = f"restore the newest good backup, which is {_shown(age)} old"
+    return Remedy(FixableBy.USER, text, (f"k3s-rootless backup restore {quote(path)}",))
+
+
+def _shown(age: timedelta) -> str:
+    if age >= _DAYS:
+        return f"{age.days} days"
+    if age >= _HOURS:
+        return f"{age // timedelta(hours=1)} hours"
+    return f"{max(age // timedelta(minutes=1), 0)} minutes"
 
 
 @check.seen("storage.leftovers", "Files of a killed K3s", DEGRADED, "storage", "unit")

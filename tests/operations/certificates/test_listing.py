@@ -104,6 +104,13 @@ def test_a_damaged_file_is_reported_beside_the_others(context: Context, data: Pa
     assert len(listed.certificates) > 5
 
 
+def test_authorities_without_readable_keys_are_listed(context: Context, data: Path) -> None:
+    authority.write_cluster(data)
+    (data / "server/tls/client-ca.key").unlink()
+
+    assert ("server/tls/client-ca.crt",) == listing.read(context).keyless
+
+
 def test_copies_of_earlier_certificates_are_found(context: Context, data: Path) -> None:
     authority.write_cluster(data)
     for name in ("tls-1700000001", "tls-900", "tls-mine", "other"):

@@ -32,10 +32,12 @@ kernel.ip_set kernel.nflog device.tun device.fuse device.kmsg snapshotter.mount_
 snapshotter.overlayfs net.port.api net.port.http net.port.https net.cidr.rootless net.cidr.pods
 net.cidr.services net.mtu net.resolver net.localhost net.route net.firewall net.nm_cloud_setup
 net.iptables storage.home storage.data storage.type storage.mount storage.space storage.quota
-storage.tmp storage.socket storage.leftovers storage.unpacking config.readable config.rootful
+storage.tmp storage.socket storage.datastore storage.leftovers storage.unpacking config.readable
+config.rootful
 security.selinux host.container host.memory host.processors host.clock host.hostname host.hidepid
 host.files host.tasks unit.memory unit.tasks unit.files config.syntax config.options config.token
-config.kubeconfig config.certificates config.expiry config.networks config.node config.server
+config.kubeconfig config.certificates config.expiry config.ca_keys config.networks
+config.node config.server
 gpu.driver gpu.devices gpu.toolkit gpu.cdi gpu.cgroups containerd.default_runtime
 """
 UNKNOWN_FAILS = {"systemd.user", "k3s.version"}

@@ -5,8 +5,10 @@ One datastore is written by the stand-in, and one is from a real K3s.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -14,9 +16,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from k3s_rootless.observation import Known, Observed, Unknown
+from k3s_rootless.operations.check.selection import judge
 from k3s_rootless.preflight.probes import datastore
-from k3s_rootless.preflight.records import Cluster, Registered
+from k3s_rootless.preflight.records import Cluster, Datastore, Registered
 from tests.standin.k3s_standin import kine as standin
+from tests.strategies import UID, facts
 
 # The Service `kubernetes` of a K3s v1.36.3, as its datastore holds it.
 REAL = Path(__file__).parents[2] / "data/api-service.bin"
@@ -24,6 +28,102 @@ REAL = Path(__file__).parents[2] / "data/api-service.bin"
 
 def database(data: Path) -> Path:
     return data / "server/db/state.db"
+
+
+def written(data: Path) -> Path:
+    """Write a datastore with some pages, and return its file."""
+    for number in range(50):
+        standin.keep_node(database(data), f"node-{number}", "10.42.0.0/24")
+    return database(data)
+
+
+def state(data: Path) -> Datastore:
+    found = datastore.state(data, os.getuid())
+    assert isinstance(found, Known), found
+    return found.value
+
+
+def test_an_absent_or_intact_datastore_is_no_problem(tmp_path: Path) -> None:
+    assert Datastore(os.getuid()) == state(tmp_path)
+    written(tmp_path)
+    assert Datastore(os.getuid()) == state(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("offset", "content", "problem"),
+    [
+        (0, b"x" * 16, "file is not a database"),
+        (4096, b"\xff" * 4096, "in database main"),
+    ],
+    ids=["header", "page"],
+)
+def test_a_damaged_datastore_is_named(
+    tmp_path: Path, offset: int, content: bytes, problem: str
+) -> None:
+    with written(tmp_path).open("r+b") as file:
+        file.seek(offset)
+        file.write(content)
+
+    found = state(tmp_path)
+
+    assert found.damaged
+    assert problem in found.problem
+
+
+@pytest.mark.parametrize("left", [0, 4096, 8192])
+def test_a_datastore_that_is_cut_off_is_damaged(tmp_path: Path, left: int) -> None:
+    file = written(tmp_path)
+    os.truncate(file, left)
+
+    assert state(tmp_path).damaged
+
+
+def test_a_datastore_of_another_user_is_not_damaged(tmp_path: Path) -> None:
+    written(tmp_path)
+
+    found = datastore.state(tmp_path, os.getuid() + 1)
+
+    assert isinstance(found, Known)
+    assert Datastore(os.getuid(), "it belongs to another user") == found.value
+
+
+def test_a_datastore_that_cannot_be_reached_is_unknown(tmp_path: Path) -> None:
+    database(tmp_path).parent.parent.mkdir()
+    database(tmp_path).parent.write_text("a file")
+
+    assert isinstance(datastore.state(tmp_path, os.getuid()), Unknown)
+
+
+def test_the_check_of_a_datastore_writes_nothing(tmp_path: Path) -> None:
+    file = written(tmp_path)
+    before = {one.name: one.stat().st_mtime_ns for one in file.parent.iterdir()}
+
+    state(tmp_path)
+
+    assert before == {one.name: one.stat().st_mtime_ns for one in file.parent.iterdir()}
+
+
+@pytest.mark.parametrize(
+    ("age", "text"),
+    [
+        (None, "no backup that can be restored"),
+        (timedelta(minutes=119), "which is 119 minutes old"),
+        (timedelta(hours=47), "which is 47 hours old"),
+        (timedelta(days=2), "which is 2 days old"),
+    ],
+)
+def test_a_damaged_datastore_is_replaced_by_the_newest_good_backup(
+    age: timedelta | None, text: str
+) -> None:
+    backup = None if age is None else ("/b/a b.tar.gz", age)
+    host = facts(datastore=Known(Datastore(UID, "malformed", damaged=True, backup=backup), "/d/x"))
+
+    (found,) = (one for one in judge(host) if one.check == "storage.datastore")
+
+    assert found.remedy is not None
+    assert text in found.remedy.text
+    if backup is not None:
+        assert ("k3s-rootless backup restore '/b/a b.tar.gz'",) == found.remedy.commands
 
 
 def known(data: Path) -> Cluster:
