@@ -2,7 +2,8 @@
 
 The first matching line counts, not the last: later lines are consequences ("child died", "context
 canceled") or come from restarts. Errors in the log of a healthy K3s (such as
-those of its kubelet in a user namespace) are not a cause.
+those of its kubelet in a user namespace) are not a cause. A problem that K3s survives is only a
+cause if K3s did not get over it, and if the start was not stopped on request.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ _END = ": Main process exited, "
 """systemd's message about the end of a unit's main process (its log_unit_exit; v247 to v262)."""
 _API_READY = 'msg="k3s is up and running"'
 _FORWARDING = frozenset({"forward-failed", "address-taken", "stale-state"})
+_MOST_AFTER_WAIT = 5000
+"""The number of lines to read after the line of a K3s that retries without end."""
 _SAME_EXIT = timedelta(seconds=30)
 """The maximum time between the OOM killer's line and the exit by SIGKILL.
 
@@ -55,6 +58,7 @@ class StartReader:
         self._out_of_memory: Cause | None = None
         self._killed: Entry | None = None
         self._lines = 0
+        self._after = 0
         self._began: datetime | None = None
         self._ended = False
         self._stopped = False
@@ -66,16 +70,24 @@ class StartReader:
             # systemd checks for an OOM kill before it handles a process that ended (unit_check_oom;
             # v244 to v262).
             return self._killed is not None and self._ended
+        if self._waits:
+            return self._after >= _MOST_AFTER_WAIT
         return self._frames is None or self._frames.complete
+
+    @property
+    def _waits(self) -> bool:
+        """True if K3s retries without end: a later line can name the reason."""
+        return self._cause is not None and bool(self._cause.waits)
 
     def read(self, entry: Entry) -> None:
         """Read one entry, unless the start has ended already."""
         # journald makes an entry of each line. An entry with more lines was sent in another way,
         # and its first line names the kind of the message.
         first, _, rest = entry.message.partition("\n")
-        if self._cause is not None:
+        if self._cause is not None and not self._waits:
             self._read_frames(entry.message)
             return
+        self._after += self._waits
         self._lines += 1
         self._began = self._began or entry.time
         written = recognition.plain(first[: recognition.LONGEST_SEARCHED])
@@ -93,6 +105,11 @@ class StartReader:
     def _note_progress(self, entry: Entry, written: str) -> None:
         if _API_READY in written:
             self.api_ready = True
+            self._survived = {
+                kind: cause
+                for kind, cause in self._survived.items()
+                if not recognition.is_transient(kind)
+            }
         if entry.identifier == "systemd" and _END in written:
             self._ended = True
         if entry.identifier == "systemd" and entry.unit in _UNITS and written.startswith(_STOPS):
@@ -109,15 +126,10 @@ class StartReader:
         """Return the result of the lines so far."""
         others = tuple(self._survived.values())
         cause = self._cause
-        if (
-            cause is None
-            and self._killed is not None
-            and not self._ready
-            and not self._stopped
-            and "left-behind" not in self._notes
-        ):
+        if cause is None and self._killed is not None and self._is_unexplained_kill:
             cause = recognition.killed(self._killed)
-        if cause is None and others:
+        # A start that was stopped on request has no cause, whatever K3s survived before.
+        if cause is None and others and not self._stopped:
             cause, *rest = others
             others = tuple(rest)
         if cause is not None and self._frames is not None:
@@ -133,6 +145,10 @@ class StartReader:
             stopped=self._stopped,
         )
 
+    @property
+    def _is_unexplained_kill(self) -> bool:
+        return not self._ready and not self._stopped and "left-behind" not in self._notes
+
     def _record(self, cause: Cause, weight: Weight) -> None:
         if cause.id == "killed-by-memory":
             self._out_of_memory = cause
@@ -141,7 +157,7 @@ class StartReader:
         elif cause.id == "killed":
             return  # the OOM killer can be the sender; see reports_kill
         elif cause.fatal:
-            self._cause = cause
+            self._cause = self._cause or cause
         elif weight is Weight.SURVIVED:
             # A busy port is reported once for each kind of failure, with the first line that names
             # it.
@@ -154,7 +170,8 @@ class StartReader:
         # limit ended K3s.
         if cause.id == "killed" and "left-behind" in self._notes:
             return True
-        if cause.fatal and self._stopped:
+        # After a request to stop, the parts of K3s lose each other one by one.
+        if self._stopped:
             return True
         # If K3s is ready, the OOM killer killed a Pod at its own limit.
         return self._ready and (cause.fatal or cause.id == "killed-by-memory")

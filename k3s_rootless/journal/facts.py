@@ -146,6 +146,23 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
+class Full:
+    """A file system without free space or inodes, in bytes; `inodes` is None without a limit.
+
+    `in_memory` is true for the user's runtime directory. `largest` are its largest entries, with
+    their sizes.
+    """
+
+    point: str
+    type: str
+    free: int
+    size: int
+    inodes: int | None
+    in_memory: bool = False
+    largest: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Limit:
     """A resource limit of the unit that is in force; `value` is in bytes or a count.
 

@@ -148,6 +148,11 @@ def cause_of(entry: Entry, written: str) -> tuple[Cause, Weight] | None:
     )
 
 
+def is_transient(identifier: str) -> bool:
+    """Return whether a problem is over as soon as the API server is ready."""
+    return _ENTRIES[identifier].transient
+
+
 def _fatal_reason(written: str) -> str | None:
     text = _fatal_text(written)
     if text is None or _CONSEQUENCE.search(text):

@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from shlex import quote
 
+from k3s_rootless import byte_size
 from k3s_rootless.finding import Finding, FixableBy, Remedy, Verdict, disable_drop_in, matches
-from k3s_rootless.journal import exits, limits
+from k3s_rootless.journal import exits, limits, recognition
 from k3s_rootless.journal.catalogue import CATALOGUE
 from k3s_rootless.journal.catalogue.entry import RESTART, administrator, user
-from k3s_rootless.journal.facts import Cause, Ending, Place, StartLog
+from k3s_rootless.journal.facts import Cause, Ending, Entry, Full, Place, StartLog
 
 _UNIT_CHECK = "unit.state"
 _EXITED, _KILLED, _DUMPED = 1, 2, 3
@@ -89,19 +90,91 @@ def of_unit(ending: Ending) -> Cause | None:
 
 
 def of_log(log: StartLog, ending: Ending) -> Cause | None:
-    """Return the cause of a start; None if neither its lines nor its end name one.
+    """Return the cause of a start, without a look at the host; None if nothing names one."""
+    return next(iter(candidates(log, ending)), None)
 
-    The properties of systemd outrank the lines: a limit of the unit, or the result `oom-kill`.
+
+def candidates(log: StartLog, ending: Ending) -> tuple[Cause, ...]:
+    """Return the possible causes of a start, the most probable first.
+
+    It is empty if neither the lines nor the end of the start name one. The properties of systemd
+    outrank the lines: a limit of the unit, or the result `oom-kill`. In the lines, a resource that
+    is used up outranks its effects. A later cause counts only if those before it do not `stand`.
     """
     by_status = of_ending(ending)
-    causes = [one for one in (log.cause, *log.others, by_status) if one is not None]
-    explained = limits.behind(causes, ending)
+    in_log = () if log.cause is None else (log.cause, *log.others)
+    at_the_end = () if by_status is None else (by_status,)
+    explained = limits.behind((*in_log, *at_the_end), ending)
     if explained is not None:
-        return explained
-    vague = log.cause is None or not log.cause.fatal or log.cause.id in {"unknown", "killed"}
-    if ending.result == "oom-kill" and vague:
-        return by_status
-    return log.cause or by_status
+        return (explained,)
+    if not in_log or (ending.result == "oom-kill" and _is_vague(in_log[0])):
+        return at_the_end
+    first, *others = in_log
+    behind = [one for one in others if _is_exhausted(one) and _is_effect(first)]
+    return (*behind, first, *(one for one in others if one not in behind))
+
+
+def _is_vague(cause: Cause) -> bool:
+    return not cause.fatal or cause.id in {"unknown", "killed"}
+
+
+def behind_line(cause: Cause, line: str) -> Cause:
+    """Return the cause of an effect, if a line of another log names a resource that is used up.
+
+    K3s still waits, or exited, for the effect.
+    """
+    found = recognition.cause_of(Entry(cause.time, line), line)
+    if found is None or not _is_exhausted(found[0]):
+        return cause
+    return replace(found[0], fatal=cause.fatal, waits=cause.waits)
+
+
+def of_full(cause: Cause, full: Full) -> Cause:
+    """Return the cause with the file system that is full, and the remedy for it."""
+    kind = f" ({full.type})" if full.type else ""
+    lacks = "free inodes" if full.inodes == 0 else "free space"
+    text = "delete files that you do not need, or move the data directory"
+    commands = [f"df -h {quote(full.point)}", f"df -i {quote(full.point)}"]
+    if full.in_memory:
+        text = (
+            "delete files that you do not need there; it is a file system in memory, and its size"
+            " is RuntimeDirectorySize= in logind.conf(5)"
+        )
+        commands = [f"du -ahx {quote(full.point)} | sort -h | tail"]
+    shown = f"{byte_size.text(full.free)} of {byte_size.text(full.size)} are free"
+    if full.inodes is not None:
+        shown += f", {full.inodes} inodes are free"
+    fills = [f"the largest entries: {', '.join(full.largest)}"] if full.largest else []
+    return replace(
+        cause,
+        check="",
+        title=f"the file system {full.point}{kind} has no {lacks}",
+        why="K3s, its containers and rootlesskit cannot write there",
+        seen=(*cause.seen, f"{full.point}: {shown}", *fills),
+        remedy=user(text, *commands, RESTART),
+    )
+
+
+def _is_exhausted(cause: Cause) -> bool:
+    entry = _ENTRIES.get(cause.id)
+    return entry is not None and entry.exhausted
+
+
+def _is_effect(cause: Cause) -> bool:
+    entry = _ENTRIES.get(cause.id)
+    return entry is None or entry.effect
+
+
+def stands(cause: Cause, findings: Sequence[Finding], *, ready: bool) -> bool:
+    """Return whether a cause agrees with what the host shows now.
+
+    A fatal line keeps its meaning if the host was fixed since. A problem that K3s survived is no
+    cause if its check passes now and K3s is ready.
+    """
+    if cause.fatal or not ready:
+        return True
+    relevant = _findings_of(cause, findings)
+    return not relevant or bool(_failed(cause, relevant)) or not _none_failed(relevant)
 
 
 def of_ending(ending: Ending) -> Cause | None:

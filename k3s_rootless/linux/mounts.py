@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,37 @@ class Mount:
     source: str
     options: str
     super_options: str
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """The space of a file system for ordinary users, in bytes; `inodes` is None if it has no limit.
+
+    `point` is where it is mounted.
+    """
+
+    point: str
+    type: str
+    free: int
+    size: int
+    inodes: int | None
+
+
+def room(path: Path, root: Path = Path("/")) -> Room:
+    """Return the space in the file system of a path, or of its nearest existing parent.
+
+    Raises OSError.
+    """
+    real = next(one for one in (path, *path.parents) if one.exists()).resolve()
+    mount = mount_of(mounts(root), real)
+    found = os.statvfs(real)
+    return Room(
+        mount.point if mount else str(real),
+        mount.type if mount else "",
+        found.f_bavail * found.f_frsize,
+        found.f_blocks * found.f_frsize,
+        found.f_favail if found.f_files else None,
+    )
 
 
 def mounts(root: Path) -> list[Mount]:

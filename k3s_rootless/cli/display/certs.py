@@ -69,6 +69,13 @@ def _remarks(listed: Listed) -> Iterator[str]:
         names = ", ".join(one.name.removeprefix(_TOP) for one in listed.due)
         command = "k3s-rootless restart" if listed.running else "k3s-rootless up"
         yield f"to renew now: {names}; renew them with: {command}"
+    yield from _remarks_on_authorities(listed)
+    if listed.backups:
+        count = len(listed.backups)
+        yield f"copies of earlier certificates: {count}, the newest in {listed.backups[-1]}"
+
+
+def _remarks_on_authorities(listed: Listed) -> Iterator[str]:
     for one in listed.due_authorities:
         word = "has expired" if one.condition is Condition.EXPIRED else "ends"
         yield (
@@ -81,9 +88,6 @@ def _remarks(listed: Listed) -> Iterator[str]:
             f"the authority {name.removeprefix(_TOP)} cannot sign: {key}.key cannot be read; K3s"
             f" cannot renew its certificates. Restore the key, or: {_NEW_AUTHORITIES}"
         )
-    if listed.backups:
-        count = len(listed.backups)
-        yield f"copies of earlier certificates: {count}, the newest in {listed.backups[-1]}"
 
 
 def show_plan(report: Report, plan: Plan) -> None:

@@ -55,8 +55,18 @@ def lines(answer: Answer) -> Iterator[str]:
     for other in answer.others:
         yield f"also       {other.title} ({other.id})"
         yield f"           {_stamp(other)}{other.line[:_LONGEST]}"
+    yield from _warnings(answer)
     if ending is not None and answer.code in {FAILED, WAITING}:
         yield f"unit       {_unit(ending)}"
+
+
+def _warnings(answer: Answer) -> Iterator[str]:
+    for one in answer.warnings:
+        yield f"check      {one.title}: {one.observed} ({one.check})"
+        yield f"           {one.reason}"
+        if one.remedy is not None:
+            yield f"           {one.remedy.label}: {one.remedy.text}"
+            yield from (f"             $ {command}" for command in one.remedy.commands)
 
 
 def _stopping(ending: Ending) -> str:

@@ -101,6 +101,7 @@ FAILURES = (
             ),
         ),
         waits="port",
+        effect=True,
     ),
     Failure(
         "kubeconfig-unwritable",

@@ -56,6 +56,10 @@ class Failure:
     lines; the host or the unit shows which of the two it is. `waits` is for a failure after which
     K3s does not exit, but retries without end: the key of the phase that it never reaches
     (operations.readiness.phases).
+
+    `exhausted` marks a resource of the host or the unit that is used up: it shows up as many
+    errors, and so it explains an `effect`, a failure whose lines name no reason. `transient` marks
+    a problem that is over as soon as the API server is ready.
     """
 
     id: str
@@ -67,6 +71,9 @@ class Failure:
     check: str = ""
     same_lines_as: str = ""
     waits: str = ""
+    exhausted: bool = False
+    effect: bool = False
+    transient: bool = False
 
 
 def sign(

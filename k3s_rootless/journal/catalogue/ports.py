@@ -31,6 +31,7 @@ FAILURES = (
             ),
         ),
         weight=Weight.SURVIVED,
+        transient=True,
     ),
     Failure(
         "stale-state",
@@ -58,6 +59,7 @@ FAILURES = (
             ),
         ),
         check="storage.leftovers",
+        transient=True,
     ),
     Failure(
         "forward-failed",

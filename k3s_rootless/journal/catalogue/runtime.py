@@ -24,6 +24,7 @@ FAILURES = (
             "xdg-open https://github.com/k3s-io/k3s/issues",
         ),
         (sign(": ", r"^(?P<what>(?:panic|fatal error): .{1,300})"),),
+        effect=True,
     ),
     Failure(
         "lease-lost",
@@ -42,6 +43,7 @@ FAILURES = (
             sign("leaderelection lost for", r"leaderelection lost for [\w.-]{1,100}"),
         ),
         weight=Weight.SURVIVED,
+        effect=True,
     ),
     Failure(
         "inotify",
@@ -60,6 +62,7 @@ FAILURES = (
         ),
         weight=Weight.SURVIVED,
         check="sysctl.inotify_instances",
+        exhausted=True,
     ),
     Failure(
         "unit-tasks-limit",
@@ -89,6 +92,7 @@ FAILURES = (
         ),
         weight=Weight.SURVIVED,
         check="host.tasks",
+        exhausted=True,
     ),
     Failure(
         "unit-open-files-limit",
@@ -110,6 +114,7 @@ FAILURES = (
         ),
         weight=Weight.SURVIVED,
         check="host.files",
+        exhausted=True,
     ),
     Failure(
         "selinux",

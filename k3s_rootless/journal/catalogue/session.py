@@ -190,6 +190,7 @@ FAILURES = (
                 weight=Weight.SURVIVED,
             ),
         ),
+        exhausted=True,
     ),
     Failure(
         "unit-memory-limit",

@@ -99,5 +99,6 @@ FAILURES = (
             ),
         ),
         waits="node",
+        effect=True,
     ),
 )

@@ -35,6 +35,7 @@ FAILURES = (
             ),
         ),
         check="storage.type",
+        transient=True,
     ),
     Failure(
         "data-readonly",
@@ -196,6 +197,7 @@ FAILURES = (
             ),
         ),
         check="storage.space",
+        exhausted=True,
     ),
     Failure(
         "socket-path",

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from k3s_rootless.finding import Finding
     from k3s_rootless.journal.facts import Cause, Ending, StartLog
     from k3s_rootless.operations.backup.unfinished import Unfinished
 
@@ -25,7 +26,8 @@ class Answer:
     `cause` is the cause of the failure, `log` is what the log lines show, `ending` is the end of
     the unit (None for a file), `source` is where the lines were read. `missing` is what a running
     K3s waits for. `earlier` is the cause that ended the previous start, if K3s is ready now and
-    that was recent. `unfinished` is the work of an interrupted command.
+    that was recent. `unfinished` is the work of an interrupted command. Without a cause, `warnings`
+    are what `check` finds now in the settings, the data and the limits of K3s.
     """
 
     cause: Cause | None
@@ -36,6 +38,7 @@ class Answer:
     missing: str = ""
     earlier: Cause | None = None
     unfinished: Unfinished | None = None
+    warnings: tuple[Finding, ...] = ()
 
     @property
     def others(self) -> tuple[Cause, ...]:

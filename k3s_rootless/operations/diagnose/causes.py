@@ -21,7 +21,7 @@ from k3s_rootless.operations.readiness.wait import first_missing
 from k3s_rootless.service.observe.files import release_of
 
 if TYPE_CHECKING:
-    from k3s_rootless.journal.facts import Cause, Ending
+    from k3s_rootless.journal.facts import Ending
     from k3s_rootless.operations.backup.unfinished import Unfinished
     from k3s_rootless.operations.context import Context
     from k3s_rootless.service.facts import UnitState
@@ -56,14 +56,15 @@ def of_unit(context: Context, since: str | None, *, stopped_too: bool) -> Answer
     end = _ending(context, state)
     explained = ready or _explains(end)
     log = _log(context, state, since, ready=ready, needed=not explained)
-    cause = broken or _cause(context, state, log, end)
-    if cause is None and log.stopped and state.active_state == "failed":
-        # K3s can end with an exit status after SIGTERM (v1.21.2 always).
-        raise _stopped(open_work)
-    if cause is None and stopped_too:
-        _require_start(state, open_work)
-    source = log.file or _JOURNAL
-    answer = Answer(cause, log, end, source, ready=ready, missing=missing, unfinished=open_work)
+    cause = broken or evidence.cause_of(context, log, state, end, ready=ready)
+    answer = Answer(
+        cause, log, end, log.file or _JOURNAL, ready=ready, missing=missing, unfinished=open_work
+    )
+    if cause is None:
+        if stopped_too or (log.stopped and state.active_state == "failed"):
+            # K3s can end with an exit status after SIGTERM (v1.21.2 always).
+            _require_start(state, open_work, stopped=log.stopped)
+        answer = replace(answer, warnings=evidence.warnings(context))
     if ready and not since:
         return replace(answer, earlier=history.earlier(context, state))
     return answer
@@ -99,13 +100,6 @@ def _ending(context: Context, state: UnitState) -> Ending:
 def _explains(end: Ending) -> bool:
     """Return whether systemd alone shows why K3s failed."""
     return verdict.of_unit(end) is not None or verdict.of_ending(end) is not None
-
-
-def _cause(context: Context, state: UnitState, log: StartLog, end: Ending) -> Cause | None:
-    cause = verdict.of_log(log, end)
-    if cause is None:
-        return None
-    return evidence.with_evidence(context, cause, state)
 
 
 def _log(
@@ -146,10 +140,15 @@ def _require_unit(state: UnitState, open_work: Unfinished | None, *, any_start: 
         _require_start(state, open_work)
 
 
-def _require_start(state: UnitState, open_work: Unfinished | None) -> None:
-    """Raise NotRunning if no start runs and the last one did not fail."""
-    stopped = state.active_state == "inactive" and state.result == "success"
-    if stopped and not state.running and not state.failed:
+def _require_start(
+    state: UnitState, open_work: Unfinished | None, *, stopped: bool = False
+) -> None:
+    """Raise NotRunning if no start runs and the last one did not fail.
+
+    `stopped` is whether its journal shows that a stop was requested.
+    """
+    ended = state.active_state == "inactive" and state.result == "success"
+    if ended or (stopped and state.active_state == "failed"):
         raise _stopped(open_work)
 
 

@@ -36,6 +36,7 @@ def document(answer: Answer) -> dict[str, Any]:
         "earlier": _cause(answer.earlier),
         "next_start_ready": answer.log.recovered,
         "contributing": [_cause(one) for one in answer.others],
+        "warnings": [one.document() for one in answer.warnings],
         "ask": _ask(answer.cause),
         "missing": answer.missing or None,
         "unfinished": _unfinished(answer),

@@ -7,15 +7,19 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from k3s_rootless import byte_size
 from k3s_rootless.errors import RootlessError
+from k3s_rootless.finding import Verdict
 from k3s_rootless.journal import verdict
-from k3s_rootless.journal.facts import Place
+from k3s_rootless.journal.facts import Full, Place
 from k3s_rootless.k3s.features import UNIT_PATH
-from k3s_rootless.linux import sockets
+from k3s_rootless.linux import disk_usage, mounts, sockets
 from k3s_rootless.observation import Observed, Unknown, value_or
 from k3s_rootless.operations import server_settings
 from k3s_rootless.operations.diagnose import ending
@@ -27,23 +31,54 @@ from k3s_rootless.service.observe import files
 
 if TYPE_CHECKING:
     from k3s_rootless.finding import Finding, Remedy
-    from k3s_rootless.journal.facts import Cause
+    from k3s_rootless.journal.facts import Cause, Ending, StartLog
     from k3s_rootless.operations.context import Context
     from k3s_rootless.service.facts import UnitState
 
 _PORT = re.compile(r"listen (?P<kind>tcp|udp)\S* \S{0,100}?:(?P<port>\d{1,5}): bind")
 _WRITTEN = re.compile(r'open (?P<path>/[^"]{1,300}?): ')
+_NO_SPACE = re.compile(
+    r"(?P<path>/[^\s:\"'\\]{1,500})[\"'\\]{0,4}: (?:no space left on device|disk quota exceeded)"
+)
+_NO_FREE = 1024 * 1024
+_MOST_ENTRIES = 3
+_OF_A_RUNNING_K3S = ("config", "storage", "sysctl", "host", "unit")
+"""The checks of what can change, or be damaged, while K3s runs."""
 _APPARMOR = "kernel/apparmor_restrict_unprivileged_userns"
+
+
+def cause_of(
+    context: Context, log: StartLog, state: UnitState, end: Ending, *, ready: bool = False
+) -> Cause | None:
+    """Return the cause of a start that agrees with the host, with its evidence; or None."""
+    for cause in verdict.candidates(log, end):
+        found, findings = _examined(context, cause, state)
+        if verdict.stands(found, findings, ready=ready):
+            return found
+    return None
 
 
 def with_evidence(context: Context, cause: Cause, state: UnitState) -> Cause:
     """Return the cause with evidence from the host, and with the remedy that fits the evidence."""
+    return _examined(context, cause, state)[0]
+
+
+def _examined(
+    context: Context, cause: Cause, state: UnitState
+) -> tuple[Cause, tuple[Finding, ...]]:
+    """Return the cause with its evidence, and the findings of its check."""
     observed = _observed(context, cause, state)
+    if cause.id == "containerd-plugin":
+        for line in observed:
+            cause = verdict.behind_line(cause, line)
+    full = _full(context, cause, state) if cause.id == "disk-full" else None
+    if full is not None:
+        cause = verdict.of_full(cause, full)
     findings = _findings(context, cause)
     remedy = _remedy(context, cause, state)
     judged = verdict.with_host(cause, findings, observed, ending.of(state), remedy)
     data = server_settings.of(context, state).data
-    return verdict.relocated(judged, str(data), usual=data == context.paths.data)
+    return verdict.relocated(judged, str(data), usual=data == context.paths.data), findings
 
 
 def _observed(context: Context, cause: Cause, state: UnitState) -> tuple[str, ...]:
@@ -61,6 +96,15 @@ def _findings(context: Context, cause: Cause) -> tuple[Finding, ...]:
 
     # Some causes of a check depend on the version of systemd and on the settings of the unit.
     return checking.findings(context, (cause.check, "systemd.user", "unit.state"))
+
+
+def warnings(context: Context) -> tuple[Finding, ...]:
+    """Return what `check` finds now in the settings, the data and the limits of K3s."""
+    # Imported here, as above.
+    from k3s_rootless.operations.check import checking
+
+    found = checking.findings(context, _OF_A_RUNNING_K3S)
+    return tuple(one for one in found if one.verdict in {Verdict.FAIL, Verdict.WARN})
 
 
 def _remedy(context: Context, cause: Cause, state: UnitState) -> Remedy | None:
@@ -111,6 +155,50 @@ def _kubeconfig(cause: Cause, _: UnitState, __: Context) -> Iterator[str]:
         if not place.writable:
             line += " and is not writable for this user"
         yield line
+
+
+def _full(context: Context, cause: Cause, state: UnitState) -> Full | None:
+    """Return the file system that a line names, or that is full now; None if none is.
+
+    Below /run, rootlesskit gives K3s copies in memory: a path that does not exist here is no path
+    of this host.
+    """
+    data = server_settings.of(context, state).data
+    named = [Path(one["path"]) for one in _NO_SPACE.finditer(cause.line)]
+    rooms = [*_rooms(path for path in named if path.parent.exists())]
+    if not rooms:
+        usual = (data, context.paths.runtime, context.paths.root / "tmp")
+        rooms = [one for one in _rooms(usual) if one.free < _NO_FREE or one.inodes == 0]
+    if not rooms:
+        return None
+    found = rooms[0]
+    in_memory = found.type == "tmpfs" and context.paths.runtime.is_relative_to(found.point)
+    looked = context.paths.runtime if in_memory else data
+    return Full(
+        found.point,
+        found.type,
+        found.free,
+        found.size,
+        found.inodes,
+        in_memory,
+        _largest(looked),
+    )
+
+
+def _rooms(places: Iterable[Path]) -> Iterator[mounts.Room]:
+    for place in places:
+        with suppress(OSError):
+            yield mounts.room(place)
+
+
+def _largest(directory: Path) -> tuple[str, ...]:
+    """Return the largest entries of a directory, with their sizes; a second is enough to look."""
+    deadline = time.monotonic() + 1
+    sizes = []
+    with suppress(OSError):
+        sizes = [(disk_usage.read([one], deadline).size, one) for one in directory.iterdir()]
+    largest = sorted(sizes, reverse=True)[:_MOST_ENTRIES]
+    return tuple(f"{path} {byte_size.text(size)}" for size, path in largest if size)
 
 
 def _tun(_: Cause, __: UnitState, context: Context) -> Iterator[str]:

@@ -63,9 +63,9 @@ def _of_start(context: Context, state: UnitState, invocation: str, when: str) ->
     except RootlessError as error:
         context.notice(error.message)
         log = StartLog(None)
-    cause = verdict.of_log(log, ending.of(state))
+    cause = evidence.cause_of(context, log, state, ending.of(state))
     if cause is not None:
-        return _named("K3s failed to start", evidence.with_evidence(context, cause, state))
+        return _named("K3s failed to start", cause)
     if log.stopped and state.result == "exit-code":
         # K3s can end with an exit status after SIGTERM (v1.21.2 always), which systemd reports as a
         # failure.
@@ -85,9 +85,9 @@ def after_ready(context: Context, state: UnitState) -> RootlessError | None:
         log = StartLog(None)
     if log.stopped:
         return None
-    cause = verdict.of_log(log, ending.of(state))
+    cause = evidence.cause_of(context, log, state, ending.of(state))
     if cause is not None:
-        return _named("K3s exited", evidence.with_evidence(context, cause, state))
+        return _named("K3s exited", cause)
     return RootlessError(f"K3s exited, and systemd reports the result `{state.result}`", hint=_HINT)
 
 

@@ -144,6 +144,7 @@ class Etcd:
             return
         authority = trustme.CA(organization_name="etcd-server-ca")
         write_private(tls / "server-ca.crt", authority.cert_pem.bytes())
+        write_private(tls / "server-ca.key", authority.private_key_pem.bytes())
         for name in ("server-client", "client"):
             leaf = authority.issue_cert("127.0.0.1", "localhost", common_name=f"etcd-{name}")
             write_private(tls / f"{name}.crt", leaf.cert_chain_pems[0].bytes())
