@@ -37,7 +37,7 @@ WORDS = {
     r"mend(?:s|ed|ing)?": "fix, fixed, how to fix it",
     r"nobody|somebody": "no process, another process, the overflow user",
     r"anew": "again, new",
-    r"whose|whoever": "the owner of, the caller",
+    r"whoever": "the caller",
     r"(?:is|are|was|were)\s+to\s+be|ha(?:s|ve|d)\s+to\s+be": "must",
     r"stands?\s+(?:for|in)": "is mapped to, is in",
     r"(?:comes?|came)\s+to": "reaches, reached",

@@ -52,6 +52,7 @@ _SETTINGS = {
 }
 """The setting of a drop-in that can lead to each of these causes."""
 _OPTION = re.compile(r"the option -{1,2}([\w.-]{1,100})")
+_EXPIRED = re.compile(r"current time \S{1,40} is after ")
 _FIXED_SINCE = user("the host was fixed after this start; start K3s again", "k3s-rootless up")
 
 
@@ -317,6 +318,9 @@ def with_host(
         *observed,
         *(f"{one.title}: {one.observed}: {one.reason}" for one in failed),
     ]
+    if cause.id == "clock" and not failed and _EXPIRED.search(cause.line):
+        expired = replace(_renamed(cause, "certificate-expired"), check="config.expiry")
+        return with_host(expired, findings, observed, ending, other)
     if _lacks_delegation(cause, ending):
         facts.insert(0, _no_delegation(ending))
         cause = _not_delegated(cause, findings)

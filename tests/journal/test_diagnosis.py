@@ -13,8 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from k3s_rootless.journal import diagnosis
-from k3s_rootless.journal.facts import Cause, Entry
+from k3s_rootless.finding import Finding, Verdict
+from k3s_rootless.journal import diagnosis, verdict
+from k3s_rootless.journal.catalogue import session
+from k3s_rootless.journal.facts import Cause, Ending, Entry
 from k3s_rootless.journal.sources import journald
 from k3s_rootless.paths import UNIT
 from tests.patience import PATIENCE
@@ -25,6 +27,8 @@ FATAL = 'time="x" level=fatal msg="failed to find cpuset cgroup (v2)"'
 TAKEN = "listen tcp :10080: bind: address already in use"
 CONFLICT = f"level=error msg=\"error syncing '_all_': handler rootlessports: {TAKEN}, requeuing\""
 MODULE = 'level=warning msg="Failed to load kernel module br_netfilter with modprobe"'
+RUNNING = Ending("loaded", "active", "running")
+SYSTEMD_ITSELF = {failure.id for failure in session.FAILURES}
 SECONDARY = [
     'time="x" level=fatal msg="child died: parsing message from fd 3: EOF"',
     'time="x" level=fatal msg="child exited: exit status 1"',
@@ -111,6 +115,98 @@ def test_a_stop_after_the_fatal_line_changes_nothing() -> None:
 
     assert found.cause is not None
     assert not found.stopped
+
+
+CAUSES = [case for case in KNOWN if case["weight"] in {"fatal", "survived"}]
+CAUSE_IDS = [f"{case['id']}-{number}" for number, case in enumerate(CAUSES)]
+
+
+@pytest.mark.parametrize("case", CAUSES, ids=CAUSE_IDS)
+def test_the_words_of_a_cause_do_not_explain_another_end(case: dict[str, Any]) -> None:
+    """After a request to stop, in systemd's own words, and in a K3s that is ready."""
+    (line,) = entries(case["line"])
+    stopped = diagnosis.read_start([STOPPING, line])
+    requested_later = diagnosis.read_start([line, STOPPING])
+    ready = diagnosis.read_start([line], ready=True)
+
+    assert stopped.cause is None
+    assert requested_later.cause is None or requested_later.cause.fatal
+    assert ready.cause is None or not ready.cause.fatal
+    if case["id"] not in SYSTEMD_ITSELF:
+        assert diagnosis.first_cause([replace(line, identifier="systemd")]) is None
+
+
+@pytest.mark.parametrize(
+    "case",
+    [case for case in CAUSES if case["weight"] == "survived" and case["check"]],
+    ids=lambda case: case["line"][:40],
+)
+def test_a_survived_problem_is_no_cause_if_its_check_passes_now(case: dict[str, Any]) -> None:
+    """K3s is ready, so it got over the problem. If K3s is not ready, the line still counts."""
+    (cause,) = verdict.candidates(diagnosis.read_start(entries(case["line"])), RUNNING)
+    findings = {
+        kind: [Finding(cause.check, "", kind, "", reason="it is", remedy=None)]
+        for kind in (Verdict.PASS, Verdict.FAIL)
+    }
+
+    # Some lines are the fatal line of K3s here, which keeps its meaning.
+    assert cause.fatal is verdict.stands(cause, findings[Verdict.PASS], ready=True)
+    assert verdict.stands(cause, findings[Verdict.PASS], ready=False)
+    assert verdict.stands(cause, findings[Verdict.FAIL], ready=True)
+
+
+TRANSIENT = 'msg="Waiting: dial unix /d/rootless/api.sock: connect: connection refused"'
+API_READY = 'level=info msg="k3s is up and running"'
+
+
+def test_a_transient_problem_is_over_when_the_api_server_is_ready() -> None:
+    before = diagnosis.first_cause(entries(TRANSIENT))
+    assert before is not None
+    assert "stale-state" == before.id
+    assert diagnosis.first_cause(entries(TRANSIENT, API_READY)) is None
+    lasting = diagnosis.first_cause(entries(CONFLICT, API_READY))
+    assert lasting is not None
+    assert "forward-failed" == lasting.id
+
+
+WAITS = (
+    'msg="Waiting for containerd startup: rpc error: code = Unimplemented desc = unknown service'
+    ' runtime.v1.RuntimeService"'
+)
+INOTIFY = 'E1 inotify.go:1] "failed to create fsnotify watcher: too many open files"'
+
+
+@pytest.mark.parametrize("lines", [(INOTIFY, WAITS), (WAITS, INOTIFY)], ids=["before", "after"])
+def test_a_resource_that_is_used_up_explains_its_effect(lines: tuple[str, str]) -> None:
+    """K3s retries without end, so a later line can name the reason."""
+    found = verdict.candidates(diagnosis.read_start(entries(*lines)), RUNNING)
+
+    assert ["inotify", "containerd-plugin"] == [one.id for one in found]
+
+
+def test_a_resource_that_is_used_up_does_not_explain_what_names_its_own_reason() -> None:
+    found = verdict.candidates(diagnosis.read_start(entries(INOTIFY, FATAL)), RUNNING)
+
+    assert ["cgroup-controller", "inotify"] == [one.id for one in found]
+
+
+def test_the_log_of_containerd_can_name_the_resource() -> None:
+    (effect,) = verdict.candidates(diagnosis.read_start(entries(WAITS)), RUNNING)
+
+    behind = verdict.behind_line(effect, "failed to create fsnotify watcher: too many open files")
+
+    assert ("inotify", "node", True) == (behind.id, behind.waits, behind.fatal)
+    assert effect is verdict.behind_line(effect, "failed to do something else")
+
+
+def test_few_lines_are_read_after_a_k3s_that_retries_without_end() -> None:
+    def journal() -> Any:
+        yield from entries(WAITS)
+        for _ in range(5000):
+            yield Entry(None, "later")
+        raise AssertionError("read too far")
+
+    assert 5001 == diagnosis.read_start(journal()).lines
 
 
 @pytest.mark.parametrize("line", SECONDARY)

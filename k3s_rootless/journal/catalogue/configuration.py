@@ -100,8 +100,28 @@ FAILURES = (
                 weight=Weight.SURVIVED,
             ),
         ),
+        check="storage.datastore",
         waits="port",
         effect=True,
+    ),
+    Failure(
+        "datastore-unreachable",
+        "K3s cannot open its datastore: {why}",
+        "K3s tries again every second without end, while its unit stays active; a file of another"
+        " user, a mode without access, or a copy of root's files are the usual reasons",
+        user(
+            "check the owner and the mode of the files, and make them yours",
+            "ls -l ~/.rancher/k3s/server/db",
+            RESTART,
+        ),
+        (
+            sign(
+                "Failed to ping database connection",
+                r"Failed to ping database connection: (?P<why>[^\"]{1,200})",
+            ),
+        ),
+        check="storage.datastore",
+        waits="port",
     ),
     Failure(
         "kubeconfig-unwritable",
@@ -230,6 +250,17 @@ FAILURES = (
         ),
         weight=Weight.SURVIVED,
         check="host.clock",
+    ),
+    Failure(
+        "certificate-expired",
+        "a certificate of K3s has expired",
+        "K3s issues certificates for a year, and renews them only when it starts; the clock of this"
+        " host is right",
+        user("restart K3s, which renews its certificates", RESTART, "k3s-rootless certs list"),
+        (),
+        weight=Weight.SURVIVED,
+        check="config.expiry",
+        same_lines_as="clock",
     ),
     Failure(
         "kubeconfig-wrong",

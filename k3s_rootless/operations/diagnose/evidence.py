@@ -95,7 +95,10 @@ def _findings(context: Context, cause: Cause) -> tuple[Finding, ...]:
     from k3s_rootless.operations.check import checking
 
     # Some causes of a check depend on the version of systemd and on the settings of the unit.
-    return checking.findings(context, (cause.check, "systemd.user", "unit.state"))
+    ids = [cause.check, "systemd.user", "unit.state"]
+    if cause.id == "clock":
+        ids.append("config.expiry")
+    return checking.findings(context, ids)
 
 
 def warnings(context: Context) -> tuple[Finding, ...]:

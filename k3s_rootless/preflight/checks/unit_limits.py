@@ -113,7 +113,7 @@ def _judged(seen: Known[Unit], rule: _Rule) -> Judgement:
     unit = seen.value
     limit = unit.limits.get(rule.name)
     unread = unit.unread.get(rule.name)
-    # A default of systemd that no file sets is no limit that somebody removed.
+    # Without a file, a limit is a default of systemd, or was removed. A default is not low.
     if unread is None or not (unread.file or rule.is_low(limit)):
         return rule.judge(limit, "", seen.source)
     if isinstance(unread.value, Unknown):

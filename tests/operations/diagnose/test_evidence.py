@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from k3s_rootless.finding import FixableBy
-from k3s_rootless.journal.facts import Cause
+from k3s_rootless.journal.facts import Cause, Ending, StartLog
 from k3s_rootless.operations.context import Context
 from k3s_rootless.operations.diagnose import evidence
 from k3s_rootless.paths import UNIT, Paths
@@ -221,3 +224,102 @@ def test_a_check_of_the_host_adds_its_findings(context: Context) -> None:
 
     assert "device.tun" == found.check
     assert 1 < len(found.seen)
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[Path]:
+    """Mount a small file system in memory; skip the test without root."""
+    place = tmp_path / "run"
+    place.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=256k,nr_inodes=20", "tmpfs", place],
+        check=False,
+        capture_output=True,
+    )
+    if mounted.returncode:
+        pytest.skip("mounting a file system needs root")
+    yield place
+    subprocess.run(["umount", "--lazy", place], check=True)
+
+
+def of_this_host(context: Context) -> Context:
+    """Return the context with the real root, which has the mounts."""
+    return replace(context, paths=replace(context.paths, root=Path("/")))
+
+
+def fill(place: Path) -> None:
+    with (place / "large").open("wb", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(bytes(4096))
+
+
+def use_up_inodes(place: Path) -> None:
+    with suppress(OSError):
+        for number in range(100):
+            (place / f"{number}").touch()
+
+
+@pytest.mark.parametrize("line", ["write {}/k3s/x: no space left on device", "no space left"])
+@pytest.mark.parametrize(
+    ("use_up", "lacks"),
+    [(fill, "free space"), (use_up_inodes, "free inodes")],
+    ids=["space", "inodes"],
+)
+def test_the_file_system_that_is_full_is_named(
+    context: Context, small: Path, use_up: Callable[[Path], None], lacks: str, line: str
+) -> None:
+    """The line names it, or it is the one of K3s's places that is full now."""
+    (small / "k3s").mkdir()
+    use_up(small)
+    full = cause("disk-full", "the disk is full", line.format(small), check="storage.space")
+
+    found = evidence.with_evidence(of_this_host(context), full, STATE)
+
+    assert f"the file system {small} (tmpfs) has no {lacks}" == found.title
+    assert found.seen[0].startswith(f"{small}: ")
+    assert found.remedy is not None
+    assert "in memory" in found.remedy.text
+    if use_up is fill:
+        assert f"the largest entries: {small / 'large'} " in found.seen[1]
+
+
+def test_a_full_disk_without_a_full_file_system_keeps_its_text(context: Context) -> None:
+    full = cause("disk-full", "the disk is full", "write /nowhere/x: no space left on device")
+
+    found = evidence.with_evidence(of_this_host(context), full, STATE)
+
+    assert "the disk is full" == found.title
+
+
+def test_a_certificate_that_expired_while_the_clock_is_right(context: Context) -> None:
+    line = "x509: certificate has expired or is not yet valid: current time {} is {} {}"
+    now, then = "2026-12-05T00:00:00Z", "2026-12-04T00:00:00Z"
+    after, before = (
+        replace(cause("clock", check="host.clock"), line=line.format(now, relation, then))
+        for relation in ("after", "before")
+    )
+
+    found = [evidence.with_evidence(of_this_host(context), one, STATE) for one in (after, before)]
+
+    assert ["certificate-expired", "clock"] == [one.id for one in found]
+
+
+def test_a_survived_problem_that_the_host_refutes_gives_way_to_the_next(context: Context) -> None:
+    """The limit is high enough now; the other problem has no check."""
+    limit = context.paths.root / "proc/sys/fs/inotify/max_user_instances"
+    limit.parent.mkdir(parents=True)
+    limit.write_text("8192\n")
+    used_up = replace(cause("inotify", check="sysctl.inotify_instances"), fatal=False)
+    linger = replace(cause("linger-refused"), fatal=False)
+    log = StartLog(used_up, (linger,))
+    running = Ending("loaded", "active", "running")
+    state = replace(STATE, active_state="active", sub_state="running")
+
+    refuted = evidence.cause_of(context, log, state, running, ready=True)
+    waiting = evidence.cause_of(context, log, state, running)
+
+    assert refuted is not None
+    assert "linger-refused" == refuted.id
+    assert waiting is not None
+    assert "inotify" == waiting.id
+    assert evidence.cause_of(context, StartLog(used_up), state, running, ready=True) is None
