@@ -12,7 +12,7 @@ from pathlib import Path
 from k3s_rootless import atomic, trust
 from k3s_rootless.errors import PreflightFailed, RootlessError
 
-_NEW_MODE = 0o600
+_PRIVATE = 0o600
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,16 @@ class UserFile:
     resolved: Path
     content: bytes = field(repr=False)
     mode: int | None
+
+    @property
+    def shared(self) -> bool:
+        """Whether its mode gives other users any access to the file."""
+        return bool(self.mode and self.mode & 0o077)
+
+    @property
+    def private_mode(self) -> int:
+        """The mode without any access for other users; 0600 for a new file."""
+        return _PRIVATE if self.mode is None else self.mode & _PRIVATE
 
 
 def read(
@@ -59,15 +69,22 @@ def write(file: UserFile, content: bytes, *, mode: int | None = None) -> None:
     """
     directory = file.resolved.parent
     if mode is None:
-        mode = file.mode
-    if mode is None:
-        mode = _NEW_MODE
+        mode = file.private_mode if file.mode is None else file.mode
     try:
         atomic.make_directory(directory)
         atomic.sweep(directory, re.escape(file.resolved.name[:200]))
         atomic.write(file.resolved, content, mode)
     except OSError as error:
         raise RootlessError(f"cannot write `{file.path}`: {atomic.reason(error)}") from error
+
+
+def made_private(file: UserFile, secret: str, *, dry_run: bool) -> str:
+    """Return the message for a file of `shared` mode that is written with its private mode."""
+    now = "would be" if dry_run else "is now"
+    return (
+        f"{file.path} {now} readable by you only (mode {file.private_mode:04o}, not"
+        f" {file.mode or 0:04o}): it has {secret}"
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,11 +45,6 @@ def show_merged(report: Report, merged: Merged) -> None:
         report.answer(f"it {verb} the current context: kubectl get pods -A")
     else:
         report.answer(f"use it with: kubectl --context {shlex.quote(name)} get pods -A")
-    if merged.shared:
-        report.notice(
-            f"other users can read {file}, and with it the key of an administrator of the cluster;"
-            f" prevent it with: chmod 600 {shlex.quote(str(file))}"
-        )
     report.document(document.of_merged(merged))
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from k3s_rootless import user_file
-from k3s_rootless.cluster.kubeconfig import copies, edited_text, files, lock, precedence
+from k3s_rootless.cluster.kubeconfig import copies, edited_text, entries, files, lock, precedence
 from k3s_rootless.errors import RootlessError, UsageError
 from k3s_rootless.operations.consent import Ask
 
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from k3s_rootless.cluster.kubeconfig.entries import Document
     from k3s_rootless.operations.context import Context
     from k3s_rootless.user_file import UserFile
+
+
+KEY = "the key of an administrator of the cluster"
+"""The secret in a file with our entries."""
 
 
 def no_user(_: str) -> bool | None:
@@ -42,10 +46,29 @@ class Group:
         """Return the new texts of the files that change, by position. Raises RootlessError."""
         return {at: _edited(self.files[at], one) for at, one in enumerate(edits) if one}
 
-    def write(self, texts: dict[int, bytes]) -> None:
-        """Write the files that change. Raises RootlessError."""
+    def texts_with_key(
+        self, edits: Sequence[Sequence[Edit]], name: str, target: int
+    ) -> tuple[dict[int, bytes], UserFile]:
+        """Return the new texts of the files that change, and the file with the key afterwards.
+
+        `name` is that of our entries, and `target` the document that gets new ones. A file with the
+        key that other users can read is written even if its text stays, for its mode. Raises
+        RootlessError.
+        """
+        texts = self.texts(edits)
+        at = entries.where(self.documents, "users", name)
+        if at is None:
+            at = target
+        holder = self.files[at]
+        if holder.shared:
+            texts.setdefault(at, holder.content)
+        return texts, holder
+
+    def write(self, texts: dict[int, bytes], private: UserFile | None = None) -> None:
+        """Write the files that change; only the user can read `private`. Raises RootlessError."""
         for at, text in texts.items():
-            user_file.write(self.files[at], text)
+            file = self.files[at]
+            user_file.write(file, text, mode=file.private_mode if file is private else None)
 
 
 def chosen(context: Context, into: Path | None) -> precedence.Chosen:

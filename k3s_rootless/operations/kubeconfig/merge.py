@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from k3s_rootless import user_file
 from k3s_rootless.cluster.kubeconfig import copies, merging
 from k3s_rootless.cluster.kubeconfig.edits import SetCurrent
 from k3s_rootless.cluster.kubeconfig.entries import current_context
@@ -17,7 +18,7 @@ from k3s_rootless.errors import UsageError, WouldOverwrite
 from k3s_rootless.operations import installed
 from k3s_rootless.operations.consent import Ask
 from k3s_rootless.operations.kubeconfig import source
-from k3s_rootless.operations.kubeconfig.group import Group, chosen, locked
+from k3s_rootless.operations.kubeconfig.group import KEY, Group, chosen, locked
 
 if TYPE_CHECKING:
     from k3s_rootless.cluster.facts import Kubeconfig
@@ -42,24 +43,21 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """The result: the file that has the entries, and the current context afterwards.
-
-    `shared` is True if other users can read the file.
-    """
+    """The result: the file that has the entries, and the current context afterwards."""
 
     file: Path
     name: str
     server: str
     changed: bool
     current: str
-    shared: bool
     dry_run: bool
 
 
 def merge(context: Context, request: Request, ask: Ask) -> Merged:
     """Write the entries into the file, unless they are there already.
 
-    Raises NotRunning if there is no kubeconfig of K3s, WouldOverwrite for entries of another
+    The file with the key is readable by the user only afterwards; a notice reports a change of its
+    mode. Raises NotRunning if there is no kubeconfig of K3s, WouldOverwrite for entries of another
     author, UsageError, RootlessError.
     """
     context.require_ordinary_user()
@@ -95,34 +93,29 @@ def _merge(context: Context, request: Request, entries: Entries, target: Chosen)
         switch=request.switch,
         overwrite=request.overwrite,
     )
-    texts = group.texts(edits)
+    texts, holder = group.texts_with_key(edits, entries.name, target.target)
     current = current_context(group.documents)
     if any(isinstance(one, SetCurrent) for one in edits[target.target]):
         current = entries.name
     if not request.dry_run:
-        _write(context, group, texts, Copy(target.file, entries.name, entries.server, ""), entries)
-    mode = group.files[target.target].mode
+        # The record is written first, so that no copy is ever forgotten.
+        copy = Copy(target.file, entries.name, entries.server, "")
+        if texts:
+            remember(context, copy)
+            group.write(texts, holder)
+        copy = replace(copy, fingerprint=entries.fingerprint)
+        if copy not in copies.read(context.paths.own):
+            remember(context, copy)
+    if holder.shared:
+        context.notice(user_file.made_private(holder, KEY, dry_run=request.dry_run))
     return Merged(
         target.file,
         entries.name,
         entries.server,
         changed=bool(texts),
         current=current,
-        shared=bool(mode and mode & 0o077),
         dry_run=request.dry_run,
     )
-
-
-def _write(
-    context: Context, group: Group, texts: dict[int, bytes], copy: Copy, entries: Entries
-) -> None:
-    """Write the files; the record is written first, so that no copy is ever forgotten."""
-    if texts:
-        remember(context, copy)
-        group.write(texts)
-    written = Copy(copy.file, copy.name, copy.server, entries.fingerprint)
-    if written not in copies.read(context.paths.own):
-        remember(context, written)
 
 
 def _require_ours(request: Request, found: Owner, file: Path) -> None:

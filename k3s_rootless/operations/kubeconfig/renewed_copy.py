@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from k3s_rootless import user_file
 from k3s_rootless.cluster.kubeconfig import copies, merging
 from k3s_rootless.cluster.kubeconfig.facts import Copy, Entries
 from k3s_rootless.cluster.kubeconfig.merging import Owner
 from k3s_rootless.errors import WouldOverwrite
-from k3s_rootless.operations.kubeconfig.group import Group, locked, no_user
+from k3s_rootless.operations.kubeconfig.group import KEY, Group, locked, no_user
 
 if TYPE_CHECKING:
     from k3s_rootless.operations.context import Context
@@ -29,9 +30,12 @@ def write(context: Context, copy: Copy, entries: Entries) -> None:
             )
         kept = [one for one in copies.read(context.paths.own) if one != copy]
         if found is Owner.OURS:
-            texts = group.texts(merging.merge(group.documents, 0, entries, switch=False))
-            group.write(texts)
+            edits = merging.merge(group.documents, 0, entries, switch=False)
+            texts, holder = group.texts_with_key(edits, copy.name, 0)
+            group.write(texts, holder)
             kept.append(Copy(copy.file, copy.name, entries.server, entries.fingerprint))
             if texts:
                 context.notice(f"refreshed the context `{copy.name}` in {copy.file}")
+            if holder.shared:
+                context.notice(user_file.made_private(holder, KEY, dry_run=False))
         copies.write(context.paths.own, kept)

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from k3s_rootless.operations.registries.place import Place
     from k3s_rootless.user_file import UserFile
 
-_PRIVATE = 0o600
-
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -143,8 +141,12 @@ def _apply(
             hint=f"change the file with an editor: {place.path}",
         ) from None
     is_new = new != file.content
-    if is_new and not dry_run:
-        user_file.write(file, new, mode=_mode(file, content.read(new, place.release)))
+    if is_new:
+        mode = _mode(file, content.read(new, place.release))
+        if mode not in {None, file.mode} and file.shared:
+            context.notice(user_file.made_private(file, "passwords", dry_run=dry_run))
+        if not dry_run:
+            user_file.write(file, new, mode=mode)
     restart = ""
     if is_new and place.state.running:
         restart = f"the running K3s does not read `{place.path}` again"
@@ -156,9 +158,9 @@ def _apply(
 
 def _mode(file: UserFile, new: Registries) -> int | None:
     """Return the mode of the new file: with passwords, only the user can read it."""
-    if file.mode is None or not any(one.credentials.given for one in new.configs.values()):
+    if not any(one.credentials.given for one in new.configs.values()):
         return None
-    return file.mode & _PRIVATE
+    return file.private_mode
 
 
 def _require_readable(file: UserFile, found: Registries) -> None:

@@ -24,7 +24,7 @@ SHOWN = Shown(
     FILE, redacted(Entries("k3s-rootless", SERVER, "Q0E=", "Q0VSVA==", "S0VZ")), raw=False
 )
 LOCATED = Located(FILE, exists=True)
-MERGED = Merged(FILE, "k3s-rootless", SERVER, changed=True, current="", shared=False, dry_run=False)
+MERGED = Merged(FILE, "k3s-rootless", SERVER, changed=True, current="", dry_run=False)
 GONE = RemovedFrom(FILE, ("k3s-rootless",), None, ())
 REMOVED = Removed((GONE,))
 USE = "use it with: kubectl --context k3s-rootless get pods -A"
@@ -87,15 +87,6 @@ def test_a_merge_shows_how_to_use_the_context(
     kubeconfig.show_merged(Report(), merged)
 
     assert ("\n".join((*expected, "")), "") == capsys.readouterr()
-
-
-def test_a_file_that_others_can_read_is_a_warning(capsys: Captured) -> None:
-    kubeconfig.show_merged(Report(), replace(MERGED, file=Path("/home/al ice/config"), shared=True))
-
-    assert (
-        "other users can read /home/al ice/config, and with it the key of an administrator of the"
-        " cluster; prevent it with: chmod 600 '/home/al ice/config'\n"
-    ) == capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

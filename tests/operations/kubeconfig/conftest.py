@@ -83,7 +83,7 @@ class Host:
         """Write a kubeconfig of the user."""
         path = path or self.config
         path.write_text(text)
-        path.chmod(0o640)
+        path.chmod(0o600)
         return path
 
     def merge(self, confirm: Ask = lambda _: None, **options: Any) -> Merged:

@@ -38,9 +38,39 @@ def test_our_entries_are_added_and_all_else_is_kept(host: Host) -> None:
     found = document(path)
     assert theirs["clusters"][0]["cluster"].items() <= found["clusters"][2]["cluster"].items()
     assert theirs["users"][0]["user"].items() <= found["users"][1]["user"].items()
-    assert 0o640 == stat.S_IMODE(path.stat().st_mode)
-    assert merged.shared
     assert [path.name, "k3s.yaml"] == sorted(one.name for one in path.parent.iterdir())
+
+
+def test_only_the_user_can_read_a_file_with_our_key(host: Host) -> None:
+    path = host.own()
+    path.chmod(0o644)
+
+    host.merge(dry_run=True)
+    assert 0o644 == stat.S_IMODE(path.stat().st_mode)
+    host.merge()
+    assert 0o600 == stat.S_IMODE(path.stat().st_mode)
+
+    path.chmod(0o664)
+    assert host.merge().changed
+    assert 0o600 == stat.S_IMODE(path.stat().st_mode)
+    reason = "it has the key of an administrator of the cluster"
+    assert [
+        f"{path} would be readable by you only (mode 0600, not 0644): {reason}",
+        f"{path} is now readable by you only (mode 0600, not 0644): {reason}",
+        f"{path} is now readable by you only (mode 0600, not 0664): {reason}",
+    ] == host.notices
+
+
+def test_a_file_without_our_key_keeps_its_mode(host: Host) -> None:
+    first, second = host.own(path=host.home / "a"), host.own("{}", host.home / "b")
+    host.merge(into=second)
+    first.chmod(0o644)
+
+    host.environ["KUBECONFIG"] = f"{first}:{second}"
+    host.merge(switch=True)
+
+    assert OURS == document(first)["current-context"]
+    assert [0o644, 0o600] == [stat.S_IMODE(one.stat().st_mode) for one in (first, second)]
 
 
 def test_a_second_merge_writes_nothing(host: Host) -> None:
@@ -58,7 +88,7 @@ def test_a_second_merge_writes_nothing(host: Host) -> None:
 def test_a_first_kubeconfig_is_created_and_its_context_is_the_current_one(host: Host) -> None:
     merged = host.merge()
 
-    assert (OURS, host.config, False) == (merged.current, merged.file, merged.shared)
+    assert (OURS, host.config, []) == (merged.current, merged.file, host.notices)
     assert OURS == document(host.config)["current-context"]
     assert 0o600 == stat.S_IMODE(host.config.stat().st_mode)
 

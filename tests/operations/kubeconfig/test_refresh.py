@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import stat
 import subprocess
 import sys
 
@@ -44,6 +45,23 @@ def test_a_rotation_makes_copies_stale_until_they_are_refreshed(host: Host) -> N
     )
     refresh(host.context, host.k3s)
     assert 2 == len(host.notices)
+
+
+def test_a_refreshed_copy_is_readable_by_the_user_only(host: Host) -> None:
+    host.own()
+    host.merge()
+    host.config.chmod(0o644)
+    host.rotate()
+    host.events.clear()
+
+    refresh(host.context, host.k3s)
+
+    assert 0o600 == stat.S_IMODE(host.config.stat().st_mode)
+    reason = "it has the key of an administrator of the cluster"
+    assert [
+        f"refreshed the context `{OURS}` in {host.config}",
+        f"{host.config} is now readable by you only (mode 0600, not 0644): {reason}",
+    ] == host.notices
 
 
 def test_another_port_makes_a_copy_stale_unless_the_user_set_a_server(host: Host) -> None:

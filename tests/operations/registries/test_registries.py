@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from k3s_rootless.errors import PreflightFailed, RootlessError, UsageError
 from k3s_rootless.node.registries.facts import Credentials
 from k3s_rootless.operations.context import Context
+from k3s_rootless.operations.events import Event, Notice
 from k3s_rootless.operations.registries import change, check, document, place, show
 from k3s_rootless.operations.registries.change import Request
 from k3s_rootless.paths import UNIT
@@ -101,6 +103,8 @@ def test_no_answer_contains_a_password(context: Context, path: Path) -> None:
 
 
 def test_a_password_makes_the_file_private(context: Context, path: Path) -> None:
+    events: list[Event] = []
+    context = replace(context, listener=events.append)
     written(path, "# all can read this\n", 0o644)
     change.set_registry(context, "a.example", Request(("https://b",)), dry_run=False)
     assert 0o644 == stat.S_IMODE(path.stat().st_mode)
@@ -110,6 +114,8 @@ def test_a_password_makes_the_file_private(context: Context, path: Path) -> None
 
     assert 0o600 == stat.S_IMODE(path.stat().st_mode)
     assert path.read_text().startswith("# all can read this\n")
+    notice = f"{path} is now readable by you only (mode 0600, not 0644): it has passwords"
+    assert [Notice(notice)] == events
 
 
 def test_a_link_stays_a_link(context: Context, path: Path, home: Path) -> None:
