@@ -1,6 +1,20 @@
-"""Entry point of the program `k3s-rootless` and of `python -m k3s_rootless`."""
+"""Entry point of the program `k3s-rootless` and of `python -m k3s_rootless`.
 
-from __future__ import annotations
+Annotations need no `__future__` here: its import would be the first one, with the path of `-m`.
+"""
+
+import sys
+
+if __name__ == "__main__" and not sys.flags.safe_path:
+    # `python -m` puts the working directory first, and modules in it are not ours. What Python has
+    # loaded before this line can only be prevented with `python -P`.
+    import os
+
+    try:
+        if sys.path[0] == os.getcwd():  # noqa: PTH109 (pathlib is not loaded yet)
+            del sys.path[0]
+    except OSError:
+        pass  # a working directory that was removed is not in the path
 
 import atexit
 import gc

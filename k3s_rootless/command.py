@@ -9,7 +9,9 @@ import errno
 import os
 import shlex
 import signal
+import site
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -38,6 +40,18 @@ class Output:
         """The last line of stderr, or of stdout if stderr is empty: the cause of most failures."""
         lines = (self.stderr.strip() or self.stdout.strip()).splitlines()
         return lines[-1] if lines else ""
+
+
+def module(name: str) -> tuple[str, ...]:
+    """Return the command that runs a module of this program in another process.
+
+    Neither the working directory nor the environment of the user provides modules. A program that
+    is installed among the user's own packages (`pip install --user`) still finds itself there.
+    """
+    isolated = "-I"
+    if Path(__file__).is_relative_to(site.getusersitepackages()):
+        isolated = "-EP"  # -I without -s, which excludes these packages
+    return (sys.executable, isolated, "-m", name)
 
 
 def run(args: Sequence[str], *, timeout: float, environ: Mapping[str, str] | None = None) -> Output:

@@ -42,9 +42,7 @@ def run(
 
     Raises RootlessError if the program fails.
     """
-    # -P: the working directory of the user must not provide modules.
-    module = (sys.executable, "-P", "-m", _MODULE)
-    argv = (*module, str(node.child), node.unit_group, *invocation.argv)
+    argv = (*command.module(_MODULE), str(node.child), node.unit_group, *invocation.argv)
     environ = invocation.environ
     done = command.feed(argv, produce or _nothing, timeout=timeout, environ=environ)
     if done.status == 0:

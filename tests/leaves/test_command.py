@@ -344,3 +344,23 @@ def test_a_program_of_an_abandoned_thread_is_killed() -> None:
         thread.join(0.05)
 
     assert [-signal.SIGKILL] == failures
+
+
+def test_a_module_of_a_program_among_the_users_packages_is_found(tmp_path: Path) -> None:
+    """`pip install --user` puts the program in a directory that `-I` excludes."""
+    environ = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
+    python = Path("/usr/bin/python3")
+    if not python.exists():
+        pytest.skip("no Python outside of a virtual environment")
+    where = "import site; print(site.getusersitepackages(), end='')"
+    own = Path(subprocess.check_output([python, "-c", where], env=environ, text=True))
+    own.mkdir(parents=True)
+    (own / "k3s_rootless").symlink_to(Path(command.__file__).parent)
+    code = (
+        "import subprocess; from k3s_rootless import command;"
+        " raise SystemExit(subprocess.run(command.module('k3s_rootless.errors')).returncode)"
+    )
+
+    subprocess.run([python, "-c", code], env=environ, cwd=tmp_path, check=True)
+
+    assert "-I" == command.module("k3s_rootless.errors")[1]

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from k3s_rootless import command
 from k3s_rootless.errors import RootlessError
 from k3s_rootless.node import inside
 from k3s_rootless.node.facts import Invocation
@@ -40,8 +41,7 @@ def replies(
     node: Node, endpoints: Sequence[Endpoint], proxies: Proxies, environ: Mapping[str, str]
 ) -> tuple[Reply, ...]:
     """Return the replies of the endpoints, in their order. Raises RootlessError."""
-    # -P: the working directory of the user must not provide modules.
-    argv = (sys.executable, "-P", "-m", MODULE)
+    argv = command.module(MODULE)
     given = {"endpoints": [asdict(one) for one in endpoints[:_MOST]], "proxies": asdict(proxies)}
     text = json.dumps(given).encode()
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from k3s_rootless import trust
+from k3s_rootless import command, trust
 from k3s_rootless.backup import scheduled_run
 from k3s_rootless.errors import RootlessError
 from k3s_rootless.observation import value_or
@@ -134,7 +134,7 @@ def program() -> tuple[str, ...]:
     Raises RootlessError if another user could change this program.
     """
     script = Path(sys.argv[0])
-    found: tuple[str, ...] = (sys.executable, "-P", "-m", "k3s_rootless")
+    found = command.module("k3s_rootless")
     if script.name == "k3s-rootless" and os.access(script, os.X_OK):
         # This path, which can be a link, remains after an update of k3s-rootless.
         found = (str(script.absolute()),)

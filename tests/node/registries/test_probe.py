@@ -22,8 +22,7 @@ from k3s_rootless.node.registries.facts import (
 from tests.child_namespaces import GROUP
 from tests.fakes.registry import PASSWORD, USER, registry
 
-ROOT = Path(__file__).parents[3]
-ENVIRON = {**os.environ, "PYTHONPATH": str(ROOT)}
+ENVIRON = dict(os.environ)
 
 
 def endpoint(port: int, password: str = PASSWORD) -> Endpoint:
@@ -62,13 +61,15 @@ def test_a_process_outside_the_unit_is_not_entered(child: int) -> None:
         probe.replies(Node(child, "/other.service"), [endpoint(1)], Proxies(), ENVIRON)
 
 
-def test_no_result_is_an_error(child: int, tmp_path: Path) -> None:
-    broken = tmp_path / "k3s_rootless"
-    broken.mkdir()
-    (broken / "__init__.py").touch()
+def test_the_environment_provides_no_modules(child: int, tmp_path: Path) -> None:
+    foreign = tmp_path / "k3s_rootless"
+    foreign.mkdir()
+    (foreign / "__init__.py").write_text("raise SystemExit(3)\n")
+    environ = {"PYTHONPATH": str(tmp_path), "PYTHONSTARTUP": "/nonexistent"}
 
-    with pytest.raises(RootlessError):
-        probe.replies(Node(child, GROUP), [endpoint(1)], Proxies(), {"PYTHONPATH": str(tmp_path)})
+    found = probe.replies(Node(child, GROUP), [endpoint(1)], Proxies(), environ)
+
+    assert [State.UNREACHABLE] == [one.state for one in found]
 
 
 def test_replies_keep_the_order(child: int) -> None:

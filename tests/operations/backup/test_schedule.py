@@ -196,7 +196,7 @@ def test_a_program_that_another_user_can_change(
 def test_the_program_of_a_module(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["/usr/lib/python3/k3s_rootless/__main__.py"])
 
-    assert schedule.program() == (sys.executable, "-P", "-m", "k3s_rootless")
+    assert schedule.program() == (sys.executable, "-I", "-m", "k3s_rootless")
 
 
 def test_an_uninstall_removes_the_schedule(context: Context, bus: Session, home: Path) -> None:

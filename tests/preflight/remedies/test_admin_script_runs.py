@@ -376,15 +376,20 @@ def test_a_package_that_another_one_needs_stays(tree: ScratchRoot, tmp_path: Pat
 
 
 RPM = 'case $1 in -q) [ -e "/proc/rpm.$2" ] ;; -e) [ ! -e /proc/needed ] ;; esac'
-RPM_FRONT = (
-    'last=; for last; do :; done; case $* in *install*) : >"/proc/rpm.$last" ;; *remove*) rm'
-    ' "/proc/rpm.$last" ;; esac'
-)
+RPM_FRONT = """
+last=; for last; do :; done
+case $* in
+    *install*) : >"/proc/rpm.$last"; : >/proc/rpm.dependency ;;
+    *--setopt=clean_requirements_on_remove=False*remove* | *remove*--no-clean-deps*)
+        rm "/proc/rpm.$last" ;;
+    *remove*) rm "/proc/rpm.$last" /proc/rpm.dependency ;;
+esac"""
 PACMAN = """
 last=; for last; do :; done
 case $* in
     -Q*) [ -e "/proc/rpm.$last" ] ;;
-    -S*) : >"/proc/rpm.$last" ;;
+    -S*) : >"/proc/rpm.$last"; : >/proc/rpm.dependency ;;
+    *-Rs*) exit 2 ;;
     -R*) [ ! -e /proc/needed ] || exit 1; \
 case $* in *--print*) ;; *) rm "/proc/rpm.$last" ;; esac ;;
 esac"""
@@ -399,7 +404,8 @@ def test_other_package_managers_are_queried_before_a_removal(
 ) -> None:
     """The programs are stand-ins, written after rpm(8), dnf(8), zypper(8) and pacman(8).
 
-    `rpm -e --test` and `pacman -R --print` fail if another package needs the package.
+    `rpm -e --test` and `pacman -R --print` fail if another package needs the package. dnf removes
+    dependencies by default, and zypper if zypp.conf has `solver.cleandepsOnRemove`.
     """
     if front == "pacman":
         tree.stand_in("pacman", PACMAN)
@@ -417,3 +423,4 @@ def test_other_package_managers_are_queried_before_a_removal(
     assert 0 == undone.returncode, undone.stderr
     assert needed == (tree.path / "proc/rpm.fuse3").exists()
     assert needed == ("stays installed" in undone.stdout)
+    assert (tree.path / "proc/rpm.dependency").exists()
