@@ -10,6 +10,7 @@ import errno
 import fcntl
 import os
 import re
+import shlex
 import stat
 import time
 from collections.abc import Callable, Iterator
@@ -186,6 +187,32 @@ def sync(directory: Path) -> None:
             raise
     finally:
         os.close(descriptor)
+
+
+def hint(error: OSError, path: Path | None = None) -> str | None:
+    """Return how to fix the cause of an error in a command that wrote to `path`.
+
+    The file that the error names counts more, as far as it exists. None if the errno does not show
+    what to do.
+    """
+    named = error.filename if isinstance(error.filename, str) else path
+    place = ""
+    if named is not None:
+        absolute = Path(named).absolute()
+        existing = next(one for one in (absolute, *absolute.parents) if os.path.lexists(one))
+        place = f" {shlex.quote(str(existing))}"
+    match error.errno:
+        case errno.ENOSPC:
+            return f"free disk space, and check it with: df -h{place}"
+        case errno.EDQUOT:
+            return f"free disk space within your quota (quota -s), and check it with: df -h{place}"
+        case errno.EFBIG:
+            return "allow larger files, and check the limit with: ulimit -f"
+        case errno.EACCES | errno.EPERM if place:
+            return f"change the permissions, and check them with: ls -ld{place}"
+        case errno.EROFS if place:
+            return f"make the file system writable, and check it with: findmnt --target{place}"
+    return None
 
 
 def reason(error: OSError) -> str:

@@ -14,7 +14,7 @@ import tarfile
 from pathlib import Path
 from typing import IO, Any
 
-from k3s_rootless import output_file
+from k3s_rootless import atomic, output_file
 from k3s_rootless.backup import manifest as manifests
 from k3s_rootless.backup import names
 from k3s_rootless.backup.facts import Manifest
@@ -99,12 +99,12 @@ def _add(
     stream.write(bytes(-size % BLOCK))
 
 
-def _hint(error: OSError, path: Path) -> str:
+def _hint(error: OSError, path: Path) -> str | None:
     if error.errno in {errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR}:
         return "name another file with -o"
     if error.errno == errno.ENOENT:
         return f"create the directory: mkdir -p {path.parent}"
-    return f"see how much space is left: df -h {path.parent}"
+    return atomic.hint(error, path)
 
 
 _HINTS = output_file.Hints(lambda _: "name a file with -o FILE", _hint)

@@ -7,6 +7,7 @@ would start again at each write of another process (sqlite.org/backup.html), and
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from contextlib import closing
@@ -56,7 +57,7 @@ def copy_live(source: Path, target: Path) -> None:
         _sync(target)
     except (sqlite.Error, OSError) as error:
         raise RootlessError(
-            f"cannot copy the datastore `{source}`: {_reason(error)}", hint=_hint(target)
+            f"cannot copy the datastore `{source}`: {_reason(error)}", hint=_hint(error, target)
         ) from error
 
 
@@ -72,7 +73,7 @@ def copy_stopped(source: Path, target: Path) -> tuple[str, ...]:
     except OSError as error:
         raise RootlessError(
             f"cannot copy the datastore `{source / names.DATABASE}`: {atomic.reason(error)}",
-            hint=_hint(target),
+            hint=_hint(error, target),
         ) from error
     if before != dict(_states(source)):
         raise RootlessError(
@@ -215,5 +216,10 @@ def _reason(error: Exception) -> str:
     return str(error)
 
 
-def _hint(target: Path) -> str:
-    return f"see how much space is left: df -h {target.parent}"
+def _hint(error: Exception, target: Path) -> str | None:
+    if isinstance(error, OSError):
+        return atomic.hint(error, target)
+    # SQLite keeps the errno to itself: SQLITE_FULL is ENOSPC, and a failed write can be EDQUOT.
+    if getattr(error, "sqlite_errorname", "") in {"SQLITE_FULL", "SQLITE_IOERR_WRITE"}:
+        return atomic.hint(OSError(errno.ENOSPC, ""), target)
+    return None

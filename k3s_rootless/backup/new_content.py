@@ -85,7 +85,7 @@ def _target(places: dict[str, Path], entry: Entry) -> Iterator[IO[bytes] | None]
     except OSError as error:
         raise RootlessError(
             f"cannot unpack `{entry.name}` to `{path}`: {atomic.reason(error)}",
-            hint=f"see how much space is left: df -h {path.parent}",
+            hint=atomic.hint(error, path),
         ) from error
 
 

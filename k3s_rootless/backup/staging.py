@@ -40,7 +40,7 @@ def directory(parent: Path) -> Iterator[Path]:
     except OSError as error:
         raise RootlessError(
             f"cannot create a directory in `{parent}`: {atomic.reason(error)}",
-            hint=f"see how much space is left: df -h {parent}",
+            hint=atomic.hint(error, parent),
         ) from error
     try:
         descriptor = os.open(made, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -82,7 +82,7 @@ def copy(source: Source, folder: Path) -> Entry | None:
     except OSError as error:
         raise RootlessError(
             f"cannot copy `{source.path}`: {atomic.reason(error)}",
-            hint=f"see how much space is left: df -h {folder.parent}",
+            hint=atomic.hint(error, target),
         ) from error
     return replace(
         entry(folder, source.name),

@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from k3s_rootless import output_file, schemas
+from k3s_rootless import atomic, output_file, schemas
 from k3s_rootless.support.facts import Item, Missing
 
 MANIFEST = "manifest.json"
@@ -89,18 +89,13 @@ def _bytes(text: str) -> bytes:
 
 
 def _hint(error: OSError, path: Path) -> str | None:
-    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-        return (
-            f"free disk space (df -h {path.parent}), or write to another disk:"
-            f" k3s-rootless bundle -o /tmp/{path.name}"
-        )
     if error.errno in {errno.EROFS, errno.EACCES, errno.EPERM}:
         return "write to your home directory: k3s-rootless bundle -o ~/support.tar.gz"
     if error.errno == errno.ENOENT:
         return f"create the directory: mkdir -p {path.parent}"
     if error.errno == errno.ENOTDIR:
         return f"{path.parent} is not a directory; name another file with -o"
-    return None
+    return atomic.hint(error, path)
 
 
 _HINTS = output_file.Hints(lambda path: f"name a file: -o {path}/support.tar.gz", _hint)

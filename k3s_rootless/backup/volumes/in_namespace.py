@@ -77,7 +77,7 @@ class InNamespace:
         except OSError as error:
             raise RootlessError(
                 f"cannot copy the volumes in `{root}`: {atomic.reason(error)}",
-                hint=f"see how much space is left: df -h {target.parent}",
+                hint=atomic.hint(error, target),
             ) from error
         left_out = [(path, why) for path, why in content.pop("left_out")]
         return Packed(**content, left_out=left_out)
@@ -256,8 +256,12 @@ def _reported(work: Callable[[], dict[str, Any]]) -> bytes:
     except EOFError:
         content = {"damaged": "the volumes are truncated"}
     except OSError as error:
-        hint = "see how much space is left: df -h"
-        content = {"error": f"cannot copy the volumes: {atomic.reason(error)}", "hint": hint}
+        # Without a path: those of the volumes are relative to a directory.
+        error.filename = None
+        content = {
+            "error": f"cannot copy the volumes: {atomic.reason(error)}",
+            "hint": atomic.hint(error),
+        }
     return json.dumps(content).encode("ascii")
 
 

@@ -168,5 +168,5 @@ def _target(
             raise  # a damaged archive
         raise RootlessError(
             f"cannot unpack the backup to `{folder}`: {atomic.reason(error)}",
-            hint=f"see how much space is left: df -h {folder.parent}",
+            hint=atomic.hint(error, folder),
         ) from error

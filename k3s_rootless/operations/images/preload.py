@@ -70,7 +70,7 @@ def preload(context: Context, path: Path, *, force: bool = False) -> Preloaded:
     except OSError as error:
         raise RootlessError(
             f"cannot preload `{path}`: {atomic.reason(error)}",
-            hint=f"see how much space is left: df -h {data}",
+            hint=atomic.hint(error, target),
         ) from error
     return Preloaded(target, names, size, changed=True, at_once=at_once)
 

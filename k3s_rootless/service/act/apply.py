@@ -5,7 +5,6 @@ They make no decisions: all decisions are in the plan.
 
 from __future__ import annotations
 
-import errno
 import os
 import re
 import stat
@@ -176,7 +175,7 @@ def _reported(action: str, path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise RootlessError(
-            f"cannot {action} `{path}`: {atomic.reason(error)}", hint=_hint(error, path)
+            f"cannot {action} `{path}`: {atomic.reason(error)}", hint=atomic.hint(error, path)
         ) from error
 
 
@@ -259,13 +258,3 @@ def sweep(directory: Path) -> None:
             if _LEFT.fullmatch(path.name):
                 with suppress(OSError):
                     path.unlink()
-
-
-def _hint(error: OSError, path: Path) -> str | None:
-    # The directory may not exist, if it could not be created.
-    place = next((one for one in path.parents if os.access(one, os.F_OK)), path.parent)
-    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-        return f"free disk space, and check it with: df -h {place}"
-    if error.errno in {errno.EROFS, errno.EACCES, errno.EPERM}:
-        return f"make the directory writable, and check it with: ls -ld {place}"
-    return None
