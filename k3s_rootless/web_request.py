@@ -12,8 +12,9 @@ from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import SplitResult, unquote
 
+from k3s_rootless import web_address
 from k3s_rootless.errors import PeerError
 
 if TYPE_CHECKING:
@@ -49,9 +50,9 @@ def get(url: str, way: Way, headers: Mapping[str, str] | None = None) -> Respons
     """Request an address.
 
     `way.timeout` is that of each step, in seconds. Raises OSError (with ssl.SSLError among them),
-    and PeerError for an answer that is no HTTP and for a proxy that refuses.
+    PeerError for an answer that is no HTTP and for a proxy that refuses, and BadAddress.
     """
-    address = urlsplit(url)
+    address = web_address.split(url)
     target = address.path or "/"
     if address.query:
         target = f"{target}?{address.query}"
@@ -59,12 +60,15 @@ def get(url: str, way: Way, headers: Mapping[str, str] | None = None) -> Respons
     connection = _connection(address, way)
     if way.proxy and address.scheme == "http":
         target = f"http://{address.netloc}{target}"
-        sent |= _proxy_headers(urlsplit(way.proxy))
+        sent |= _proxy_headers(web_address.split(way.proxy))
     with closing(connection):
         try:
             connection.request("GET", target, headers=sent)
             answer = connection.getresponse()
             body = answer.read(LARGEST)
+        except http.client.InvalidURL:
+            # Its text quotes the address.
+            raise PeerError("its address has characters that no address may have") from None
         except http.client.HTTPException as error:
             reason = str(error) or type(error).__name__
             raise PeerError(f"the answer is no HTTP: {reason[:80]!r}") from error
@@ -76,7 +80,7 @@ def _connection(address: SplitResult, way: Way) -> http.client.HTTPConnection:
     host, port = address.hostname or "", address.port
     if not way.proxy:
         return _direct(address.scheme, host, port, way)
-    proxy = urlsplit(way.proxy)
+    proxy = web_address.split(way.proxy)
     if proxy.scheme != "http" or not proxy.hostname:
         raise PeerError(f"a proxy with the scheme {proxy.scheme or 'none'} cannot be tested")
     via = proxy.hostname, proxy.port or http.client.HTTP_PORT

@@ -13,12 +13,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import unquote, urljoin, urlsplit
+from urllib.parse import SplitResult, unquote
 
 import urllib3
 from urllib3 import exceptions
 
-from k3s_rootless import background
+from k3s_rootless import background, web_address
 from k3s_rootless.binaries.facts import Limits
 from k3s_rootless.binaries.urls import host_of
 from k3s_rootless.errors import PeerError, RootlessError
@@ -98,10 +98,8 @@ class Client:
             for _ in range(_MOST_REDIRECTS):
                 if not follow or response.status not in _REDIRECTS:
                     break
-                target = urljoin(url, response.headers.get("Location", ""))
+                url = _redirected(url, response.headers.get("Location", ""))
                 _finish(response)
-                _require_https(target, f"the redirect of {host_of(url)}")
-                url = target
                 response = self._requested(url, headers or {})
             if follow and response.status in _REDIRECTS:
                 raise PeerError(f"{host_of(url)} redirects too often")
@@ -129,13 +127,7 @@ class Client:
         }
         if not proxy:
             return urllib3.PoolManager(**options)
-        parts = urlsplit(proxy)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise RootlessError(
-                "cannot use the proxy of the environment: its address must start with http:// or"
-                " https://",
-                hint="look at HTTPS_PROXY and ALL_PROXY",
-            )
+        parts = _parts_of_proxy(proxy)
         if parts.username:
             account = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
             options["proxy_headers"] = urllib3.make_headers(proxy_basic_auth=account)
@@ -178,9 +170,30 @@ def failures(url: str) -> Iterator[None]:
         raise Transient(f"cannot read from {host}: {_reason(error)}") from error
 
 
-def _require_https(url: str, what: str) -> None:
-    if urlsplit(url).scheme != "https":
-        raise PeerError(f"{what} leaves https: {printable(url, 120)}")
+def _redirected(url: str, location: str) -> str:
+    """Return the target of a redirect, which must stay on https. Raises PeerError."""
+    try:
+        target = web_address.joined(url, location)
+    except ValueError as error:
+        raise PeerError(f"the redirect of {host_of(url)} cannot be followed: {error}") from None
+    if web_address.split(target).scheme != "https":
+        raise PeerError(f"the redirect of {host_of(url)} leaves https: {printable(target, 120)}")
+    return target
+
+
+def _parts_of_proxy(proxy: str) -> SplitResult:
+    reason = "its address must start with http:// or https://"
+    try:
+        parts = web_address.split(proxy)
+    except ValueError as error:
+        reason = str(error)
+    else:
+        if parts.scheme in {"http", "https"} and parts.hostname:
+            return parts
+    raise RootlessError(
+        f"cannot use the proxy of the environment: {reason}",
+        hint="look at HTTPS_PROXY and ALL_PROXY",
+    )
 
 
 def _context(environ: Mapping[str, str]) -> ssl.SSLContext:
@@ -201,7 +214,7 @@ def _context(environ: Mapping[str, str]) -> ssl.SSLContext:
 
 def _proxy(environ: Mapping[str, str], url: str) -> str:
     """Return the proxy for a URL, empty if there is none. Lower case comes first, as in curl."""
-    host = urlsplit(url).hostname or ""
+    host = web_address.split(url).hostname or ""
     no_proxy = environ.get("no_proxy") or environ.get("NO_PROXY") or ""
     if any(_matches(host, entry.strip().lower()) for entry in no_proxy.split(",")):
         return ""

@@ -6,8 +6,9 @@ import difflib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, unquote
 
+from k3s_rootless import web_address
 from k3s_rootless.k3s import version
 
 _TAG = re.compile(r"v\d{1,4}\.\d{1,4}\.\d{1,4}(-(alpha|beta|rc)\.?\d{1,4})?\+k3s\d{1,4}", re.ASCII)
@@ -58,7 +59,11 @@ def of_location(location: str) -> str | None:
 
     The channel server writes `+` literally. A proxy can redirect to its login page.
     """
-    last = unquote(urlsplit(location).path).rpartition("/")[2]
+    try:
+        path = web_address.split(location).path
+    except ValueError:
+        return None
+    last = unquote(path).rpartition("/")[2]
     return last if is_tag(last) else None
 
 

@@ -5,8 +5,9 @@ This module does not load urllib3, so that a setting can be checked at once.
 
 from __future__ import annotations
 
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult
 
+from k3s_rootless import web_address
 from k3s_rootless.errors import UsageError
 from k3s_rootless.printable import printable
 
@@ -22,7 +23,7 @@ def checked_base(url: str, name: str) -> str:
         raise UsageError(f"cannot use {name}: its URL must not contain a user name or a password")
     if parts is None or parts.scheme != "https" or parts.query or parts.fragment:
         raise UsageError(
-            f"cannot use {name} `{printable(url)}`: it must be a URL that starts with https://",
+            f"cannot use {name}: it must be a URL that starts with https://",
             hint=(
                 "for files on this host, use: k3s-rootless release get --file K3S --checksums FILE"
             ),
@@ -32,16 +33,19 @@ def checked_base(url: str, name: str) -> str:
 
 def host_of(url: str) -> str:
     """Return the host of a URL, for messages: the rest can contain signatures."""
-    return printable(urlsplit(url).hostname or "the server")
+    try:
+        host = web_address.split(url).hostname
+    except ValueError:
+        host = None
+    return printable(host or "the server")
 
 
 def _parsed(url: str) -> SplitResult | None:
     """Return the parts of a URL; None if it has no host, or is not a URL."""
     try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
+        parts = web_address.split(url)
     except ValueError:
         return None
-    if not host or not url.isprintable():
+    if not parts.hostname or not url.isprintable():
         return None
     return parts

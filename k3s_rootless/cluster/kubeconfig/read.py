@@ -15,8 +15,8 @@ import stat
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
+from k3s_rootless import web_address
 from k3s_rootless.cluster import own_file
 from k3s_rootless.cluster.facts import Kubeconfig
 from k3s_rootless.cluster.kubeconfig import k3s_form
@@ -113,7 +113,7 @@ def _address(server: str) -> tuple[str, int]:
     plain = _PLAIN.fullmatch(server)
     if plain is not None and int(plain["port"]) <= _HIGHEST_PORT:
         return plain["host"].lower(), int(plain["port"])
-    url = urlsplit(server)
+    url = web_address.split(server)
     if url.scheme != "https" or not url.hostname or not server.isprintable():
-        raise ValueError(f"its server {server!r} is not an https URL")
+        raise ValueError("its server is not an https URL")
     return url.hostname, _HTTPS_PORT if url.port is None else url.port

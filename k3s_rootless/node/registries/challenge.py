@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from urllib.parse import urlencode, urlsplit, urlunsplit
+from urllib.parse import urlencode, urlunsplit
+
+from k3s_rootless import web_address
 
 _SCHEME = re.compile(r"(?:^|,)\s*(?P<scheme>basic|bearer)(?:\s+|$)", re.IGNORECASE)
 _PARAMETER = re.compile(
@@ -36,7 +38,7 @@ def read(values: Iterable[str]) -> tuple[Challenge, ...]:
 
 def token_address(challenge: Challenge) -> str:
     """Return the address that issues a token. Raises ValueError if the challenge names none."""
-    realm = urlsplit(challenge.parameters.get("realm", ""))
+    realm = web_address.split(challenge.parameters.get("realm", ""))
     if realm.scheme not in {"http", "https"} or not realm.hostname:
         raise ValueError("its challenge has no address for tokens")
     service = challenge.parameters.get("service", "")

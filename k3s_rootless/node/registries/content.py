@@ -134,7 +134,8 @@ def _of_host(name: str, path: yaml_lines.Path, content: Content) -> Iterator[Pro
     try:
         endpoints.parsed(name)
     except ValueError as error:
-        yield Problem(content.line(path), f"`{name}` is not HOST[:PORT]: {error}")
+        shown = endpoints.without_password(name)
+        yield Problem(content.line(path), f"`{shown}` is not HOST[:PORT]: {error}")
     if name in {"index.docker.io", "hub.docker.com"}:
         text = f"`{name}` is not the name of Docker Hub in images; use docker.io"
         yield Problem(content.line(path), text)

@@ -7,10 +7,12 @@ v1.36; containerd core/remotes/docker (DefaultHost, IsLocalhost).
 from __future__ import annotations
 
 import ipaddress
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult
 
+from k3s_rootless import web_address
 from k3s_rootless.node.registries.facts import Config, Endpoint, Registries
 
 HUB = "docker.io"
@@ -33,7 +35,7 @@ class Address:
 def parsed(text: str) -> Address:
     """Read an endpoint, with or without a scheme. Raises ValueError with the reason."""
     url = _split(text)
-    port, host, name = _port(url), url.hostname or "", url.netloc
+    port, host, name = url.port, url.hostname or "", url.netloc
     scheme = url.scheme or _scheme(host, port)
     path = url.path.rstrip("/")
     if url.path in _USUAL_PATHS:
@@ -49,7 +51,7 @@ def _split(text: str) -> SplitResult:
         raise ValueError("it contains spaces or unprintable characters")
     if "://" not in text:
         text = f"//{text}"
-    url = urlsplit(text)
+    url = web_address.split(text)
     if not url.hostname:
         raise ValueError("it has no host")
     if url.scheme not in {"", "http", "https"}:
@@ -84,10 +86,15 @@ def of_registry(
 
 def without_password(text: str) -> str:
     """Return an address without the password in it."""
+    # Some characters are read as `@`.
+    if unicodedata.normalize("NFKC", text).count("@") != text.count("@"):
+        return "***"
     before, at, after = text.rpartition("@")
     if not at:
         return text
-    scheme, separator, _ = before.rpartition("://")
+    scheme, separator, _ = before.partition("://")
+    if not separator:
+        return f"***@{after}"
     return f"{scheme}{separator}***@{after}"
 
 
@@ -128,10 +135,3 @@ def _scheme(host: str, port: int | None) -> str:
     if is_loopback(host) and port not in {None, DEFAULT_PORTS["https"]}:
         return "http"
     return "https"
-
-
-def _port(url: SplitResult) -> int | None:
-    try:
-        return url.port
-    except ValueError:
-        raise ValueError("its port is not a number from 1 to 65535") from None

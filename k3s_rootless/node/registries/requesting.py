@@ -12,9 +12,8 @@ import socket
 import ssl
 from collections.abc import Callable
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
-from k3s_rootless import web_request
+from k3s_rootless import web_address, web_request
 from k3s_rootless.errors import PeerError
 from k3s_rootless.node.registries import challenge, proxies
 from k3s_rootless.node.registries.endpoints import DEFAULT_PORTS
@@ -88,7 +87,7 @@ class _Client:
         except ValueError as error:
             raise _Ended(State.OTHER, str(error), "bearer") from None
         answer = self._get(address, self._authorization_for_token(address))
-        host = urlsplit(address).hostname or ""
+        host = web_address.split(address).hostname or ""
         if answer.status in {400, 401, 403}:
             state = State.DENIED if credentials.given else State.NEEDS_CREDENTIALS
             text = f"{_user(self._endpoint)} gets no token from {host} (status {answer.status})"
@@ -112,12 +111,16 @@ class _Client:
         return _basic(credentials.username, credentials.password)
 
     def _get(self, url: str, authorization: str | None) -> Response:
-        address = urlsplit(url)
+        address = web_address.split(url)
         port = address.port or DEFAULT_PORTS[address.scheme]
         proxy = proxies.chosen(self._proxies, address.scheme, address.hostname or "", port)
         through = ""
         if proxy:
-            through = f" (through the proxy {urlsplit(proxy).hostname})"
+            try:
+                through = f" (through the proxy {web_address.split(proxy).hostname})"
+            except ValueError as error:
+                text = f"the address of its proxy cannot be used: {error}"
+                raise _Ended(State.UNREACHABLE, text) from None
         headers = {}
         if authorization:
             headers["Authorization"] = authorization
@@ -151,8 +154,15 @@ def _other(answer: Response, scheme: str) -> Reply:
     text = f"status {answer.status}"
     where = answer.header("location")
     if where:
-        text = f"{text}, a redirect to {urlsplit(where[0]).hostname or where[0][:_LONGEST]}"
+        text = f"{text}, a redirect to {_host(where[0])}"
     return Reply(State.OTHER, printable(text), scheme)
+
+
+def _host(location: str) -> str:
+    try:
+        return web_address.split(location).hostname or location[:_LONGEST]
+    except ValueError:
+        return "an address that is not valid"
 
 
 def _context(tls: Tls) -> ssl.SSLContext:
