@@ -27,6 +27,19 @@ FAILURES = (
         effect=True,
     ),
     Failure(
+        "containerd-exited",
+        "containerd exited, and K3s with it: {why}",
+        "K3s cannot run Pods without containerd, and starts again; `signal: killed` means that a"
+        " user, a program or the kernel (memory ran out) killed it",
+        user(
+            "wait for the next start; if containerd exits again, read its log",
+            "k3s-rootless status",
+            "k3s-rootless containerd check",
+        ),
+        (sign("containerd exited: ", r'"?containerd exited: (?P<why>[^\\"]{1,200})'),),
+        effect=True,
+    ),
+    Failure(
         "lease-lost",
         "K3s was too slow to renew a lease, and exited",
         "its components keep leases in the datastore, and exit if they cannot renew one within ten"
