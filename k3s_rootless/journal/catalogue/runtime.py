@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from k3s_rootless.journal.catalogue.entry import (
+    RESTART,
     Failure,
     Weight,
     administrator,
@@ -29,14 +30,16 @@ FAILURES = (
     Failure(
         "containerd-exited",
         "containerd exited, and K3s with it: {why}",
-        "K3s cannot run Pods without containerd, and starts again; `signal: killed` means that a"
-        " user, a program or the kernel (memory ran out) killed it",
+        "K3s then starts its server again by itself, but its forwarded ports no longer answer"
+        " (v1.36.3); `signal: killed` means that a user, a program or the kernel (memory ran out)"
+        " killed containerd",
         user(
-            "wait for the next start; if containerd exits again, read its log",
-            "k3s-rootless status",
+            "restart K3s; if containerd exits again, read its log",
+            RESTART,
             "k3s-rootless containerd check",
         ),
         (sign("containerd exited: ", r'"?containerd exited: (?P<why>[^\\"]{1,200})'),),
+        waits="api",
         effect=True,
     ),
     Failure(
