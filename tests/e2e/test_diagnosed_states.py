@@ -45,7 +45,8 @@ def test_up_status_and_diagnose_report_a_damaged_datastore_of_an_active_unit(
     ready.machine.user("systemctl", "--user", "stop", UNIT.name)
     DAMAGED.breaks(ready)
     try:
-        refused = ready.up("--timeout", "120s")
+        # Without the check, which refuses the start: K3s can find the damage also while it runs.
+        refused = ready.up("--ignore", "storage.datastore", "--timeout", "120s")
         seen, diagnosed = ready.json("status"), ready.json("diagnose")
     finally:
         ready.machine.user("systemctl", "--user", "stop", UNIT.name)
@@ -56,7 +57,7 @@ def test_up_status_and_diagnose_report_a_damaged_datastore_of_an_active_unit(
         "K3s is running, but cannot become ready: K3s cannot read its datastore: file is not a"
         " database" in refused.stderr
     )
-    assert f"mv ~/{STATE.parent.relative_to('/home/alice')} " in refused.stderr
+    assert f"mv {STATE.parent} " in refused.stderr
     assert ("active", "datastore-damaged") == (seen["unit"]["active_state"], seen["cause"]["id"])
     assert ("datastore-damaged", False) == (diagnosed["cause"]["id"], diagnosed["cause"]["earlier"])
 

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from k3s_rootless.finding import Finding, Remedy
     from k3s_rootless.journal.facts import Cause, Ending, StartLog
     from k3s_rootless.operations.context import Context
+    from k3s_rootless.ports.facts import Holder
     from k3s_rootless.service.facts import UnitState
 
 _PORT = re.compile(r"listen (?P<kind>tcp|udp)\S* \S{0,100}?:(?P<port>\d{1,5}): bind")
@@ -40,6 +41,7 @@ _WRITTEN = re.compile(r'open (?P<path>/[^"]{1,300}?): ')
 _NO_SPACE = re.compile(
     r"(?P<path>/[^\s:\"'\\]{1,500})[\"'\\]{0,4}: (?:no space left on device|disk quota exceeded)"
 )
+_PORT_CAUSES = ("address-taken", "forward-failed", "supervisor-port")
 _NO_FREE = 1024 * 1024
 _MOST_ENTRIES = 3
 _OF_A_RUNNING_K3S = ("config", "storage", "sysctl", "host", "unit")
@@ -53,7 +55,7 @@ def cause_of(
     """Return the cause of a start that agrees with the host, with its evidence; or None."""
     for cause in verdict.candidates(log, end):
         found, findings = _examined(context, cause, state)
-        if verdict.stands(found, findings, ready=ready):
+        if verdict.stands(found, findings, ready=ready) or _is_port_taken(context, found, state):
             return found
     return None
 
@@ -233,23 +235,40 @@ def _namespace(_: Cause, __: UnitState, context: Context) -> Iterator[str]:
         yield "AppArmor restricts user namespaces on this host: K3s needs a profile with `userns,`"
 
 
+def _is_port_taken(context: Context, cause: Cause, state: UnitState) -> bool:
+    """Return whether another program holds the port now that a line says is in use.
+
+    K3s does not retry each forward, and no check knows the ports of the Services.
+    """
+    named = _PORT.search(cause.line)
+    if cause.id not in _PORT_CAUSES or named is None:
+        return False
+    try:
+        held = _holders(context, named["kind"], int(named["port"]), state.control_group)
+    except (RootlessError, OSError):
+        return False
+    return any(not one.of_unit for one in held)
+
+
+def _holders(context: Context, kind: str, port: int, unit_group: str = "") -> Iterable[Holder]:
+    listeners = (one for one in sockets.listeners() if one.port == port and one.proto == kind)
+    return holders.of(listeners, uid=context.uid, unit_group=unit_group).values()
+
+
 def _address(cause: Cause, _: UnitState, context: Context) -> Iterator[str]:
     named = _PORT.search(cause.line)
     if named is None:
         return
     kind, port = named["kind"], int(named["port"])
     try:
-        held = holders.of(
-            (one for one in sockets.listeners() if one.port == port and one.proto == kind),
-            uid=context.uid,
-        )
+        held = _holders(context, kind, port)
     except (RootlessError, OSError) as error:
         yield f"cannot check which program uses port {port}: {error}"
         return
     if not held:
         yield f"port {port} of this host is not in use now"
         return
-    described = {reasons.described(holder, context.uid) for holder in held.values()}
+    described = {reasons.described(holder, context.uid) for holder in held}
     yield from sorted(f"port {port} is in use by {holder}" for holder in described)
 
 
@@ -331,9 +350,7 @@ _READERS: Mapping[str, _Reader] = {
     "config-unreadable": _configuration,
     "kubeconfig-unwritable": _kubeconfig,
     "userns-forbidden": _namespace,
-    "address-taken": _address,
-    "forward-failed": _address,
-    "supervisor-port": _address,
+    **dict.fromkeys(_PORT_CAUSES, _address),
     "cidr-invalid": _setting("K3S_ROOTLESS_CIDR"),
     "mtu-invalid": _setting("K3S_ROOTLESS_MTU"),
     "mtu-stalls": _setting("K3S_ROOTLESS_MTU"),
