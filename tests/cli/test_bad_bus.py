@@ -163,7 +163,7 @@ def test_there_is_no_bus(home: Path) -> None:
 def test_commands_about_the_unit_report_the_same_error(home: Path) -> None:
     ended = run(
         environment(home, home / "runtime"),
-        commands=("install", "config list", "unit show", "unit diff"),
+        commands=("install", "unit show", "unit diff"),
     )
 
     require_one_clear_error(

@@ -194,6 +194,7 @@ def test_if_a_file_system_hangs_only_its_own_facts_are_unknown(
     in_data = {
         "k3s.ipset",
         "config.token",
+        "config.ca_keys",
         "config.certificates",
         "config.expiry",
         "config.networks",

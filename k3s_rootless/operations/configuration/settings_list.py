@@ -11,7 +11,13 @@ from k3s_rootless.k3s import node_labels, options
 from k3s_rootless.k3s.flags import Kind, named
 from k3s_rootless.k3s.origin import Source
 from k3s_rootless.observation import Unknown
-from k3s_rootless.operations import first_start, installation, server_settings, unit_changes
+from k3s_rootless.operations import (
+    first_start,
+    installation,
+    installed,
+    server_settings,
+    unit_changes,
+)
 from k3s_rootless.operations.configuration import node_drift, own
 from k3s_rootless.operations.configuration.setting import Setting
 from k3s_rootless.paths import UNIT
@@ -58,12 +64,17 @@ class Answer:
 def read(context: Context) -> Answer:
     """Read all settings from systemd, our drop-in and K3s's configuration files.
 
-    Raises RootlessError.
+    Without a session, the files of the unit count. Raises RootlessError.
     """
-    with context.manager() as manager:
-        directory = first_start.unit_directory(manager, context.paths)
-        state = manager.unit(UNIT)
-        environment = manager.environment
+    directory = context.paths.user_units
+    environment: Mapping[str, str] | None = None
+    try:
+        with context.manager() as manager:
+            directory = first_start.unit_directory(manager, context.paths)
+            state = manager.unit(UNIT)
+            environment = manager.environment
+    except RootlessError:
+        state = installed.unit(context)
     found = installation.drop_in(directory, configuration.SUBJECT)
     configured = configuration.parse(found.text or "")
     written = None
@@ -91,7 +102,7 @@ def one(context: Context, name: str) -> Setting:
 def next_start(
     context: Context,
     state: UnitState,
-    environment: Mapping[str, str],
+    environment: Mapping[str, str] | None,
     configured: Configuration,
     base: Sequence[str],
 ) -> Settings:

@@ -15,7 +15,7 @@ from k3s_rootless.k3s import layout
 from k3s_rootless.k3s.features import Since
 from k3s_rootless.node.images import archive
 from k3s_rootless.node.images.facts import Compression
-from k3s_rootless.operations import server_settings
+from k3s_rootless.operations import installed, server_settings
 from k3s_rootless.service.observe import files
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def preload(context: Context, path: Path, *, force: bool = False) -> Preloaded:
     K3s imports whatever has a name there, so the copy is complete before it gets its name. Raises
     WouldOverwrite if another archive has this name, unless `force`; raises RootlessError.
     """
-    state = context.k3s_unit()
+    state = installed.unit(context)
     data = server_settings.of(context, state).data
     names = archive.scanned(path).names
     target = data / layout.IMAGES / _name(path)

@@ -17,6 +17,7 @@ from k3s_rootless.errors import RootlessError
 from k3s_rootless.k3s import version
 from k3s_rootless.k3s.version import Version
 from k3s_rootless.observation import Known, Observed, Unknown
+from k3s_rootless.paths import UNIT
 from k3s_rootless.service.facts import FoundFile, UnitState
 from k3s_rootless.service.unit import text
 
@@ -127,6 +128,42 @@ def last_changed(directory: Path, state: UnitState) -> datetime | None:
     if not times:
         return None
     return datetime.fromtimestamp(max(times), UTC)
+
+
+def on_disk(units: Path, home: Path) -> UnitState:
+    """Return the unit of K3s as its files in `units` describe it, for use without a user manager.
+
+    Whether it runs is not known: its active state is empty. Only the command, the environment and
+    their files are read; `%h` is the only specifier that is resolved.
+    """
+    # Imported here: with a user manager, systemd has parsed the files.
+    from k3s_rootless.service.environment import assignments
+
+    fragment = units / UNIT
+    text = or_problem(fragment).text
+    if text is None:
+        return UnitState(UNIT, "not-found", "", "")
+    drop_ins = sorted((units / f"{UNIT}.d").glob("*.conf"))
+    texts = [text, *(or_problem(path).text or "" for path in drop_ins)]
+    texts = [one.replace("%h", str(home)) for one in texts]
+    commands = [line for one in texts for line in unit_file.values(one, "ExecStart")]
+    environment: dict[str, str] = {}
+    for assigned in (line for one in texts for line in assignments.of_unit(one)):
+        if assigned is None:
+            environment.clear()
+            continue
+        environment |= {name: value for name, value in assigned.items() if value is not None}
+    argv = unit_file.words(commands[-1]) if commands else None
+    return UnitState(
+        UNIT,
+        "loaded",
+        "",
+        "",
+        fragment=fragment,
+        drop_ins=tuple(drop_ins),
+        argv=tuple(argv or ()),
+        environment=environment,
+    )
 
 
 def unread_limits(
