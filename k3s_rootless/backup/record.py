@@ -11,24 +11,29 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from k3s_rootless import atomic
-from k3s_rootless.backup import record_file
+from k3s_rootless import atomic, trust
+from k3s_rootless.backup import names, record_file
 from k3s_rootless.backup.facts import Expected, Kind, Phase, Record, Replaced, Switch
+from k3s_rootless.errors import PreflightFailed, RootlessError
 from k3s_rootless.json_fields import each, field, member, moment, optional, parsing, typed
+from k3s_rootless.k3s import layout
 
 SCHEMA = "k3s-rootless/transaction/v1"
+_TREES = (*names.TREES, layout.ETCD, layout.IMAGES)
+"""The directories that a transaction replaces as a whole, besides that of volumes."""
 
 
 def load(path: Path) -> Record | None:
     """Return the record of an unfinished transaction; None if there is none.
 
-    Raises RootlessError.
+    Raises PreflightFailed if another user could have written it, or could change a path that it
+    names, RootlessError.
     """
     content = record_file.load(path)
     if content is None:
         return None
     with parsing(f"`{path}`"):
-        return Record(
+        record = Record(
             phase=member(content, "phase", Phase),
             archive=_path(content, "archive"),
             paths=each(content, "paths", _replaced),
@@ -40,6 +45,11 @@ def load(path: Path) -> Record | None:
             expected=_expected(field(content, "expected", dict)),
             data=_path(content, "data"),
         )
+    for one in record.paths:
+        _require_replaceable(path, one)
+    if record.failed is not None and record.failed.parent not in _parents(record):
+        raise _refusal(path, record.failed, "no path of this record is beside it")
+    return record
 
 
 def save(file: Path, record: Record) -> None:
@@ -72,6 +82,33 @@ def advance(file: Path, record: Record, phase: Phase) -> Record:
 def remove(file: Path) -> None:
     """Remove the record, which ends the transaction. Raises OSError."""
     atomic.remove(file)
+
+
+def _require_replaceable(file: Path, one: Replaced) -> None:
+    """Raise an error for a path that no command replaces, or that another user could change."""
+    if not one.path.is_absolute() or ".." in one.path.parts:
+        raise _refusal(file, one.path, "it is not an absolute path")
+    if one.path.is_dir() and not one.volumes and not _is_tree(one.path):
+        raise _refusal(file, one.path, "k3s-rootless does not replace this directory")
+    above = next(parent for parent in one.path.parents if parent.exists())
+    risk = trust.risk(above)
+    if risk:
+        raise PreflightFailed(f"cannot use `{one.path}`, which `{file}` names: {risk}")
+
+
+def _is_tree(path: Path) -> bool:
+    return any(path.match(name) for name in _TREES)
+
+
+def _parents(record: Record) -> set[Path]:
+    return {one.path.parent for one in record.paths}
+
+
+def _refusal(file: Path, path: Path, why: str) -> RootlessError:
+    return RootlessError(
+        f"cannot use `{file}`: it names `{path}`, and {why}",
+        hint="the file was changed by another program; look at it, then move it away",
+    )
 
 
 def _path(content: dict[str, Any], key: str) -> Path | None:

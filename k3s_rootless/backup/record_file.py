@@ -1,11 +1,16 @@
-"""A small JSON file that says what a command is doing, or how it ended."""
+"""A small JSON file that says what a command is doing, or how it ended.
+
+The next command obeys it, also where it names files to remove. It is therefore read only if no
+other user could have written it.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING, Any
 
-from k3s_rootless import atomic
+from k3s_rootless import atomic, user_file
 from k3s_rootless.errors import RootlessError
 from k3s_rootless.json_fields import parsing, typed
 
@@ -13,19 +18,21 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _LARGEST = 2**20
+_HINT = "only you may be able to write to this file and to the directories above it: see ls -l"
 
 
 def load(path: Path) -> dict[str, Any] | None:
-    """Return the content; None if the file does not exist. Raises RootlessError."""
-    try:
-        with path.open("rb") as file:
-            data = file.read(_LARGEST)
-    except (FileNotFoundError, NotADirectoryError):
+    """Return the content; None if the file does not exist.
+
+    Raises PreflightFailed if another user owns or could change the file, RootlessError.
+    """
+    if not os.path.lexists(path):
         return None
-    except OSError as error:
-        raise RootlessError(f"cannot read `{path}`: {atomic.reason(error)}") from error
+    found = user_file.read(path, os.getuid(), largest=_LARGEST, action="use", hint=_HINT)
+    if found.mode is None:
+        return None  # it was removed meanwhile
     with parsing(f"`{path}`"):
-        content: dict[str, Any] = typed(json.loads(data), dict)
+        content: dict[str, Any] = typed(json.loads(found.content), dict)
     return content
 
 

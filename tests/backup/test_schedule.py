@@ -122,5 +122,5 @@ def test_a_damaged_record(text: str, tmp_path: Path) -> None:
 
 
 def test_a_record_that_cannot_be_read(tmp_path: Path) -> None:
-    with pytest.raises(RootlessError, match="is a directory"):
+    with pytest.raises(RootlessError, match="it is not a regular file"):
         scheduled_run.load(tmp_path)
