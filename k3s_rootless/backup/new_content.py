@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING
 
 from k3s_rootless import atomic
@@ -37,6 +37,13 @@ class Staged:
 
 
 NOTHING = Staged()
+_PUBLIC = frozenset((".crt",))
+"""The suffixes of files that K3s lets everyone read."""
+
+
+def mode(entry: str) -> int:
+    """Return the mode of a restored file, whatever the mode in the archive is."""
+    return 0o644 if PurePosixPath(entry).suffix in _PUBLIC else 0o600
 
 
 def write(
@@ -78,7 +85,7 @@ def _target(places: dict[str, Path], entry: Entry) -> Iterator[IO[bytes] | None]
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         with open(descriptor, "wb") as file:  # noqa: PTH123 (a descriptor)
             yield file
-            atomic.finish(file, entry.mode & 0o777)
+            atomic.finish(file, mode(entry.name))
             os.utime(file.fileno(), (entry.modified, entry.modified))
     except gzip.BadGzipFile:
         raise

@@ -15,7 +15,6 @@ from k3s_rootless.backup import contents, names
 from k3s_rootless.backup.facts import Manifest, Root, Slot
 from k3s_rootless.backup.manifest import VOLUMES, split
 from k3s_rootless.k3s import layout
-from k3s_rootless.paths import OUR_DROP_IN
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -72,7 +71,7 @@ def is_single(entry: str, roots: Mapping[Root, Path], configuration: str) -> boo
         inside = rest.removeprefix(directory)
         return inside != rest and any(_matches(inside, one) for one in names.TEMPLATES)
     if root is Root.UNIT:
-        return OUR_DROP_IN.fullmatch(rest) is not None and rest != names.GUARD
+        return rest in names.DROP_INS
     if root is Root.HOME and configuration:
         path = str(roots[root] / rest)
         if path.startswith(f"{roots[Root.DATA]}/"):

@@ -8,15 +8,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from k3s_rootless.backup import contents, moving
+from k3s_rootless.backup import contents, moving, new_content
 from k3s_rootless.backup.facts import UNKNOWN, Backup, Entry, Expected, Manifest, Root, Slot
 from k3s_rootless.backup.manifest import split
 from k3s_rootless.errors import RootlessError
-from k3s_rootless.k3s import config_file, layout
+from k3s_rootless.k3s import config_file, layout, options
 from k3s_rootless.k3s.origin import Source
 from k3s_rootless.operations import installation
 from k3s_rootless.operations.backup import volume_objects
-from k3s_rootless.service.drop_ins import configuration, drop_in, environment
+from k3s_rootless.printable import printable
+from k3s_rootless.service.drop_ins import configuration, drop_in, environment, limits
+from k3s_rootless.service.environment.variables import VARIABLES
 
 if TYPE_CHECKING:
     from k3s_rootless.backup.moving import Paths
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from k3s_rootless.operations.context import Context
 
 _NODE_NAME = "K3S_NODE_NAME"
+_VARIABLES = frozenset((*VARIABLES, _NODE_NAME, config_file.VARIABLE))
+"""What our drop-in can set: another variable, such as LD_PRELOAD, could run any program."""
 _DATA = "data-dir"
 _LARGEST_TEXT = 2**20
 _TEXTS = (
@@ -113,11 +117,11 @@ class _Adapting:
             self.contents[contents.SQLITE] = self.folder / contents.SQLITE
         assigned = self._assignments()
         config = None
-        added: tuple[Slot, ...] = ()
         if changes:
             self._adapt_texts()
-            added = (*self._adapt_command(), *self._adapt_environment(assigned))
             config = assigned.get(config_file.VARIABLE)
+        # Always rendered from what was read: systemd runs programs that a drop-in names.
+        added = (*self._adapt_command(), *self._adapt_environment(assigned))
         return Adapted(
             self.contents,
             added,
@@ -148,7 +152,7 @@ class _Adapting:
             before = self._text(entry.name)
             after = self.paths.replaced(before)
             if after != before:
-                self._put(entry.name, after, entry.mode, entry.modified)
+                self._put(entry.name, after, new_content.mode(entry.name), entry.modified)
                 self.lines.append(f"paths are replaced in {split(entry.name)[1]}")
 
     def _adapt_command(self) -> Iterator[Slot]:
@@ -162,6 +166,7 @@ class _Adapting:
             configured = {
                 name: tuple(self.paths.moved(value) for value in values)
                 for name, values in before.items()
+                if all(self._is_valid(name, value) for value in values)
             }
         directory = self.here.roots[Root.UNIT].parent
         own = installation.drop_in(directory, configuration.SUBJECT)
@@ -174,11 +179,31 @@ class _Adapting:
         text = configuration.render(configured, configuration.command_words(unit))
         yield from self._added(_CONFIGURATION, text, configuration.MODE)
 
+    def _is_valid(self, name: str, value: str) -> bool:
+        try:
+            if name == _DATA:
+                return True  # `Expected` is compared with the settings before K3s starts
+            if name in options.OPTIONS:
+                options.OPTIONS[name].read(value, None)
+            else:
+                limits.LIMITS[name].read(value)
+        except ValueError as error:
+            self.warnings.append(f"{name} is not restored: {error}")
+            return False
+        return True
+
     def _assignments(self) -> dict[str, str]:
         if self._text_entry(_ENVIRONMENT) is None:
             return {}
         found = environment.read(self._text(_ENVIRONMENT))
-        return {name: self.paths.moved(value) for name, value in found.items()}
+        unknown = sorted(found.keys() - _VARIABLES)
+        self.warnings += [
+            f"the variable {printable(name)} is not restored: k3s-rootless does not set it"
+            for name in unknown
+        ]
+        return {
+            name: self.paths.moved(value) for name, value in found.items() if name in _VARIABLES
+        }
 
     def _adapt_environment(self, assigned: dict[str, str]) -> Iterator[Slot]:
         node = self.manifest.origin.node
@@ -205,6 +230,7 @@ class _Adapting:
     def _put(self, name: str, text: str, mode: int, modified: int) -> None:
         path = self.folder / "adapted" / name
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.touch(0o600)
         path.write_text(text, "utf-8", "surrogateescape")
         path.chmod(mode)
         os.utime(path, (modified, modified))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from k3s_rootless import trust
 from k3s_rootless.backup import files, judgement, replacement, slots, staging
 from k3s_rootless.backup import record as records
 from k3s_rootless.backup.facts import (
@@ -40,6 +41,12 @@ if TYPE_CHECKING:
     from k3s_rootless.operations.backup.running_cluster import Cluster
     from k3s_rootless.operations.backup.surroundings import Surroundings
     from k3s_rootless.operations.context import Context
+
+
+_ABLE = (
+    "whoever changes a backup can run workloads in the restored cluster, and programs as you,"
+    " through K3s's configuration and the templates of containerd"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +95,9 @@ def restore(context: Context, request: Request, ask: Ask) -> Restored:
         if not here.state.installed:
             raise installation.absence(here.state)
         path = kept.path_of(context, request.archive).absolute()
+        risk = trust.risk(path)
+        if risk:
+            context.notice(f"warning: {risk}: {_ABLE}")
         with staging.directory(context.paths.backups) as folder:
             backup = check(context, path, here, folder)
             adapted = adapting.adapt(context, backup, here, folder, volumes=request.volumes)
@@ -97,6 +107,8 @@ def restore(context: Context, request: Request, ask: Ask) -> Restored:
             if request.dry_run:
                 lines = adapted.lines
                 return Restored(path, restored=False, backup=backup, adapted=lines, dry_run=True)
+            if risk and not request.yes:
+                _require_trust(path, ask)
             if not request.yes:
                 _require_consent(backup, ask)
             return place(context, backup, here, cluster, Choice(adapted, volumes=request.volumes))
@@ -286,6 +298,16 @@ def _unfinished(context: Context) -> Record:
             hint="k3s-rootless backup restore FILE",
         )
     return record
+
+
+def _require_trust(path: Path, ask: Ask) -> None:
+    consent.require(
+        ask,
+        f"Another user could have changed {path}. Do you trust its content?",
+        unanswered="cannot ask whether you trust the backup: this is no terminal",
+        hint="look at the owner and the mode of the file, then confirm it with --yes",
+        refused="nothing was restored",
+    )
 
 
 def _require_consent(backup: Backup, ask: Ask) -> None:

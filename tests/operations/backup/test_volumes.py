@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from k3s_rootless.backup import archive, objects, persistent_volumes
+from k3s_rootless.backup import archive, names, objects, persistent_volumes
 from k3s_rootless.backup import manifest as manifests
 from k3s_rootless.backup import record as records
 from k3s_rootless.backup.facts import Backup, Datastore, Parts, Phase, Root
@@ -28,7 +28,7 @@ from k3s_rootless.operations.backup.surroundings import Surroundings
 from k3s_rootless.operations.context import Context
 from k3s_rootless.operations.events import Event
 from k3s_rootless.paths import UNIT, Paths
-from k3s_rootless.service.drop_ins import configuration, environment
+from k3s_rootless.service.drop_ins import configuration, drop_in, environment
 from k3s_rootless.service.facts import UnitState
 from tests.backup.cluster import NOW, Cluster, opened
 from tests.backup.test_persistent_volumes import ENCODED
@@ -137,7 +137,10 @@ def alice(place: Path) -> Machine:
     assert command
     (cluster.drop_ins / "50-k3s-rootless-config.conf").write_text(command)
     assigned = environment.render(
-        {"K3S_CONFIG_FILE": str(cluster.configuration), "A": f"{cluster.home}/a"}
+        {
+            "K3S_CONFIG_FILE": str(cluster.configuration),
+            "K3S_ROOTLESS_COPYUPDIRS": f"{cluster.home}/a",
+        }
     )
     assert assigned
     (cluster.drop_ins / "50-k3s-rootless-environment.conf").write_text(assigned)
@@ -231,6 +234,48 @@ def test_volumes_and_images_come_back(alice: Machine, backup: Backup) -> None:
     assert [path.name for path in (alice.cluster.data / "agent/images").iterdir()] == ["a.tar"]
     assert not list(alice.cluster.data.rglob(".*k3s-rootless-*"))
     assert done.adapted == ()
+
+
+def test_the_names_of_the_drop_ins_that_are_rendered_anew() -> None:
+    subjects = (configuration.SUBJECT, environment.SUBJECT)
+    assert {drop_in.name(subject) for subject in subjects} == names.DROP_INS
+
+
+def test_no_drop_in_of_a_backup_runs_a_program(alice: Machine) -> None:
+    evil = "ExecStartPre=/tmp/evil\n"
+    (alice.cluster.drop_ins / "50-k3s-rootless-evil.conf").write_text(f"[Service]\n{evil}")
+    (alice.cluster.drop_ins / "50-k3s-rootless-evil.conf").chmod(0o777)
+    for subject in names.DROP_INS:
+        path = alice.cluster.drop_ins / subject
+        path.write_text(f"{path.read_text()}\n[Service]\n{evil}Environment=LD_PRELOAD=/tmp/evil\n")
+        path.chmod(0o777)
+    command = alice.cluster.drop_ins / "50-k3s-rootless-config.conf"
+    command.write_text(f"{command.read_text()}[X-K3sRootless]\nMemoryMax=1G\\\n")
+    (alice.cluster.data / "server/token").chmod(0o666)
+    adapted = adapt(alice, back_up(alice))
+    assert any("LD_PRELOAD is not restored" in warning for warning in adapted.warnings)
+    assert any("MemoryMax is not restored" in warning for warning in adapted.warnings)
+
+    put(alice, back_up(alice))
+
+    assert {path.name for path in alice.cluster.drop_ins.iterdir()} == {
+        *names.DROP_INS,
+        "override.conf",
+    }
+    for subject in names.DROP_INS:
+        text = (alice.cluster.drop_ins / subject).read_text()
+        assert "evil" not in text
+        assert "MemoryMax" not in text
+    modes = {
+        name: (alice.cluster.place / name).stat().st_mode & 0o777
+        for name in (
+            "home/.rancher/k3s/server/token",
+            "home/.rancher/k3s/server/tls/server-ca.crt",
+            "home/.config/systemd/user/k3s-rootless.service.d/50-k3s-rootless-config.conf",
+            "home/.config/systemd/user/k3s-rootless.service.d/50-k3s-rootless-environment.conf",
+        )
+    }
+    assert [0o600, 0o644, 0o644, 0o600] == list(modes.values())
 
 
 def test_volumes_that_are_not_in_the_backup_stay(alice: Machine) -> None:
@@ -396,7 +441,7 @@ def test_another_machine_and_user(alice: Machine, backup: Backup, bob: Machine) 
     assert configuration.command_words(command)[0] == "/home/bob/bin/k3s"
     assigned = (bob.cluster.drop_ins / "50-k3s-rootless-environment.conf").read_text()
     assert environment.read(assigned) == {
-        "A": f"{home}/a",
+        "K3S_ROOTLESS_COPYUPDIRS": f"{home}/a",
         "K3S_CONFIG_FILE": str(bob.cluster.configuration),
     }
     assert any("pvc-local (claim default/data)" in line for line in done.adapted)
