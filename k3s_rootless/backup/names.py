@@ -46,7 +46,7 @@ PACKAGED = frozenset(
 """Manifests that K3s writes at each start (K3s manifests/, v1.21 to v1.36)."""
 
 DROP_INS = frozenset(("50-k3s-rootless-config.conf", "50-k3s-rootless-environment.conf"))
-"""The drop-ins that a restore renders anew. One of another subject could run any program."""
+"""The drop-ins that a restore writes again, from their settings. Others could run any program."""
 GUARD = "00-k3s-rootless-transaction.conf"
 """The drop-in that prevents a start while a transaction has replaced only some of the files."""
 

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from k3s_rootless import atomic
@@ -37,13 +37,11 @@ class Staged:
 
 
 NOTHING = Staged()
-_PUBLIC = frozenset((".crt",))
-"""The suffixes of files that K3s lets everyone read."""
 
 
 def mode(entry: str) -> int:
-    """Return the mode of a restored file, whatever the mode in the archive is."""
-    return 0o644 if PurePosixPath(entry).suffix in _PUBLIC else 0o600
+    """Return the mode of a restored file: everyone may read certificates, as K3s writes them."""
+    return 0o644 if entry.endswith(".crt") else 0o600
 
 
 def write(

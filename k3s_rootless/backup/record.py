@@ -47,7 +47,10 @@ def load(path: Path) -> Record | None:
         )
     for one in record.paths:
         _require_replaceable(path, one)
-    if record.failed is not None and record.failed.parent not in _parents(record):
+    above = {one.path.parent for one in record.paths}
+    for directory in sorted(above):
+        _require_trusted(path, directory)
+    if record.failed is not None and record.failed.parent not in above:
         raise _refusal(path, record.failed, "no path of this record is beside it")
     return record
 
@@ -85,23 +88,20 @@ def remove(file: Path) -> None:
 
 
 def _require_replaceable(file: Path, one: Replaced) -> None:
-    """Raise an error for a path that no command replaces, or that another user could change."""
+    """Raise an error for a path that no command replaces."""
     if not one.path.is_absolute() or ".." in one.path.parts:
         raise _refusal(file, one.path, "it is not an absolute path")
-    if one.path.is_dir() and not one.volumes and not _is_tree(one.path):
-        raise _refusal(file, one.path, "k3s-rootless does not replace this directory")
-    above = next(parent for parent in one.path.parents if parent.exists())
-    risk = trust.risk(above)
+    is_tree = one.volumes or any(one.path.match(name) for name in _TREES)
+    if one.path.is_dir() and not is_tree:
+        raise _refusal(file, one.path, "no command of k3s-rootless replaces this directory")
+
+
+def _require_trusted(file: Path, directory: Path) -> None:
+    """Raise an error for a directory, which may be missing, that another user could change."""
+    existing = next(one for one in (directory, *directory.parents) if one.exists())
+    risk = trust.risk(existing)
     if risk:
-        raise PreflightFailed(f"cannot use `{one.path}`, which `{file}` names: {risk}")
-
-
-def _is_tree(path: Path) -> bool:
-    return any(path.match(name) for name in _TREES)
-
-
-def _parents(record: Record) -> set[Path]:
-    return {one.path.parent for one in record.paths}
+        raise PreflightFailed(f"cannot use `{directory}`, which `{file}` names: {risk}")
 
 
 def _refusal(file: Path, path: Path, why: str) -> RootlessError:

@@ -22,10 +22,15 @@ def unit(context: Context) -> UnitState:
     try:
         return context.k3s_unit()
     except RootlessError:
-        # Imported here: most users have a session.
-        from k3s_rootless.service.observe import files
+        return on_disk(context)
 
-        return files.on_disk(context.paths.user_units, context.paths.home)
+
+def on_disk(context: Context) -> UnitState:
+    """Return the unit of K3s as its files describe it."""
+    # Imported here: most users have a session.
+    from k3s_rootless.service.observe import files
+
+    return files.on_disk(context.paths.user_units, context.paths.home)
 
 
 def settings(context: Context) -> tuple[UnitState, Settings]:

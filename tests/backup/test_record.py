@@ -115,7 +115,7 @@ def test_a_record_that_names_a_directory_of_the_user(tmp_path: Path) -> None:
     documents = tmp_path / "Documents"
     documents.mkdir()
 
-    with pytest.raises(RootlessError, match="does not replace this directory"):
+    with pytest.raises(RootlessError, match="no command of k3s-rootless replaces this directory"):
         records.load(_naming(tmp_path, documents))
 
     tls = tmp_path / "k3s/server/tls"

@@ -180,9 +180,9 @@ class _Adapting:
         yield from self._added(_CONFIGURATION, text, configuration.MODE)
 
     def _is_valid(self, name: str, value: str) -> bool:
+        if name == _DATA:
+            return True  # `Expected` is compared with the settings before K3s starts
         try:
-            if name == _DATA:
-                return True  # `Expected` is compared with the settings before K3s starts
             if name in options.OPTIONS:
                 options.OPTIONS[name].read(value, None)
             else:
@@ -198,7 +198,7 @@ class _Adapting:
         found = environment.read(self._text(_ENVIRONMENT))
         unknown = sorted(found.keys() - _VARIABLES)
         self.warnings += [
-            f"the variable {printable(name)} is not restored: k3s-rootless does not set it"
+            f"the variable {printable(name)} is not restored: no command of k3s-rootless sets it"
             for name in unknown
         ]
         return {

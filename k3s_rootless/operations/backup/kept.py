@@ -79,9 +79,9 @@ def verified(
 ) -> Backup:
     """Read a backup completely, and check its datastore.
 
-    The datastore is unpacked to a private directory in TMPDIR, or in /var/tmp, which is
-    on a disk. `judge` raises an error for a manifest that must not be used. Raises RootlessError
-    for a damaged backup.
+    The datastore is unpacked to a private directory in TMPDIR, or in /var/tmp, which is on a disk.
+    `judge` raises an error for a manifest that must not be used. Raises RootlessError for a damaged
+    backup.
     """
     # `staging` creates a new directory there with a random name, for this user only.
     temporary = Path(context.environ.get("TMPDIR") or "/var/tmp")  # noqa: S108

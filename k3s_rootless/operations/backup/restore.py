@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 
 _ABLE = (
-    "whoever changes a backup can run workloads in the restored cluster, and programs as you,"
+    "anyone who changes a backup can run workloads in the restored cluster, and programs as you,"
     " through K3s's configuration and the templates of containerd"
 )
 
@@ -107,9 +107,9 @@ def restore(context: Context, request: Request, ask: Ask) -> Restored:
             if request.dry_run:
                 lines = adapted.lines
                 return Restored(path, restored=False, backup=backup, adapted=lines, dry_run=True)
-            if risk and not request.yes:
-                _require_trust(path, ask)
             if not request.yes:
+                if risk:
+                    _require_trust(path, ask)
                 _require_consent(backup, ask)
             return place(context, backup, here, cluster, Choice(adapted, volumes=request.volumes))
 

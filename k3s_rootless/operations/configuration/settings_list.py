@@ -66,6 +66,7 @@ def read(context: Context) -> Answer:
 
     Without a session, the files of the unit count. Raises RootlessError.
     """
+    context.require_ordinary_user()
     directory = context.paths.user_units
     environment: Mapping[str, str] | None = None
     try:
@@ -74,7 +75,7 @@ def read(context: Context) -> Answer:
             state = manager.unit(UNIT)
             environment = manager.environment
     except RootlessError:
-        state = installed.unit(context)
+        state = installed.on_disk(context)
     found = installation.drop_in(directory, configuration.SUBJECT)
     configured = configuration.parse(found.text or "")
     written = None

@@ -236,7 +236,7 @@ def test_volumes_and_images_come_back(alice: Machine, backup: Backup) -> None:
     assert done.adapted == ()
 
 
-def test_the_names_of_the_drop_ins_that_are_rendered_anew() -> None:
+def test_the_names_of_the_drop_ins_that_are_restored() -> None:
     subjects = (configuration.SUBJECT, environment.SUBJECT)
     assert {drop_in.name(subject) for subject in subjects} == names.DROP_INS
 
